@@ -1,0 +1,3 @@
+"""equiray: evaluate, mitigate, search and serve models that decide about people."""
+
+__version__ = "0.1.0"

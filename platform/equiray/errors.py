@@ -1,0 +1,44 @@
+"""Errors a user can act on, each with the exit code that the command line returns for it.
+
+Exit codes (docs/contracts): 0 done or PASS, 1 FAIL, 2 INCONCLUSIVE, 3 bad input, 4 incomplete (can be
+resumed), 70 internal error, 130 interrupted.
+"""
+
+
+class EquirayError(Exception):
+    """Base of every error raised on purpose; anything else that escapes is an internal error (70)."""
+
+    exit_code = 70
+
+
+class BadInput(EquirayError):
+    """The user's input cannot be used: says which value, where it stands, and how to mend it.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong, naming the offending value.
+    place : str
+        Where it stands: a file, a key path in a YAML document, a column, a row.
+    fix : str
+        What to change so that the next attempt works.
+    """
+
+    exit_code = 3
+
+    def __init__(self, problem: str, *, place: str, fix: str) -> None:
+        super().__init__(f"{problem}\n  where: {place}\n  fix:   {fix}")
+        self.problem, self.place, self.fix = problem, place, fix
+
+    def __reduce__(self):  # the keyword-only arguments must survive the way back from a Ray worker
+        return _rebuild_bad_input, (self.problem, self.place, self.fix)
+
+
+def _rebuild_bad_input(problem: str, place: str, fix: str) -> BadInput:
+    return BadInput(problem, place=place, fix=fix)
+
+
+class Incomplete(EquirayError):
+    """Work stopped before its end and what was finished is on disk: the same command resumes it."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""What is measured: counts, rates, intervals, the intrinsic gap. Imports no Ray and no model."""

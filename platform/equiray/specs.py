@@ -1,0 +1,181 @@
+"""Every YAML document equiray reads, as pydantic models. Unknown keys raise; the content hash names a run."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from equiray.errors import BadInput
+
+Stage = Literal["baseline", "cda", "unlearning", "cda_unlearning"]
+ModelType = Literal["raw", "embedding", "prompt"]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskSpec(_Spec):
+    """One table and what is asked of it: a built-in task by name, or the user's own table with a schema file."""
+
+    name: str
+    path: str | None = Field(None, description="the user's own CSV or Parquet; with `table_schema`")
+    table_schema: str | None = Field(None, description="YAML file that describes the columns of `path`")
+    attributes: tuple[str, ...] = Field((), description="sensitive attributes to report; empty = all declared")
+    flip: tuple[str, ...] = Field((), description="attributes flipped together by CDA; empty = the first declared flip")
+    rows: int | None = Field(None, ge=50, description="stratified subsample of that many rows")
+
+    @model_validator(mode="after")
+    def _own_table_needs_both(self) -> "TaskSpec":
+        if (self.path is None) != (self.table_schema is None):
+            raise ValueError("`path` and `table_schema` go together")
+        return self
+
+
+class SerializationSpec(_Spec):
+    """How a row becomes text (methods: section 1.1)."""
+
+    template: Literal["text", "list", "json"] = "text"
+    max_tokens: int = Field(256, ge=16)
+
+
+class LanguageModelSpec(_Spec):
+    """The language model: where it comes from and how it is run.
+
+    `source` is ``embedded``, a hub id, a directory, a ``.gguf`` file, or the base URL of an OpenAI-compatible
+    endpoint (then `name` is the model's name there and only prompt stages can run).
+    """
+
+    source: str = "embedded"
+    name: str | None = None
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    pooling: Literal["mean", "last"] = "mean"
+    prompt_logprobs: bool = Field(True, description="endpoint only: read answer probabilities, else parse its text")
+
+
+class LoraSpec(_Spec):
+    rank: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class UnlearningSpec(_Spec):
+    """The four-term loss of arXiv 2509.16462 and its budget (methods: section 1.2)."""
+
+    templates: Literal["poor_or_rich", "equiray"] = "equiray"
+    attributes: tuple[str, ...] = ("gender",)
+    reference: Literal["truthfulqa", "targeted"] = "truthfulqa"
+    lambda_unlearn: float = Field(0.05, ge=0)
+    lambda_learn: float = Field(0.1, ge=0)
+    lambda_gap: float = Field(5.0, ge=0)
+    lambda_kl: float = Field(1.0, ge=0)
+    ascent_bound: float = Field(8.0, gt=0, description="nats: ascent stops where the stereotype's CE exceeds it")
+    learning_rate: float = Field(2e-4, gt=0)
+    steps: int = Field(160, ge=1)
+    time_budget_s: float | None = Field(None, gt=0, description="stop training after that long; labelled `short run`")
+    batch_prompts: int = Field(8, ge=2)
+    batch_references: int = Field(8, ge=1)
+    adapt: Literal["lora", "full"] = "lora"
+    lora: LoraSpec = LoraSpec()
+    dtype: Literal["bfloat16", "float32"] = "float32"
+    gradient_checkpointing: bool = False
+    folds: int = Field(1, ge=1, le=10, description="1: families split 30/8/12; k: k-fold over families, too")
+
+
+class IntrinsicSpec(_Spec):
+    """Intrinsic bias of the language model, before and after unlearning (methods: section 1.3)."""
+
+    templates: tuple[Literal["poor_or_rich", "equiray"], ...] = ("equiray",)
+    attributes: tuple[str, ...] = ("gender",)
+    families: int | None = Field(None, ge=2, description="evaluate on that many held-out families; none = all held out")
+    variants_per_family: int | None = Field(None, ge=1)
+
+
+class StreamingSpec(_Spec):
+    """Where rows are embedded: in this process, or on Ray Data actors."""
+
+    mode: Literal["auto", "local", "ray"] = "auto"
+    actors: int = Field(1, ge=1)
+    cpus_per_actor: float = Field(1, ge=0)
+    gpus_per_actor: float = Field(0, ge=0)
+    rows_per_block: int = Field(256, ge=1)
+
+
+class StatisticsSpec(_Spec):
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    replicates: int = Field(2000, ge=100)
+
+
+class RunSpec(_Spec):
+    """One YAML = one run."""
+
+    schema_: Literal["equiray.run/1"] = Field(alias="schema")
+    name: str
+    seed: int = 0
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1)
+    stages: tuple[Stage, ...] = ("baseline", "cda", "unlearning", "cda_unlearning")
+    models: tuple[ModelType, ...] = ("raw", "embedding")
+    language_model: LanguageModelSpec = LanguageModelSpec()
+    serialization: SerializationSpec = SerializationSpec()
+    unlearning: UnlearningSpec = UnlearningSpec()
+    intrinsic: IntrinsicSpec | None = IntrinsicSpec()
+    streaming: StreamingSpec = StreamingSpec()
+    statistics: StatisticsSpec = StatisticsSpec()
+
+    def sha256(self) -> str:
+        """Content hash of the spec: equal documents, however written, have equal hashes."""
+        canonical = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load_run_spec(path: Path, overrides: tuple[str, ...] = ()) -> RunSpec:
+    """Read and check a run's YAML, with ``key.path=value`` overrides applied first.
+
+    Raises
+    ------
+    BadInput
+        The file is absent or no YAML, a key is unknown, a value is out of range; names key and file.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read the spec: {error.strerror}", place=str(path), fix="name an existing YAML file") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"not valid YAML: {error}", place=str(path), fix="mend the syntax at that line") from error
+    if not isinstance(document, dict):
+        raise BadInput(f"a spec is a mapping, this is {type(document).__name__}", place=str(path), fix="see docs/contracts")
+    for override in overrides:
+        _apply_override(document, override)
+    try:
+        return RunSpec.model_validate(document)
+    except ValidationError as error:
+        raise _as_bad_input(error, path) from error
+
+
+def _apply_override(document: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise BadInput(f"override {override!r} is not key=value", place="--set", fix="write --set unlearning.steps=40")
+    *parents, last = key.split(".")
+    node: Any = document
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) and part.isdigit() else node.setdefault(part, {})
+        if not isinstance(node, (dict, list)):
+            raise BadInput(f"{part!r} holds a value, not a section", place=f"--set {key}", fix="set the section's own key")
+    parsed = yaml.safe_load(value)
+    if isinstance(node, list):
+        node[int(last)] = parsed
+    else:
+        node[last] = parsed
+
+
+def _as_bad_input(error: ValidationError, path: Path) -> BadInput:
+    lines = []
+    for item in error.errors()[:5]:
+        where = ".".join(str(part) for part in item["loc"]) or "document"
+        shown = "" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r:.80})"
+        lines.append(f"{where}: {item['msg'].lower()}{shown}")
+    return BadInput("the spec is not valid: " + "; ".join(lines), place=str(path), fix="docs/contracts lists every key")
