@@ -142,11 +142,14 @@ def load_run_spec(path: Path, overrides: tuple[str, ...] = ()) -> RunSpec:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"cannot read the spec: {error.strerror}", place=str(path), fix="name an existing YAML file") from error
+        raise BadInput(
+            f"cannot read it: {error.strerror}", place=str(path), fix="name an existing YAML file"
+        ) from error
     except yaml.YAMLError as error:
         raise BadInput(f"not valid YAML: {error}", place=str(path), fix="mend the syntax at that line") from error
     if not isinstance(document, dict):
-        raise BadInput(f"a spec is a mapping, this is {type(document).__name__}", place=str(path), fix="see docs/contracts")
+        kind = type(document).__name__
+        raise BadInput(f"a spec is a mapping, this is {kind}", place=str(path), fix="see docs/contracts")
     for override in overrides:
         _apply_override(document, override)
     try:
@@ -161,15 +164,20 @@ def _apply_override(document: dict[str, Any], override: str) -> None:
         raise BadInput(f"override {override!r} is not key=value", place="--set", fix="write --set unlearning.steps=40")
     *parents, last = key.split(".")
     node: Any = document
-    for part in parents:
-        node = node[int(part)] if isinstance(node, list) and part.isdigit() else node.setdefault(part, {})
-        if not isinstance(node, (dict, list)):
-            raise BadInput(f"{part!r} holds a value, not a section", place=f"--set {key}", fix="set the section's own key")
-    parsed = yaml.safe_load(value)
-    if isinstance(node, list):
-        node[int(last)] = parsed
-    else:
-        node[last] = parsed
+    try:
+        for part in parents:
+            node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+        node[int(last) if isinstance(node, list) else last] = yaml.safe_load(value)
+    except (AttributeError, TypeError) as error:  # on the way stands a plain value, which has no keys
+        raise BadInput(f"{key} goes through a plain value", place=f"--set {override}", fix="name a key") from error
+    except (IndexError, ValueError) as error:
+        raise BadInput(
+            f"{key} names an entry that the list does not have",
+            place=f"--set {override}",
+            fix="count entries from 0: --set tasks.0.rows=500",
+        ) from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"{value!r} is no YAML value", place=f"--set {override}", fix="quote it") from error
 
 
 def _as_bad_input(error: ValidationError, path: Path) -> BadInput:
