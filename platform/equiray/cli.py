@@ -1,0 +1,143 @@
+"""The `equiray` command.
+
+Notable: nothing heavy is imported before a command needs it, so `equiray --help` answers at once; and every
+way out of the process is one of the exit codes of `equiray.errors`, click's own 2 for a wrong usage included
+(2 means INCONCLUSIVE here).
+"""
+
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from equiray import __version__
+from equiray.errors import BadInput, EquirayError
+
+INTERRUPTED = 130
+INTERNAL = EquirayError.exit_code
+
+_spec = click.argument("spec", type=click.Path(path_type=Path))
+_debug = click.option("--debug", is_flag=True, expose_value=False, help="Print the traceback of an error.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="equiray")
+def commands() -> None:
+    """Evaluate how fair a language model is when it decides about people, and what mitigation changes.
+
+    Exit codes: 0 done or PASS, 1 FAIL, 2 INCONCLUSIVE, 3 bad input, 4 incomplete (the same command resumes),
+    70 internal error, 130 interrupted.
+    """
+
+
+@commands.command()
+@_spec
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Run directory; an unfinished one resumes.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: unlearning.steps=40")
+@click.option("--address", help="Ray cluster to run on (`auto`, ray://HEAD:10001); none: this machine.")
+@_debug
+@click.pass_obj
+def run(arguments: list[str], spec: Path, out: Path, overrides: tuple[str, ...], address: str | None) -> None:
+    """Run the evaluation that SPEC (a YAML file) describes."""
+    from equiray.specs import load_run_spec
+
+    run_spec = load_run_spec(spec, overrides)
+    from equiray.runs.evaluation import run_evaluation  # after the spec is known to be good: this imports torch
+
+    out = out.expanduser()
+    run_evaluation(run_spec, out, address=address, command=shlex.join(["equiray", *arguments]))
+    click.echo(f"done: {out / 'report.html'}")
+
+
+@commands.command()
+@_spec
+@click.option("--address", required=True, metavar="URL", help="The head's dashboard: http://HEAD:8265")
+@click.option("--out", help="Run directory on the cluster (absolute or ~); default: under ~/equiray-runs.")
+@_debug
+def submit(spec: Path, address: str, out: str | None) -> int:
+    """Run SPEC as a job on a Ray cluster, follow its logs, and exit with its exit code.
+
+    The same spec has the same job: a second submit follows the first one, or resumes it where it failed.
+    """
+    from equiray.submission import submit_and_follow
+
+    return submit_and_follow(spec, address=address, out=out)
+
+
+@commands.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_debug
+def report(directory: Path) -> None:
+    """Write report.html and evidence.json anew from the results in DIRECTORY."""
+    from equiray.reports import write_evidence, write_report
+
+    write_report(directory)
+    write_evidence(directory)
+    click.echo(f"done: {directory / 'report.html'}")
+
+
+@commands.group()
+def data() -> None:
+    """What can be evaluated."""
+
+
+@data.command("list")
+@_debug
+def list_tasks() -> None:
+    """List the built-in tasks, what they ask, and where their rows would come from."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from equiray.data.tasks import describe_tasks
+
+    table = Table("task", "rows", "asks", "sensitive attributes", "rows come from")
+    for task in describe_tasks():
+        table.add_row(*map(str, task))
+    Console().print(table)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line `argv` (default: the process's own) and exit with one of the codes of `equiray.errors`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        # Outside click's standalone mode its errors and our exit codes pass through here.
+        code = commands.main(args=arguments, prog_name="equiray", standalone_mode=False, obj=arguments)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(BadInput.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: the same command resumes", err=True)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        sys.exit(_explain(error, debug="--debug" in arguments))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception, *, debug: bool) -> int:
+    """Print what went wrong in as few lines as say it; return the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    for cause in _causes(error):
+        if isinstance(cause, EquirayError):
+            click.echo(f"error: {cause}", err=True)
+            return cause.exit_code
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    hint = "" if debug else " (--debug prints the traceback)"
+    click.echo(f"internal error: {type(error).__name__}: {first_line}{hint}", err=True)
+    return INTERNAL
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it was raised from; Ray keeps what a worker raised in `cause`, wrapped in its own type."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        inner = getattr(error, "cause", None)
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
+        yield error
+        error = error.__cause__

@@ -1,0 +1,179 @@
+"""The installed command: every exit code, and what a person reads when something goes wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EQUIRAY = Path(sys.executable).with_name("equiray")
+SPEC = "schema: equiray.run/1\nname: try\ntasks: [{name: german_credit}]\n"
+
+# A stand-in for the evaluation, put in place before the command imports it: these tests are about the way out.
+STAND_IN = """
+import sys, types
+module = types.ModuleType("equiray.runs.evaluation")
+def run_evaluation(spec, out, *, address, command):
+{body}
+module.run_evaluation = run_evaluation
+sys.modules["equiray.runs.evaluation"] = module
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "spec.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+def equiray(*arguments: object, cwd: Path | None = None, pythonpath: Path | None = None) -> subprocess.CompletedProcess:
+    environment = os.environ | ({"PYTHONPATH": str(pythonpath)} if pythonpath else {})
+    command = [str(EQUIRAY), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def stand_in(folder: Path, body: str) -> Path:
+    lines = "\n".join("    " + line for line in body.splitlines())
+    (folder / "sitecustomize.py").write_text(STAND_IN.format(body=lines))
+    return folder
+
+
+def run_with(body: str, spec: Path, *more: object) -> subprocess.CompletedProcess:
+    return equiray("run", spec, "--out", spec.parent / "out", *more, pythonpath=stand_in(spec.parent, body))
+
+
+def test_0_done_and_the_evaluation_gets_what_was_typed(spec: Path):
+    body = "print(spec.unlearning.steps, spec.name, out.name, address, command)"
+    done = run_with(body, spec, "--set", "unlearning.steps=7", "--set", "name=other", "--address", "auto")
+    assert done.returncode == 0, done.stderr
+    typed = f"equiray run {spec} --out {spec.parent / 'out'} --set unlearning.steps=7 --set name=other --address auto"
+    assert f"7 other out auto {typed}" in done.stdout
+
+
+def test_0_version():
+    from equiray import __version__
+
+    done = equiray("--version")
+    assert (done.returncode, done.stdout) == (0, f"equiray, version {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "x.yaml", "--oops"), ("nonsense",), ("report", "nowhere")])
+def test_3_wrong_usage_is_bad_input_not_inconclusive(arguments: tuple[str, ...]):
+    done = equiray(*arguments)
+    assert done.returncode == 3
+    assert "Usage:" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (SPEC + "stagse: [baseline]\n", "stagse"),
+        (SPEC + "seed: many\n", "seed"),
+        ("tasks: [", "YAML"),
+        (SPEC.replace("equiray.run/1", "equiray.run/9"), "schema"),
+    ],
+)
+def test_3_a_bad_spec_names_key_and_file(spec: Path, text: str, named: str):
+    spec.write_text(text)
+    done = equiray("run", spec, "--out", spec.parent / "out")
+    assert done.returncode == 3
+    assert named in done.stderr and str(spec) in done.stderr and "fix:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (spec.parent / "out").exists()
+
+
+def test_3_an_absent_or_binary_spec(tmp_path: Path):
+    (tmp_path / "weights.yaml").write_bytes(b"\x80\x04\x95\xff")
+    for name in ("none.yaml", "weights.yaml"):
+        done = equiray("run", tmp_path / name, "--out", tmp_path / "out")
+        assert done.returncode == 3 and name in done.stderr
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "unlearning.steps",
+        "unlearning.stepps=4",
+        "name.deep=1",
+        "name.deep.er=1",
+        "tasks.9.rows=100",
+        "tasks.first.rows=100",
+        "tasks.0.rows=[",
+        "unlearning.steps=few",
+    ],
+)
+def test_3_a_bad_override(spec: Path, override: str):
+    done = equiray("run", spec, "--out", spec.parent / "out", "--set", override)
+    assert done.returncode == 3, done.stderr
+    assert override.partition("=")[0] in done.stderr and "fix:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise RuntimeError('a task failed') from error",
+        "wrapped = RuntimeError('a task failed'); wrapped.cause = error; raise wrapped",
+    ],
+)
+def test_3_bad_input_found_by_a_worker_is_still_bad_input(spec: Path, body: str):
+    found = "from equiray.errors import BadInput\nerror = BadInput('NaN in `age`', place='row 7', fix='drop it')\n"
+    done = run_with(found + body, spec)
+    assert done.returncode == 3
+    assert done.stderr == "error: NaN in `age`\n  where: row 7\n  fix:   drop it\n"
+
+
+def test_4_incomplete(spec: Path):
+    done = run_with("from equiray.errors import Incomplete\nraise Incomplete('disk full after 3 of 9 blocks')", spec)
+    assert (done.returncode, done.stderr) == (4, "error: disk full after 3 of 9 blocks\n")
+
+
+def test_70_internal_error_is_one_line_and_debug_shows_where(spec: Path):
+    body = "raise ZeroDivisionError('first line\\nsecond line')"
+    done = run_with(body, spec)
+    assert done.returncode == 70
+    assert done.stderr.splitlines() == [
+        "internal error: ZeroDivisionError: first line (--debug prints the traceback)",
+    ]
+    debugged = run_with(body, spec, "--debug")
+    assert debugged.returncode == 70
+    assert "Traceback" in debugged.stderr and "run_evaluation" in debugged.stderr
+
+
+def test_130_interrupted(spec: Path):
+    folder = stand_in(spec.parent, "import time\nprint('started', flush=True)\ntime.sleep(60)")
+    process = subprocess.Popen(
+        [str(EQUIRAY), "run", str(spec), "--out", str(spec.parent / "out")],
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "started\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "resumes" in stderr and "Traceback" not in stderr
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "{'torch', 'ray', 'pyarrow', 'numpy', 'sklearn', 'pydantic', 'rich', 'transformers'}"
+    asked = f"import sys, equiray.cli; print(sorted({heavy} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert answer.stdout == "[]\n"
+
+
+def test_entry_script_takes_the_arguments_of_run(spec: Path):
+    script = Path(__file__).resolve().parent.parent / "jobs" / "run_evaluation.py"
+    folder = stand_in(spec.parent, "print(command)")
+    done = subprocess.run(
+        [sys.executable, str(script), str(spec), "--out", "somewhere"],
+        cwd=spec.parent,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"equiray run {spec} --out somewhere" in done.stdout
