@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install quickstart test test-slow bench lint format clean
+.PHONY: install quickstart test test-slow bench lint format wheel clean
 
 install: $(STAMP)
 
@@ -39,6 +39,10 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# cluster.yaml installs it on every node
+wheel: install
+	$(BIN)/python -m hatchling build -t wheel
 
 # Leaves .venv and runs/: both are dear to make again.
 clean:

@@ -1,9 +1,15 @@
 """Fixtures that every test may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Before anything imports ray, which reads them once: one auth mode for every local cluster of the tests
+# (unset, it depends on whether a token file happens to exist), and no usage report leaves the machine.
+os.environ["RAY_AUTH_MODE"] = "disabled"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +19,19 @@ def mirror() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("EQUIRAY_DATA names no mirror of the public data")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A Ray cluster of this process alone: 2 CPUs, no dashboard; gone at the end of the session."""
+    import ray
+
+    ray.init(  # "local": never join a cluster that somebody else runs on this machine
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=256 * 2**20,
+        log_to_driver=False,
+    )
+    yield
+    ray.shutdown()
