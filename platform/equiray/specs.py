@@ -141,10 +141,8 @@ def load_run_spec(path: Path, overrides: tuple[str, ...] = ()) -> RunSpec:
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(
-            f"cannot read it: {error.strerror}", place=str(path), fix="name an existing YAML file"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read it: {error}", place=str(path), fix="name an existing YAML file") from error
     except yaml.YAMLError as error:
         raise BadInput(f"not valid YAML: {error}", place=str(path), fix="mend the syntax at that line") from error
     if not isinstance(document, dict):
