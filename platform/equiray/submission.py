@@ -1,0 +1,256 @@
+"""Run a spec on a Ray cluster through Ray's Jobs API, from any machine that reaches the head's dashboard.
+
+Notable: a job's id is made from the spec's content hash, so the same spec submitted twice is one job; what is
+uploaded is the spec and this copy of the package (`py_modules`), never the folder one happens to stand in; and
+the job's exit code becomes ours. The token is Ray's own: RAY_AUTH_MODE=token with RAY_AUTH_TOKEN,
+RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
+"""
+
+import asyncio
+import logging
+import os
+import shlex
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import equiray
+from equiray.errors import BadInput, EquirayError, Incomplete
+from equiray.specs import RunSpec, load_run_spec
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+DETACHED = 130
+_POLL_S = 0.5
+_RECONNECT_S = 60.0
+# Ray lets these override the address that a client names, without a word.
+_OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+# They say every step at level INFO, between the lines of the job's log.
+_TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """What a spec becomes on the cluster.
+
+    Parameters
+    ----------
+    base_id : str
+        Submission id of the first attempt; later ones carry the suffix -2, -3, ...
+    out : str
+        Run directory on the cluster, the same for every attempt, so that a later one resumes.
+    spec_path : Path
+        The spec here; it is uploaded as ``spec.yaml``.
+    """
+
+    base_id: str
+    out: str
+    spec_path: Path
+
+    @property
+    def entrypoint(self) -> str:
+        """The shell command that the head runs; its package comes from `py_modules`."""
+        return shlex.join(["python", "-m", "equiray", "run", "spec.yaml", "--out", self.out, "--address", "auto"])
+
+    def attempt_id(self, attempt: int) -> str:
+        """Submission id of that attempt, counted from 1."""
+        return self.base_id if attempt == 1 else f"{self.base_id}-{attempt}"
+
+
+def submit_and_follow(spec_path: Path, *, address: str, out: str | None = None) -> int:
+    """Submit the spec, or find the job that already runs it, print its logs, and return its exit code.
+
+    Parameters
+    ----------
+    spec_path : Path
+        A run's YAML; checked here before anything is uploaded. Paths inside it are read on the cluster.
+    address : str
+        URL of the head's dashboard, ``http://HEAD:8265``.
+    out : str, optional
+        Run directory on the cluster, absolute or under ``~``; default ``~/equiray-runs/<submission id>``.
+
+    Returns
+    -------
+    int
+        The job's own exit code; 130 when Ctrl-C detached from it (the job goes on).
+
+    Raises
+    ------
+    BadInput
+        The spec is not valid, nothing answers at the address, the token is refused, `out` is relative or differs
+        from that of the same spec's earlier job.
+    Incomplete
+        The job was stopped, or the cluster could not be reached for a minute while following it.
+    EquirayError
+        The cluster could not start the job.
+    """
+    plan = plan_job(load_run_spec(spec_path), spec_path, out)
+    client = _connect(address)
+    job_id = _attach_or_submit(client, plan, explicit_out=out is not None)
+    click.echo(f"job {job_id}; results on the head node in {plan.out}", err=True)
+    try:
+        details = asyncio.run(_follow(client, job_id))
+    except KeyboardInterrupt:
+        again = shlex.join(["equiray", "submit", str(spec_path), "--address", address])
+        click.echo(f"\ndetached, the job goes on; follow it again with: {again}", err=True)
+        return DETACHED
+    return _exit_code(job_id, details)
+
+
+def _exit_code(job_id: str, details: "JobDetails") -> int:
+    code = details.driver_exit_code
+    if code is not None:
+        return code if code >= 0 else 128 - code  # killed by a signal: as a shell says it
+    if details.status.value == "STOPPED":
+        raise Incomplete(f"job {job_id} was stopped; submit the same spec again to resume it")
+    raise EquirayError(f"job {job_id} could not run: {details.message}")
+
+
+def plan_job(spec: RunSpec, spec_path: Path, out: str | None = None) -> JobPlan:
+    """Submission id and run directory of a spec; see `submit_and_follow` for `out` and what it raises."""
+    base_id = f"equiray-{spec.sha256()[:16]}"
+    _refuse_local_paths(spec, spec_path)
+    if out is None:
+        out = f"~/equiray-runs/{base_id}"
+    elif not out.startswith(("/", "~/")):
+        # A job's working directory is a temporary copy that Ray deletes.
+        raise BadInput(
+            f"run directory {out!r} is relative", place="--out", fix="name an absolute path of the head node"
+        )
+    return JobPlan(base_id=base_id, out=out, spec_path=spec_path)
+
+
+def _refuse_local_paths(spec: RunSpec, spec_path: Path) -> None:
+    """A relative path would be looked for beside the uploaded spec, where there is nothing else."""
+    named = {"language_model.source": spec.language_model.source}
+    for number, task in enumerate(spec.tasks):
+        named |= {f"tasks.{number}.path": task.path, f"tasks.{number}.table_schema": task.table_schema}
+    for key, value in named.items():
+        # A hub id looks like a relative path; it is one only where such a file exists.
+        is_path = key != "language_model.source" or (value is not None and Path(value).exists())
+        if value is not None and is_path and "://" not in value and not value.startswith("/"):
+            raise BadInput(
+                f"{key}: {value} is a path of this machine",
+                place=str(spec_path),
+                fix="put the file on storage that the cluster's nodes see and name it by an absolute path",
+            )
+
+
+def _connect(address: str) -> "JobSubmissionClient":
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    if not address.startswith(("http://", "https://")):
+        raise BadInput(f"{address!r} is not the URL of a dashboard", place="--address", fix="write http://HEAD:8265")
+    for name in _OVERRIDES:
+        if os.environ.get(name, address) != address:
+            raise BadInput(
+                f"{name}={os.environ[name]} overrides --address {address} inside Ray",
+                place=f"environment variable {name}",
+                fix=f"unset {name}, or give it as --address",
+            )
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise BadInput(
+            f"the cluster refuses the token ({error.message.splitlines()[0]})",
+            place=f"RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE', 'unset')}, asking {address}",
+            fix="set RAY_AUTH_MODE=token and the head's token in RAY_AUTH_TOKEN, a file named by RAY_AUTH_TOKEN_PATH, "
+            "or ~/.ray/auth_token",
+        ) from error
+    except (ConnectionError, OSError) as error:  # requests' errors are OSErrors
+        raise BadInput(
+            f"no Ray dashboard answers ({str(error).splitlines()[0]})",
+            place=f"--address {address}",
+            fix="start the head, or forward its port with `ray dashboard cluster.yaml`",
+        ) from error
+
+
+def _attach_or_submit(client: "JobSubmissionClient", plan: JobPlan, *, explicit_out: bool) -> str:
+    """Id of the job to follow: the last attempt where it lives or succeeded, else a new one after it."""
+    jobs = {job.submission_id: job for job in client.list_jobs()}
+    attempt = 1
+    while plan.attempt_id(attempt + 1) in jobs:
+        attempt += 1
+    last = jobs.get(plan.attempt_id(attempt))
+    if last is None:
+        return _submit(client, plan, attempt)
+    earlier_out = (last.metadata or {}).get("out", plan.out)
+    if explicit_out and earlier_out != plan.out:
+        raise BadInput(
+            f"this spec was submitted before, to {earlier_out}",
+            place=f"--out {plan.out}",
+            fix=f"give --out {earlier_out}, or change the spec's name",
+        )
+    status = last.status.value
+    if status in ("FAILED", "STOPPED"):
+        click.echo(f"job {plan.attempt_id(attempt)} is {status}: resuming it", err=True)
+        return _submit(client, plan, attempt + 1)
+    click.echo(f"job {plan.attempt_id(attempt)} is {status}: following it", err=True)
+    return plan.attempt_id(attempt)
+
+
+def _submit(client: "JobSubmissionClient", plan: JobPlan, attempt: int) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "spec.yaml").write_bytes(plan.spec_path.read_bytes())
+        return client.submit_job(
+            entrypoint=plan.entrypoint,
+            submission_id=plan.attempt_id(attempt),
+            runtime_env=runtime_env(Path(folder)),
+            metadata={"out": plan.out, "equiray": equiray.__version__},
+        )
+
+
+def runtime_env(working_dir: Path) -> dict[str, Any]:
+    """Ray's runtime environment of a job: that folder, and this copy of the package ahead of any installed one."""
+    return {
+        "working_dir": str(working_dir),
+        "py_modules": [str(Path(equiray.__file__).parent)],
+        "excludes": ["__pycache__", "*.pyc"],
+        "env_vars": {"PYTHONUNBUFFERED": "1"},  # logs are followed line by line
+    }
+
+
+class _Log:
+    """Prints a job's log and knows how much of it stands printed: a broken connection repeats nothing."""
+
+    def __init__(self, client: "JobSubmissionClient", job_id: str) -> None:
+        self._client, self._job_id, self._printed = client, job_id, 0
+
+    async def follow(self) -> None:
+        seen = 0
+        async for chunk in self._client.tail_job_logs(self._job_id):  # from the start, whenever one connects
+            seen += len(chunk)
+            if seen > self._printed:
+                click.echo(chunk[self._printed - seen :], nl=False)
+                self._printed = seen
+
+
+async def _follow(client: "JobSubmissionClient", job_id: str) -> "JobDetails":
+    """Print the job's logs until it ends; a connection lost in between is made again for a minute."""
+    from aiohttp import ClientError
+
+    log, lost_at = _Log(client, job_id), None
+    while True:
+        try:
+            await log.follow()
+            details = client.get_job_info(job_id)
+            if details.status.is_terminal():
+                return details
+            lost_at = None
+        except (RuntimeError, OSError, ClientError) as error:
+            lost_at = lost_at or time.monotonic()
+            if time.monotonic() - lost_at > _RECONNECT_S:
+                raise Incomplete(f"lost the cluster while following job {job_id}, which may go on: {error}") from error
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,248 @@
+"""Submission: what is planned and refused before anything is sent; then the real thing, on a real head."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from equiray import submission
+from equiray.errors import BadInput, EquirayError, Incomplete
+from equiray.specs import load_run_spec
+from ray_heads import BIN, Head, ray_head
+
+SPEC = """
+schema: equiray.run/1
+name: {name}
+tasks: [{{name: {task}}}]
+stages: [baseline]
+models: [raw]
+intrinsic: null
+statistics: {{replicates: 100}}
+"""
+
+
+def write_spec(folder: Path, name: str, task: str = "german_credit", more: str = "") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(SPEC.format(name=name, task=task) + more)
+    return path
+
+
+def plan(path: Path, out: str | None = None) -> submission.JobPlan:
+    return submission.plan_job(load_run_spec(path), path, out)
+
+
+def test_equal_specs_have_one_job_however_they_are_written(tmp_path: Path):
+    first = write_spec(tmp_path, "one")
+    second = tmp_path / "same.yaml"
+    second.write_text("# a comment\n" + first.read_text().replace("[raw]", "\n  - raw"))
+    assert plan(first).base_id == plan(second).base_id
+    assert plan(first).base_id != plan(write_spec(tmp_path, "two")).base_id
+    assert plan(first).out.startswith("~/") and plan(first).out.endswith(plan(first).base_id)
+
+
+def test_entrypoint_survives_a_shell():
+    job = submission.JobPlan(base_id="x", out="/data/it's; rm -rf", spec_path=Path("s.yaml"))
+    shown = subprocess.run(f"printf '%s\\n' {job.entrypoint}", shell=True, capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[5:7] == ["--out", "/data/it's; rm -rf"]
+
+
+def test_a_relative_run_directory_is_refused(tmp_path: Path):
+    with pytest.raises(BadInput, match="relative"):
+        plan(write_spec(tmp_path, "one"), out="runs/one")
+
+
+@pytest.mark.parametrize(
+    "own", ["path: mine.csv, table_schema: /data/mine.yaml", "path: /d/m.csv, table_schema: m.yaml"]
+)
+def test_a_table_of_this_machine_is_refused(tmp_path: Path, own: str):
+    path = write_spec(tmp_path, "own", task=f"mine, {own}")
+    with pytest.raises(BadInput, match="path of this machine"):
+        plan(path)
+
+
+def test_a_model_directory_of_this_machine_is_refused_and_a_hub_id_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write_spec(tmp_path, "own", more="language_model: {source: org/model}\n")
+    assert plan(path)
+    (tmp_path / "org" / "model").mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"language_model\.source"):
+        plan(path)
+
+
+@pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"])
+def test_an_address_that_ray_would_swap_for_another_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setenv(name, "http://elsewhere:8265")
+    with pytest.raises(BadInput, match=name):
+        submission.submit_and_follow(write_spec(tmp_path, "one"), address="http://127.0.0.1:8265")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://head:10001", "auto"])
+def test_an_address_that_is_no_dashboards_is_refused(tmp_path, address):
+    with pytest.raises(BadInput, match="dashboard"):
+        submission.submit_and_follow(write_spec(tmp_path, "one"), address=address)
+
+
+def test_nobody_answers(tmp_path):
+    with socket.socket() as nobody:  # bound, so that no one else takes the port; not listening
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(BadInput, match="no Ray dashboard answers"):
+            submission.submit_and_follow(write_spec(tmp_path, "one"), address=address)
+
+
+@pytest.mark.parametrize(("given", "ours"), [(0, 0), (1, 1), (4, 4), (-9, 137)])
+def test_the_jobs_exit_code_is_ours(given: int, ours: int):
+    assert submission._exit_code("j", cast(Any, SimpleNamespace(driver_exit_code=given))) == ours
+
+
+@pytest.mark.parametrize(("status", "raised"), [(JobStatus.STOPPED, Incomplete), (JobStatus.FAILED, EquirayError)])
+def test_a_job_without_an_exit_code(status: JobStatus, raised: type[EquirayError]):
+    details = SimpleNamespace(driver_exit_code=None, status=status, message="no such image")
+    with pytest.raises(EquirayError) as caught:
+        submission._exit_code("j", cast(Any, details))
+    assert type(caught.value) is raised
+
+
+class LossyClient:
+    """Answers like Ray's client whose log connection breaks after each chunk but the last."""
+
+    def __init__(self, chunks: list[str], forever: bool = False):
+        self.chunks, self.calls, self.forever = chunks, 0, forever
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        self.calls += 1
+        for chunk in self.chunks[: self.calls]:
+            yield chunk
+        if self.forever or self.calls < len(self.chunks):
+            raise RuntimeError("connection closed")
+
+    def get_job_info(self, job_id: str):
+        return SimpleNamespace(status=JobStatus.SUCCEEDED)
+
+
+def test_a_lost_connection_repeats_and_drops_no_line(monkeypatch, capsys):
+    monkeypatch.setattr(submission, "_POLL_S", 0.0)
+    client = LossyClient(["one\n", "two\n", "three\n"])
+    asyncio.run(submission._follow(cast(Any, client), "j"))
+    assert client.calls == 3
+    assert capsys.readouterr().out == "one\ntwo\nthree\n"
+
+
+def test_a_cluster_lost_for_good_is_incomplete(monkeypatch):
+    monkeypatch.setattr(submission, "_POLL_S", 0.0)
+    monkeypatch.setattr(submission, "_RECONNECT_S", 0.0)
+    with pytest.raises(Incomplete, match="may go on"):
+        asyncio.run(submission._follow(cast(Any, LossyClient(["one\n"], forever=True)), "j"))
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    with ray_head() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(head: Head) -> JobSubmissionClient:
+    return JobSubmissionClient(head.address, headers={"Authorization": f"Bearer {head.token}"})
+
+
+def submit(head: Head, spec: Path, *more: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [str(BIN / "equiray"), "submit", str(spec), "--address", head.address, *more]
+    return subprocess.run(command, env=head.environment | environment, capture_output=True, text=True, timeout=200)
+
+
+@pytest.mark.slow
+def test_a_job_that_succeeds_is_followed_and_never_run_twice(head, client, tmp_path):
+    spec, out = write_spec(tmp_path, "succeeds"), tmp_path / "out"
+    done = submit(head, spec, "--out", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (out / "results.json").exists() and (out / "report.html").exists()
+    written = (out / "results.json").stat().st_mtime_ns
+
+    again = submit(head, spec, "--out", str(out))
+    assert again.returncode == 0
+    assert again.stdout == done.stdout
+    assert (out / "results.json").stat().st_mtime_ns == written
+    attempts = [
+        job.submission_id for job in client.list_jobs() if (job.submission_id or "").startswith(plan(spec).base_id)
+    ]
+    assert attempts == [plan(spec).base_id]
+
+    elsewhere = submit(head, spec, "--out", str(tmp_path / "other"))
+    assert elsewhere.returncode == 3 and str(out) in elsewhere.stderr
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_gives_its_code_and_is_tried_anew(head, client, tmp_path):
+    spec = write_spec(tmp_path, "fails", task="no_such_task")
+    for attempt in (1, 2):
+        done = submit(head, spec, "--out", str(tmp_path / "out"))
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert "no_such_task" in done.stdout
+        assert client.get_job_info(plan(spec).attempt_id(attempt)).driver_exit_code == 3
+
+
+@pytest.mark.slow
+def test_ctrl_c_detaches_and_the_job_goes_on(head, client, tmp_path):
+    spec = write_spec(tmp_path, "detached")
+    command = [str(BIN / "equiray"), "submit", str(spec), "--address", head.address, "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        command, env=head.environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert process.stderr is not None
+    assert plan(spec).base_id in process.stderr.readline()
+    time.sleep(1)  # it follows the log by now
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"equiray submit {spec} --address {head.address}" in stderr and "Traceback" not in stderr
+    assert _wait_for_end(client, plan(spec).base_id) == JobStatus.SUCCEEDED  # not STOPPED
+    assert submit(head, spec).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "wrong", [{"RAY_AUTH_TOKEN": "0" * 64}, {"RAY_AUTH_TOKEN": ""}, {"RAY_AUTH_MODE": "disabled"}], ids=str
+)
+def test_a_token_that_is_wrong_or_missing(head, tmp_path, wrong):
+    done = submit(head, write_spec(tmp_path, "locked"), **wrong, HOME=str(tmp_path))
+    assert done.returncode == 3
+    assert "refuses the token" in done.stderr and "RAY_AUTH_TOKEN" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_token_file_opens_too(head, tmp_path):
+    (tmp_path / "token").write_text(head.token)
+    spec = write_spec(tmp_path, "file", task="no_such_task")
+    done = submit(head, spec, "--out", str(tmp_path), RAY_AUTH_TOKEN="", RAY_AUTH_TOKEN_PATH=str(tmp_path / "token"))
+    assert "no_such_task" in done.stdout
+
+
+@pytest.mark.slow
+def test_driver_and_workers_import_the_uploaded_copy(head, client, tmp_path):
+    (tmp_path / "where.py").write_text(
+        "import equiray, ray\n"
+        "ray.init('auto', log_to_driver=False)\n"
+        "where = ray.remote(lambda: __import__('equiray').__file__)\n"
+        "print('imported', equiray.__file__, ray.get(where.remote()))\n"
+    )
+    job = client.submit_job(entrypoint="python where.py", runtime_env=submission.runtime_env(tmp_path))
+    assert _wait_for_end(client, job) == JobStatus.SUCCEEDED
+    (line,) = [line for line in client.get_job_logs(job).splitlines() if line.startswith("imported")]
+    _, driver, worker = line.split()
+    assert driver == worker
+    assert "py_modules_files" in driver and not Path(driver).is_relative_to(Path(submission.__file__).parent)
+
+
+def _wait_for_end(client: JobSubmissionClient, job_id: str) -> JobStatus:
+    while not client.get_job_status(job_id).is_terminal():
+        time.sleep(0.5)
+    return client.get_job_status(job_id)
