@@ -1,6 +1,7 @@
 """The installed command: every exit code, and what a person reads when something goes wrong."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 EQUIRAY = Path(sys.executable).with_name("equiray")
-SPEC = "schema: equiray.run/1\nname: try\ntasks: [{name: german_credit}]\n"
+SPEC = "schema: equiray.run/1\nname: try\ntasks: [{name: german}]\n"
 
 # A stand-in for the evaluation, put in place before the command imports it: these tests are about the way out.
 STAND_IN = """
@@ -29,10 +30,9 @@ def spec(tmp_path: Path) -> Path:
     return path
 
 
-def equiray(*arguments: object, cwd: Path | None = None, pythonpath: Path | None = None) -> subprocess.CompletedProcess:
-    environment = os.environ | ({"PYTHONPATH": str(pythonpath)} if pythonpath else {})
+def equiray(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
     command = [str(EQUIRAY), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=120)
 
 
 def stand_in(folder: Path, body: str) -> Path:
@@ -42,7 +42,7 @@ def stand_in(folder: Path, body: str) -> Path:
 
 
 def run_with(body: str, spec: Path, *more: object) -> subprocess.CompletedProcess:
-    return equiray("run", spec, "--out", spec.parent / "out", *more, pythonpath=stand_in(spec.parent, body))
+    return equiray("run", spec, "--out", spec.parent / "out", *more, PYTHONPATH=str(stand_in(spec.parent, body)))
 
 
 def test_0_done_and_the_evaluation_gets_what_was_typed(spec: Path):
@@ -156,6 +156,23 @@ def test_130_interrupted(spec: Path):
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "resumes" in stderr and "Traceback" not in stderr
+
+
+def test_data_list_says_what_is_here_and_what_to_know(mirror: Path):
+    listed = equiray("data", "list", COLUMNS="200")
+    assert listed.returncode == 0, listed.stderr
+    for name, rows in [("adult", "48,842"), ("german", "1,000"), ("compas", "6,172")]:
+        assert re.search(rf"^\s+{name}\s.*\s{rows}\s.*mirror", listed.stdout, flags=re.MULTILINE)
+    assert "No claim about women and men" in " ".join(listed.stdout.split())
+
+
+def test_data_list_refuses_a_mirror_whose_bytes_were_changed(mirror: Path, tmp_path: Path):
+    (tmp_path / "compas").mkdir()
+    (source,) = (mirror / "compas").glob("compas-scores-two-years.csv")
+    (tmp_path / "compas" / source.name).write_bytes(source.read_bytes()[:-1])
+    listed = equiray("data", "list", EQUIRAY_DATA=str(tmp_path))
+    assert listed.returncode == 3
+    assert "checksum" in listed.stderr and str(tmp_path) in listed.stderr
 
 
 def test_help_imports_nothing_heavy():

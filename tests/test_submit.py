@@ -29,7 +29,7 @@ statistics: {{replicates: 100}}
 """
 
 
-def write_spec(folder: Path, name: str, task: str = "german_credit", more: str = "") -> Path:
+def write_spec(folder: Path, name: str, task: str = "german", more: str = "") -> Path:
     path = folder / f"{name}.yaml"
     path.write_text(SPEC.format(name=name, task=task) + more)
     return path

@@ -74,9 +74,11 @@ def submit(spec: Path, address: str, out: str | None) -> int:
 def report(directory: Path) -> None:
     """Write report.html and evidence.json anew from the results in DIRECTORY."""
     from equiray.reports import write_evidence, write_report
+    from equiray.specs import load_run_spec
 
+    spec = load_run_spec(directory / "spec.yaml")
     write_report(directory)
-    write_evidence(directory)
+    write_evidence(directory, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
     click.echo(f"done: {directory / 'report.html'}")
 
 
@@ -89,15 +91,24 @@ def data() -> None:
 @_debug
 def list_tasks() -> None:
     """List the built-in tasks, what they ask, and where their rows would come from."""
+    from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    from equiray.data.tasks import describe_tasks
+    from equiray.data.tasks.load import describe_tasks
 
-    table = Table("task", "rows", "asks", "sensitive attributes", "rows come from")
-    for task in describe_tasks():
-        table.add_row(*map(str, task))
+    tasks = describe_tasks()
+    attributes = Column("sensitive attributes", overflow="fold")
+    table = Table("task", "asks", Column("rows", justify="right"), attributes, "rows come from", box=box.SIMPLE)
+    for task in tasks:
+        rows = "?" if task.rows is None else f"{task.rows:,}"
+        origin = task.origin or "the official site, on first use"
+        table.add_row(task.name, task.title, rows, ", ".join(task.attributes), origin)
     Console().print(table)
+    for task in tasks:
+        click.echo(f"{task.name}: {task.licence}")
+        for warning in task.warnings:
+            click.echo(click.wrap_text(f"- {warning}", initial_indent="  ", subsequent_indent="    ", width=100))
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
