@@ -1,0 +1,1 @@
+"""What is run: language models, embeddings, answer scores, classifiers. Imports no Ray."""

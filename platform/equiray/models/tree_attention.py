@@ -1,0 +1,138 @@
+"""One forward pass over a `TreeBatch`: attention in which every token sees the trunk and its own ancestors.
+
+All linear layers run on the flat token axis, so no multiplication is spent on padding; only attention knows
+about packs, through a function registered with transformers. It serves every architecture whose attention goes
+through transformers' attention interface (Llama, Phi-3, Gemma-2, Qwen, GPT-2, ...), adapters included, and
+gradients flow through it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedModel
+
+from equiray.models.prefix_tree import TreeBatch
+
+NAME = "equiray_tree"
+
+
+TILE_TOKENS = 64
+"""Queries are attended in tiles, each against the keys up to its own end: about half of a pack's square is skipped."""
+
+
+class Tile(NamedTuple):
+    """Some queries of a pack, the keys they may see on the flat axis, and the additive mask between them."""
+
+    queries: slice
+    keys: slice
+    mask: torch.Tensor
+    """[1, 1, queries, trunk + keys], 0 where visible, -inf where not"""
+
+
+class Tiling(NamedTuple):
+    """How a batch's attention is cut."""
+
+    trunk: int
+    tiles: tuple[Tile, ...]
+
+
+def tiling(batch: TreeBatch, *, device: torch.device, dtype: torch.dtype) -> Tiling:
+    """Who may see whom: a key is visible if it lies in the trunk, or is the query itself or its ancestor."""
+    tiles = []
+    if batch.trunk:
+        whole = slice(0, batch.trunk)
+        causal = torch.ones(batch.trunk, batch.trunk, dtype=torch.bool, device=device).tril()
+        tiles.append(Tile(whole, slice(0, 0), _additive(causal, dtype)))
+    for pack in batch.packs:
+        ends = torch.as_tensor(pack.subtree_end, device=device)
+        node = torch.arange(len(pack.subtree_end), device=device)
+        for first in range(0, len(node), TILE_TOKENS):
+            query, key = node[first : first + TILE_TOKENS], node[: first + TILE_TOKENS]
+            visible = (key[None, :] <= query[:, None]) & (query[:, None] < ends[None, : len(key)])
+            trunk = visible.new_ones(len(query), batch.trunk)
+            queries = slice(pack.start + first, pack.start + first + len(query))
+            keys = slice(pack.start, pack.start + len(key))
+            tiles.append(Tile(queries, keys, _additive(torch.cat([trunk, visible], dim=1), dtype)))
+    return Tiling(batch.trunk, tuple(tiles))
+
+
+def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, -torch.inf)[None, None]
+
+
+def tree_attention_forward(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    tiling: Tiling,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention over the flat axis: query [1, H, T, D], key and value [1, H_kv, T, D] -> [1, T, H, D]."""
+    attend = scaled_dot_product_attention if softcap is None else _softcapped(softcap)
+    grouped = key.shape[1] != query.shape[1]
+    trunk = slice(0, tiling.trunk)
+    outputs = []
+    for tile in tiling.tiles:
+        keys, values = key[:, :, tile.keys], value[:, :, tile.keys]
+        if tiling.trunk:
+            keys = torch.cat([key[:, :, trunk], keys], dim=2)
+            values = torch.cat([value[:, :, trunk], values], dim=2)
+        output = attend(
+            query[:, :, tile.queries], keys, values, attn_mask=tile.mask, dropout_p=dropout, scale=scaling, enable_gqa=grouped
+        )
+        outputs.append(output.transpose(1, 2))
+    return torch.cat(outputs, dim=1), None
+
+
+def _softcapped(cap: float):
+    """Gemma-2's bounded attention scores, which sdpa does not offer."""
+
+    def attend(query, key, value, *, attn_mask, dropout_p, scale, enable_gqa):
+        if enable_gqa:
+            repeats = query.shape[1] // key.shape[1]
+            key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
+        scores = torch.tanh(query @ key.transpose(-1, -2) * scale / cap) * cap
+        weights = (scores + attn_mask).softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+        return torch.nn.functional.dropout(weights, dropout_p) @ value
+
+    return attend
+
+
+AttentionInterface.register(NAME, tree_attention_forward)
+
+
+@contextmanager
+def tree_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Switch a model's attention to the tree's for the length of a block."""
+    before = model.config._attn_implementation
+    model.config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
+
+
+def tree_hidden_states(model: PreTrainedModel, backbone: torch.nn.Module, batch: TreeBatch) -> torch.Tensor:
+    """Last hidden states [T, hidden] of all nodes, without computing any logits.
+
+    `backbone` is the model without its head (`model.base_model` of a causal LM, adapters inside).
+    """
+    weight = next(backbone.parameters())
+    device = weight.device
+    with tree_attention(model):
+        output = backbone(
+            input_ids=torch.as_tensor(batch.tokens, device=device)[None],
+            position_ids=torch.as_tensor(batch.positions, device=device)[None],
+            tiling=tiling(batch, device=device, dtype=weight.dtype),
+            use_cache=False,
+        )
+    return output.last_hidden_state[0]
