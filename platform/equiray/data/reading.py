@@ -9,6 +9,7 @@ import difflib
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -19,7 +20,7 @@ from equiray.data.compute import pc
 from equiray.errors import BadInput
 
 MAX_CELL_BYTES = 1 << 20
-_BLOCK_BYTES = 64 << 20  # Arrow cannot parse a row that is longer than its block
+_BLOCK_BYTES = 16 << 20  # Arrow cannot parse a row that is longer than its block
 
 
 def read_table(path: Path, wanted: Sequence[str]) -> pa.Table:
@@ -103,6 +104,7 @@ def read_csv(
     except (pa.ArrowInvalid, OSError) as error:
         raise _csv_error(error, ragged, source, place) from error
     check_cell_sizes(table, place)
+    _check_quotes(source, quote, table.num_rows + skip_rows + (names is None), place)
     return table
 
 
@@ -115,8 +117,8 @@ def csv_header(source: Path | bytes, *, place: str, delimiter: str = ",") -> lis
         The file cannot be opened, is empty, or its first line is not UTF-8.
     """
     try:
-        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as raw:
-            first = next(csv.reader(io.TextIOWrapper(raw, "utf-8-sig", newline=""), delimiter=delimiter), None)
+        with io.TextIOWrapper(_lines(source), "utf-8-sig", newline="") as text:
+            first = next(csv.reader(text, delimiter=delimiter), None)
     except UnicodeDecodeError as error:
         raise _not_utf8(source, place) from error
     except (OSError, csv.Error) as error:
@@ -188,6 +190,26 @@ def check_cell_sizes(table: pa.Table, place: str) -> None:
             )
 
 
+def _lines(source: Path | bytes) -> BinaryIO:
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+
+
+def _check_quotes(source: Path | bytes, quote: str, lines_parsed: int, place: str) -> None:
+    """A quote that is never closed swallows rows without an error: quotes are odd in number and lines are missing."""
+    odd, written, first = False, 0, 0
+    with _lines(source) as lines:
+        for number, line in enumerate(lines, start=1):
+            written += bool(line.strip())
+            if line.count(quote.encode()) % 2:
+                odd, first = not odd, first or number
+    if odd and written > lines_parsed:
+        raise BadInput(
+            f"a quote is opened and never closed: {written} lines hold only {lines_parsed} records",
+            place=f"{place}, line {first} or later",
+            fix=f"close the quote, or double it ({quote}{quote}) where it belongs to the value",
+        )
+
+
 def _csv_error(error: Exception, ragged: list[pa_csv.InvalidRow], source: Path | bytes, place: str) -> BadInput:
     if ragged:
         row = ragged[0]
@@ -209,8 +231,7 @@ def _csv_error(error: Exception, ragged: list[pa_csv.InvalidRow], source: Path |
 
 
 def _not_utf8(source: Path | bytes, place: str) -> BadInput:
-    lines = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
-    with lines:
+    with _lines(source) as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 line.decode("utf-8")
