@@ -1,0 +1,204 @@
+"""Read a run directory into one immutable record, with an error a user can act on for every way it can be broken.
+
+``results.json`` is required and read strictly, for outsiders rely on it. Everything else is commentary and may be
+absent.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from equiray.errors import BadInput, Incomplete
+from equiray.metrics.estimates import Estimate, Verdict
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class ResultsFile(BaseModel):
+    """``results.json`` (docs/contracts/results.json)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    schema_: Literal["equiray.results/1"] = Field(alias="schema")
+    spec_sha256: str
+    task: str | list[str]
+    n_rows: int | dict[str, int]
+    estimates: list[Estimate]
+    verdicts: list[Verdict]
+
+
+class _Commentary(BaseModel):
+    # A newer run may describe more than this reader shows: commentary never stops a report.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class LanguageModelDetails(_Commentary):
+    name: str | None = None
+    parameters: int | str | None = None
+    dtype: str | None = None
+    pooling: str | None = None
+    source: str | None = None
+
+
+class SerializationDetails(_Commentary):
+    template: str | None = None
+    order: list[str] = []
+    max_tokens: int | None = None
+    dropped: dict[str, int] = {}
+
+
+class TwinDetails(_Commentary):
+    made: int = 0
+    skipped: dict[str, int] = {}
+
+
+class TaskDetails(_Commentary):
+    title: str | None = None
+    rows: int | None = None
+    splits: dict[str, int] = {}
+    warnings: list[str] = []
+    source: str | None = None
+    source_sha256: str | None = None
+    licence: str | None = None
+    attributes: dict[str, dict[str, int]] = {}
+    twins: TwinDetails | None = None
+
+
+class UnlearningDetails(_Commentary):
+    steps_done: int | None = None
+    seconds: float | None = None
+    label: str | None = None
+    stopped_by: str | None = None
+    settings: dict[str, Any] = {}
+    warnings: list[str] = []
+    folds: int | None = None
+
+
+class RunDetails(_Commentary):
+    """``details.json``: what a reader of the report wants to know beside the figures; every part may be absent."""
+
+    name: str | None = None
+    title: str | None = None
+    language_model: LanguageModelDetails | None = None
+    serialization: dict[str, SerializationDetails] = {}
+    tasks: dict[str, TaskDetails] = {}
+    unlearning: UnlearningDetails | None = None
+    not_estimable: list[Any] = []
+    durations_s: dict[str, float] = {}
+    command: str | None = None
+    smoke: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """Everything a report may say about a run.
+
+    `predictions` maps the path of each Parquet file to its number of rows, None where the file cannot be read;
+    `curve` holds the logged steps of unlearning; `spec_text` is the run's YAML as it was written, if it is there.
+    """
+
+    path: Path
+    results: ResultsFile
+    details: RunDetails
+    curve: tuple[Mapping[str, Any], ...]
+    predictions: Mapping[str, int | None]
+    spec_text: str | None
+
+    @property
+    def name(self) -> str:
+        return self.details.title or self.details.name or self.path.resolve().name
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the run's spec, None where no spec was kept."""
+        try:
+            spec = yaml.safe_load(self.spec_text) if self.spec_text else None
+        except yaml.YAMLError:
+            return None
+        seed = spec.get("seed", 0) if isinstance(spec, dict) else None
+        return seed if isinstance(seed, int) else None
+
+
+def load_run(run_dir: Path) -> RunRecord:
+    """Read a finished run.
+
+    Raises
+    ------
+    BadInput
+        The directory or ``results.json`` is absent, or a file in it does not follow its contract.
+    Incomplete
+        The run left predictions but stopped before ``results.json``: the same command resumes it.
+    """
+    if not run_dir.is_dir():
+        raise BadInput("no such run directory", place=str(run_dir), fix="name a directory that `equiray run` wrote")
+    results_path = run_dir / "results.json"
+    prediction_files = sorted(run_dir.glob("predictions/**/*.parquet"))
+    if not results_path.is_file():
+        _refuse_without_results(run_dir, len(prediction_files))
+    details_path, spec_path = run_dir / "details.json", run_dir / "spec.yaml"
+    return RunRecord(
+        path=run_dir,
+        results=_read_json(results_path, ResultsFile),
+        details=_read_json(details_path, RunDetails) if details_path.is_file() else RunDetails(),
+        curve=_read_curve(run_dir / "unlearning" / "curve.jsonl"),
+        predictions={file.relative_to(run_dir).as_posix(): _rows(file) for file in prediction_files},
+        spec_text=spec_path.read_text(encoding="utf-8", errors="replace") if spec_path.is_file() else None,
+    )
+
+
+def _refuse_without_results(run_dir: Path, n_prediction_files: int) -> None:
+    if n_prediction_files:
+        raise Incomplete(
+            f"the run in {run_dir} stopped before its results: {n_prediction_files} prediction file(s) are there, "
+            "results.json is not\n  fix:   repeat the `equiray run` command with the same --out; finished work is kept"
+        )
+    raise BadInput(
+        "no results.json in this directory", place=str(run_dir), fix="name a directory that `equiray run` has finished"
+    )
+
+
+def _read_json(path: Path, model: type[_Model]) -> _Model:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", place=str(path), fix="make the file readable") from error
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()[:5]]
+        raise BadInput(
+            f"the file does not follow its contract: {'; '.join(found)}",
+            place=str(path),
+            fix="restore the file as the run wrote it, or repeat the run (finished predictions are kept)",
+        ) from error
+
+
+def _read_curve(path: Path) -> tuple[Mapping[str, Any], ...]:
+    if not path.is_file():
+        return ()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    steps: list[Mapping[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            step = json.loads(line)
+            if not isinstance(step["step"], int):
+                raise TypeError
+            steps.append(step)
+        except (ValueError, TypeError, KeyError) as error:
+            if number == len(lines):
+                break  # a killed run may leave half a last line; what stands before it is whole
+            place = f"{path}, line {number}"
+            raise BadInput("not a logged step", place=place, fix="delete that line, then report again") from error
+    return tuple(steps)
+
+
+def _rows(path: Path) -> int | None:
+    try:
+        return pq.read_metadata(path).num_rows
+    except (OSError, pa.ArrowException):
+        return None

@@ -1,0 +1,148 @@
+"""What metrics, stages and models are called in a report, and how its numbers are written."""
+
+from typing import NamedTuple
+
+from equiray.metrics.estimates import Estimate
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+class MetricWords(NamedTuple):
+    """`short` heads a table column, `meaning` completes "This is ..."."""
+
+    label: str
+    short: str
+    meaning: str
+
+
+METRICS = {
+    "accuracy": MetricWords("Accuracy", "Acc", "the share of test rows decided as the data records them"),
+    "auc": MetricWords("AUC", "AUC", "how well the score ranks positive rows above negative ones; 0.5 is chance"),
+    "accuracy_parity_difference": MetricWords(
+        "Accuracy parity difference", "AccP", "how far apart the groups’ accuracies are; 0 is equal"
+    ),
+    "demographic_parity_difference": MetricWords(
+        "Demographic parity difference", "DP", "how far apart the groups’ rates of positive decisions are; 0 is equal"
+    ),
+    "equalized_odds_difference_max": MetricWords(
+        "Equalized odds difference (max)",
+        "EqOdds",
+        "the larger of two distances between groups: of true-positive rates, of false-positive rates; 0 is equal",
+    ),
+    "equal_opportunity_difference": MetricWords(
+        "Equal opportunity difference", "EqOpp", "how far apart the groups’ true-positive rates are; 0 is equal"
+    ),
+    "selection_rate": MetricWords("Selection rate", "Selected", "the share of rows decided positively"),
+    "tpr": MetricWords("True-positive rate", "TPR", "the share of positive rows decided positively"),
+    "fpr": MetricWords("False-positive rate", "FPR", "the share of negative rows decided positively"),
+    "intrinsic_gap": MetricWords(
+        "Absolute gap",
+        "Gap",
+        "how strongly each single prompt pulls to either answer, 0 to 1; mixes bias with a taste for certain words",
+    ),
+    "intrinsic_gap_signed": MetricWords(
+        "Signed gap",
+        "Signed",
+        "the lean towards the stereotype (above 0) or its opposite (below 0), −1 to 1; 0 is balanced",
+    ),
+    "intrinsic_gap_counterfactual": MetricWords(
+        "Counterfactual gap",
+        "Twin gap",
+        "how much the answer changes when only the group named in the prompt is swapped, 0 to 1; 0 is no change",
+    ),
+    "par": MetricWords("PAR", "PAR", "the share of “poor” against “rich” completions for a group; 0.5 is unbiased"),
+    "lmcs": MetricWords("LMCS", "LMCS", "the share of meaningful completions against meaningless ones; 1 is best"),
+    "els": MetricWords("ELS", "ELS", "LMCS discounted by distance of PAR from 0.5; 1 is fluent and unbiased"),
+    "perplexity": MetricWords(
+        "Perplexity", "Perplexity", "how surprised the model is by ordinary text; lower is more fluent"
+    ),
+}
+
+STAGES = {
+    "baseline": "Baseline",
+    "cda": "CDA",
+    "unlearning": "Unlearning",
+    "cda_unlearning": "CDA + unlearning",
+}
+
+MODELS = {
+    "raw": "Raw columns",
+    "raw_unaware": "Raw columns, sensitive column dropped",
+    "embedding": "Language-model embeddings",
+    "prompt": "Language model, prompted",
+}
+
+TASKS = {
+    "adult": "Adult",
+    "german": "German Credit",
+    "compas": "COMPAS",
+    "acs": "ACS Employment",
+    "poor_or_rich": "PoorOrRich templates",
+    "equiray": "equiray templates",
+}
+
+
+def metric_words(metric: str) -> MetricWords:
+    """The words of a metric id; a metric this table does not know keeps its id, with spaces."""
+    plain = metric.replace("_", " ")
+    return METRICS.get(metric) or MetricWords(plain[:1].upper() + plain[1:], plain, "")
+
+
+def stage_words(stage: str) -> str:
+    """``cda`` -> ``CDA``; an effect ``cda-baseline`` -> ``CDA − baseline``."""
+    later, dash, earlier = stage.partition("-")
+    if not dash:
+        return STAGES.get(stage, stage)
+    return f"{STAGES.get(later, later)} − {STAGES.get(earlier, earlier).replace('Baseline', 'baseline')}"
+
+
+def model_words(model: str) -> str:
+    """``raw`` -> ``Raw columns``; a language model keeps its name."""
+    return MODELS.get(model, model)
+
+
+def attribute_words(attribute: str) -> str:
+    """``sex*race``, an intersection, -> ``sex × race``."""
+    return attribute.replace("*", " × ")
+
+
+def number(value: float | None, metric: str = "") -> str:
+    """A figure as a report prints it: three decimals (perplexity two), a true minus sign, never ``-0.000``."""
+    if value is None:
+        return "not estimable"
+    text = f"{value:.{2 if metric == 'perplexity' else 3}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def bracket(estimate: Estimate) -> str:
+    """``[0.164, 0.271]``, empty where there is no interval."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{number(estimate.low, estimate.metric)}, {number(estimate.high, estimate.metric)}]"
+
+
+def with_interval(estimate: Estimate) -> str:
+    """``0.214 [0.164, 0.271]``, for prose: a line never breaks inside the bracket."""
+    return f"{number(estimate.value, estimate.metric)} {bracket(estimate).replace(' ', NO_BREAK)}".strip()
+
+
+def count(n: int, noun: str = "") -> str:
+    """``1,200 rows``; the noun is given in the singular."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}" if noun else f"{n:,}"
+
+
+def duration(seconds: float) -> str:
+    """``8.4 s``, ``4 min 12 s``, ``2 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def enumerate_words(items: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
