@@ -1,0 +1,92 @@
+"""`write_report`: one HTML file that opens offline, on a phone, in the dark and on paper."""
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from equiray.reports import sections
+from equiray.reports.evidence import run_environment
+from equiray.reports.figures import Figures
+from equiray.reports.key_figures import key_figures
+from equiray.reports.run_directory import RunRecord, load_run
+from equiray.reports.summary import write_summary
+from equiray.reports.words import count, duration
+
+REPORT_NAME = "report.html"
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write the report of a finished run from the files in its directory.
+
+    Parameters
+    ----------
+    run_dir : Path
+        A directory with ``results.json``; ``details.json``, ``unlearning/curve.jsonl``, ``predictions/*.parquet`` and
+        ``spec.yaml`` enrich the report where they are.
+
+    Returns
+    -------
+    Path
+        ``run_dir / "report.html"``: no script, nothing loaded from elsewhere, the same bytes for the same run.
+
+    Raises
+    ------
+    BadInput
+        The directory or ``results.json`` is absent, or a file does not follow its contract.
+    Incomplete
+        The run stopped before its results.
+    """
+    run = load_run(run_dir)
+    path = run_dir / REPORT_NAME
+    draft = path.with_suffix(".html.part")
+    draft.write_text(render(run), encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def render(run: RunRecord) -> str:
+    """The page as text; every string of the run is escaped."""
+    figures = Figures(run.results.estimates)
+    environment = Environment(
+        loader=PackageLoader("equiray.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        summary=" ".join(write_summary(run, figures)),
+        tiles=key_figures(run, figures),
+        verdicts=run.results.verdicts,
+        intrinsic=sections.intrinsic_sections(run, figures),
+        tasks=sections.task_sections(run, figures),
+        unlearning=sections.unlearning_section(run),
+        dropped=sections.dropped_lines(run),
+        not_estimable=sections.not_estimable_lines(run, figures),
+        others=sections.other_figures(run, figures),
+        made=sections.made_by(run, run_environment(run.path)),
+        durations=_durations(run),
+        confidence=_confidence(figures),
+        badges=_badges(run),
+        count=count,
+    )
+
+
+def _confidence(figures: Figures) -> str:
+    levels = sorted({e.confidence for e in figures.all})
+    return " and ".join(f"{level * 100:g} %" for level in levels)
+
+
+def _badges(run: RunRecord) -> list[str]:
+    label = run.details.unlearning.label if run.details.unlearning else None
+    return ["smoke"] * run.details.smoke + (["short run"] if label == "short run" else [])
+
+
+def _durations(run: RunRecord) -> list[tuple[str, str, float]]:
+    """Step, time in words, and its length in percent of the longest."""
+    longest = max(run.details.durations_s.values(), default=0) or 1
+    return [
+        (step.replace("_", " "), duration(s), round(100 * s / longest, 1))
+        for step, s in run.details.durations_s.items()
+    ]

@@ -1,0 +1,216 @@
+"""The report's sections as plain records, ready for the template: which tables, panels and lists each one holds."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from equiray.metrics.estimates import Estimate
+from equiray.reports.curves import Chart, charts_of
+from equiray.reports.figures import DISPARITIES, INTRINSIC_METRICS, QUALITIES, Figures, is_effect
+from equiray.reports.key_figures import task_words
+from equiray.reports.panels import Panel, panels_of
+from equiray.reports.run_directory import RunRecord
+from equiray.reports.tables import Table, group_table, intrinsic_table, paper_table
+from equiray.reports.words import (
+    attribute_words,
+    bracket,
+    count,
+    duration,
+    metric_words,
+    model_words,
+    number,
+    stage_words,
+)
+
+
+class Fact(NamedTuple):
+    """A line of a fact list."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntrinsicSection:
+    title: str
+    table: Table
+    panels: list[Panel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeSection:
+    name: str
+    sizes: list[Fact]
+    table: Table | None
+    levels: list[Panel]
+    effects: list[Panel]
+    groups: Table | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSection:
+    anchor: str
+    title: str
+    facts: list[Fact]
+    warnings: list[str]
+    levels: list[Panel]
+    effects: list[Panel]
+    attributes: list[AttributeSection]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlearningSection:
+    label: str
+    facts: list[Fact]
+    warnings: list[str]
+    charts: list[Chart]
+    n_folds: int
+
+
+def intrinsic_sections(run: RunRecord, figures: Figures) -> list[IntrinsicSection]:
+    """One section for each template set."""
+    sections, gaps = [], [m for m in INTRINSIC_METRICS if m.startswith("intrinsic_gap")]
+    for templates in figures.intrinsic_sets():
+        table = intrinsic_table(figures, templates)
+        panels = [
+            replace(panel, title=f"{panel.title}, {attribute_words(attribute)}")
+            for attribute in figures.attributes(templates)
+            for panel in panels_of(figures, templates, gaps, attribute, effects=False)
+        ]
+        if table:
+            sections.append(IntrinsicSection(title=task_words(run, templates), table=table, panels=panels))
+    return sections
+
+
+def task_sections(run: RunRecord, figures: Figures) -> list[TaskSection]:
+    """One section for each task."""
+    return [_task_section(run, figures, task, i) for i, task in enumerate(figures.decision_tasks(), start=1)]
+
+
+def _task_section(run: RunRecord, figures: Figures, task: str, position: int) -> TaskSection:
+    details = run.details.tasks.get(task)
+    facts = []
+    if details:
+        if details.rows is not None:
+            splits = ", ".join(f"{count(n)} {name}" for name, n in details.splits.items())
+            facts.append(Fact("Rows", count(details.rows) + (f" ({splits})" if splits else "")))
+        named = (("Source", details.source), ("Licence", details.licence), ("Source sha256", details.source_sha256))
+        facts += [Fact(name, value) for name, value in named if value]
+    return TaskSection(
+        anchor=f"task-{position}",
+        title=task_words(run, task),
+        facts=facts,
+        warnings=list(details.warnings) if details else [],
+        levels=panels_of(figures, task, QUALITIES, None, effects=False),
+        effects=panels_of(figures, task, QUALITIES, None, effects=True),
+        attributes=[_attribute_section(run, figures, task, a) for a in figures.attributes(task)],
+    )
+
+
+def _attribute_section(run: RunRecord, figures: Figures, task: str, attribute: str) -> AttributeSection:
+    details = run.details.tasks.get(task)
+    sizes = details.attributes.get(attribute, {}) if details else {}
+    return AttributeSection(
+        name=attribute_words(attribute),
+        sizes=[Fact(group, count(n)) for group, n in sizes.items()],
+        table=paper_table(figures, task, attribute),
+        levels=panels_of(figures, task, DISPARITIES, attribute, effects=False),
+        effects=panels_of(figures, task, DISPARITIES, attribute, effects=True),
+        groups=group_table(figures, task, attribute),
+    )
+
+
+def unlearning_section(run: RunRecord) -> UnlearningSection | None:
+    """None where the run did not unlearn."""
+    details = run.details.unlearning
+    if details is None and not run.curve:
+        return None
+    facts = []
+    if details:
+        known = (
+            ("Steps", None if details.steps_done is None else count(details.steps_done)),
+            ("Time", None if details.seconds is None else duration(details.seconds)),
+            ("Stopped by", details.stopped_by),
+        )
+        facts = [Fact(name, value) for name, value in known if value]
+        facts += [Fact(key.replace("_", " "), _setting(value)) for key, value in details.settings.items()]
+    folds = {step.get("fold") or 0 for step in run.curve}
+    return UnlearningSection(
+        label=details.label or "" if details else "",
+        facts=facts,
+        warnings=list(details.warnings) if details else [],
+        charts=charts_of(run.curve),
+        n_folds=max(len(folds), details.folds or 1 if details else 1),
+    )
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_setting(inner)}" for key, inner in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def dropped_lines(run: RunRecord) -> list[str]:
+    """What never reached the figures: features cut from texts, twins that could not be made, unreadable files."""
+    lines = []
+    for task, how in run.details.serialization.items():
+        budget = f" to stay within {how.max_tokens} tokens" if how.max_tokens else ""
+        for feature, rows in how.dropped.items():
+            lines.append(f"{task_words(run, task)}: “{feature}” left out of {count(rows, 'text')}{budget}")
+    for task, details in run.details.tasks.items():
+        for reason, rows in (details.twins.skipped if details.twins else {}).items():
+            lines.append(f"{task_words(run, task)}: {count(rows, 'row')} without a counterfactual twin: {reason}")
+    lines += [f"{file}: the file cannot be read" for file, rows in run.predictions.items() if rows is None]
+    return lines
+
+
+def not_estimable_lines(run: RunRecord, figures: Figures) -> list[str]:
+    """Every figure that could not be estimated, equal ones over stages and models counted together."""
+    cases = Counter((e.task, e.metric, e.attribute, e.group, e.n) for e in figures.all if e.status == "not_estimable")
+    lines = []
+    for (task, metric, attribute, group, n), times in cases.items():
+        whose = " = ".join(part for part in (attribute, group) if part)
+        counted = f" ({count(n, 'row')} in its denominator; {count(times, 'stage–model pair')})"
+        lines.append(f"{task_words(run, task)}: {metric_words(metric).label}{f', {whose}' if whose else ''}{counted}")
+    return lines + [_setting(item) for item in run.details.not_estimable]
+
+
+def other_figures(run: RunRecord, figures: Figures) -> list[Fact]:
+    """Estimates that no other section shows, so that none is lost."""
+    lines = []
+    for e in figures.all:
+        if not _shown_elsewhere(e):
+            where = [task_words(run, e.task), stage_words(e.stage), model_words(e.model), e.attribute, e.group]
+            name = " · ".join(part for part in where if part) + f": {metric_words(e.metric).label}"
+            lines.append(Fact(name, f"{number(e.value, e.metric)} {bracket(e)}".strip()))
+    return lines
+
+
+def _shown_elsewhere(e: Estimate) -> bool:
+    if e.metric in INTRINSIC_METRICS:
+        return True
+    if e.group is not None:
+        return e.attribute is not None and not is_effect(e)
+    return e.metric in QUALITIES or (e.metric in DISPARITIES and e.attribute is not None)
+
+
+def made_by(run: RunRecord, environment: dict[str, Any]) -> list[Fact]:
+    """Command, model, seed, hashes: what it takes to make the run again."""
+    model = run.details.language_model
+    described = [] if model is None else [model.name, _parameters(model.parameters), model.dtype]
+    described += [f"{model.pooling} pooling"] if model and model.pooling else []
+    facts = (
+        ("Command", run.details.command),
+        ("Seed", None if run.seed is None else str(run.seed)),
+        ("Language model", ", ".join(part for part in described if part) or None),
+        ("Model source", model.source if model else None),
+        ("Spec sha256", run.results.spec_sha256),
+        ("Python", f"{environment.get('python', 'unknown')} on {environment.get('platform', 'unknown')}"),
+        ("Source commit", environment.get("git_commit")),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items())),
+    )
+    return [Fact(name, value) for name, value in facts if value]
+
+
+def _parameters(n: int | str | None) -> str | None:
+    return f"{n / 1e6:,.1f} M parameters" if isinstance(n, int) else n

@@ -1,0 +1,153 @@
+"""The run in plain words, written from its numbers.
+
+A sentence claims a difference only where an interval excludes 0; otherwise it says "cannot tell".
+"""
+
+from collections.abc import Iterable
+
+from equiray.metrics.estimates import Estimate
+from equiray.reports.figures import DISPARITIES, Figures, Readings, count_readings, read_effect
+from equiray.reports.key_figures import largest_disparity, place_words, task_words
+from equiray.reports.run_directory import RunRecord
+from equiray.reports.words import NO_BREAK, attribute_words, count, enumerate_words, stage_words, with_interval
+
+_INTRINSIC_WORDS = {
+    "intrinsic_gap_counterfactual": "swapping only the group that is named changes its answer by",
+    "intrinsic_gap": "it leans to one kind of ending, stereotype or opposite, by",
+}
+
+
+def write_summary(run: RunRecord, figures: Figures) -> list[str]:
+    """The sentences of the opening paragraph."""
+    return [
+        _what_was_measured(run, figures),
+        *_intrinsic_sentences(figures),
+        *_starting_point(run, figures),
+        *_stage_sentences(figures),
+        *_accuracy_sentence(figures),
+        *_chance(figures),
+        *_caveats(run, figures),
+    ]
+
+
+def _what_was_measured(run: RunRecord, figures: Figures) -> str:
+    language_model = run.details.language_model
+    name = language_model.name if language_model and language_model.name else "a language model"
+    inside = f"how biased {name} is inside" if figures.intrinsic_sets() else ""
+    tasks = enumerate_words([task_words(run, task) for task in figures.decision_tasks()])
+    if not tasks:
+        return f"This run measured {inside}." if inside else "This run holds no figures."
+    if inside:
+        return f"This run measured {inside}, and how fair decisions about people in {tasks} are."
+    models = {e.model for e in figures.all}
+    means = f", some of them with the help of {name}" if models & {"embedding", "prompt"} else ""
+    return f"This run measured how fair decisions about people in {tasks} are{means}."
+
+
+def _intrinsic_sentences(figures: Figures) -> Iterable[str]:
+    before = next((e for metric in _INTRINSIC_WORDS for e in figures.levels(metric)), None)
+    if before is None:
+        return
+    about = attribute_words(before.attribute or "people")
+    what = f"{_INTRINSIC_WORDS[before.metric]} {with_interval(before)}"
+    yield f"When the model finishes sentences about {about}, {what} on a scale from 0 to 1."
+    after = figures.get(before.task, "unlearning", before.model, before.metric, before.attribute)
+    if after is None or after.value is None:
+        return
+    change = _change_words(figures.effect(before, after.stage), before)
+    yield f"After unlearning it is {with_interval(after)}: {change}."
+    if _inverted(figures, before):
+        yield "The signed gap changed sides: the model now leans clearly against the stereotype (inversion)."
+
+
+def _change_words(effect: Estimate | None, before: Estimate) -> str:
+    if effect is None or effect.value is None or effect.low is None or effect.high is None:
+        return "no paired interval was recorded, so we cannot tell whether that is more than noise"
+    reading = read_effect(effect)
+    if reading == "identical":
+        return "unchanged"
+    if reading == "cannot tell":
+        return "the interval of the paired change includes 0, so we cannot tell whether it changed"
+    share = f", by {100 * abs(effect.value) / before.value:.0f}{NO_BREAK}%" if before.value else ""
+    return f"clearly {'larger' if effect.value > 0 else 'smaller'}{share}"
+
+
+def _inverted(figures: Figures, before: Estimate) -> bool:
+    stages = ("baseline", "unlearning")
+    pair = [figures.get(before.task, s, before.model, "intrinsic_gap_signed", before.attribute) for s in stages]
+    return [_side(e) for e in pair] == [1, -1]
+
+
+def _side(e: Estimate | None) -> int:
+    """The side of 0 on which the whole interval lies, 0 where it includes 0."""
+    if e is None or e.low is None or e.high is None:
+        return 0
+    return 1 if e.low > 0 else -1 if e.high < 0 else 0
+
+
+def _starting_point(run: RunRecord, figures: Figures) -> Iterable[str]:
+    largest = largest_disparity(figures)
+    if largest is None:
+        return
+    n = len(figures.levels("demographic_parity_difference"))
+    subject = f"the largest of {n} differences" if n > 1 else "the difference"
+    unsure = largest.low is None or largest.low <= 0
+    doubt = "; its interval does not exclude 0, so we cannot tell whether the groups differ" if unsure else ""
+    place = place_words(run, largest)
+    yield f"Before mitigation, {subject} in selection rate between groups is {with_interval(largest)} ({place}){doubt}."
+
+
+def _stage_sentences(figures: Figures) -> Iterable[str]:
+    unmoved = []
+    for stage, readings in _readings_by_stage(figures).items():
+        moved = [f"{n} {'is' if n == 1 else 'are'} clearly smaller" for n in [readings["better"]] if n]
+        moved += [f"{n} {'is' if n == 1 else 'are'} clearly larger" for n in [readings["worse"]] if n]
+        if moved:
+            doubt = f"; for {readings['cannot tell']} we cannot tell" if readings["cannot tell"] else ""
+            of = f"of {readings.compared} disparities {enumerate_words(moved)} than at the baseline"
+            yield f"{stage_words(stage)}: {of}{doubt}."
+        elif readings.compared:
+            unmoved.append(f"{stage_words(stage)} ({readings.compared} compared)")
+    if unmoved:
+        yield f"{enumerate_words(unmoved)}: we cannot tell whether any disparity changed."
+
+
+def _readings_by_stage(figures: Figures) -> dict[str, Readings]:
+    changes = figures.changes(DISPARITIES)
+    stages = dict.fromkeys(stage for task in figures.decision_tasks() for stage in figures.stages(task, effects=True))
+    return {
+        stage.removesuffix("-baseline"): count_readings(e for e in changes if e.stage == stage)
+        for stage in stages
+        if stage.endswith("-baseline")
+    }
+
+
+def _accuracy_sentence(figures: Figures) -> Iterable[str]:
+    readings = count_readings(figures.changes(["accuracy"]))
+    words = {"worse": "clearly lower", "better": "clearly higher"}
+    moved = [f"{phrase} in {readings[reading]}" for reading, phrase in words.items() if readings[reading]]
+    if moved:
+        yield f"Accuracy is {enumerate_words(moved)} of {count(readings.compared, 'comparison')}."
+    elif readings.compared:
+        yield f"In {count(readings.compared, 'comparison')} of accuracy, no change is clear."
+
+
+def _chance(figures: Figures) -> Iterable[str]:
+    changes = figures.changes(DISPARITIES)
+    compared = count_readings(changes).compared
+    if compared > 1:
+        expected = compared * (1 - changes[0].confidence)
+        yield f"Of {compared} comparisons of disparity about {expected:.1f} would look clear by chance alone, had nothing changed."
+
+
+def _caveats(run: RunRecord, figures: Figures) -> Iterable[str]:
+    unlearning = run.details.unlearning
+    if unlearning and unlearning.label == "short run":
+        after = f", stopped after {count(unlearning.steps_done, 'step')}" if unlearning.steps_done is not None else ""
+        yield f"Unlearning was a short run{after}: read it as a demonstration."
+    if run.details.smoke:
+        yield "This is a smoke run, too small for conclusions about people."
+    missing = sum(e.status == "not_estimable" for e in figures.all)
+    if missing:
+        verb = "is" if missing == 1 else "are"
+        yield f"{count(missing, 'figure')} could not be estimated and {verb} listed below, never counted as 0."

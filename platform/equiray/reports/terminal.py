@@ -1,0 +1,57 @@
+"""`print_summary`: the run on a terminal, the table first of all."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from equiray.reports.figures import Figures
+from equiray.reports.key_figures import task_words
+from equiray.reports.run_directory import load_run
+from equiray.reports.summary import write_summary
+from equiray.reports.tables import Cell, Table, intrinsic_table, paper_table
+
+_COLOURS = {"better": "bold cyan", "worse": "bold yellow", "changed": "bold", "missing": "dim italic"}
+
+
+def print_summary(run_dir: Path, console: Console) -> None:
+    """Print the summary and the stage x model tables of a finished run.
+
+    Raises
+    ------
+    BadInput
+        The directory or ``results.json`` is absent, or a file does not follow its contract.
+    Incomplete
+        The run stopped before its results.
+    """
+    run = load_run(run_dir)
+    figures = Figures(run.results.estimates)
+    console.print(Text(run.name, style="bold"))
+    console.print(Text(" ".join(write_summary(run, figures))))
+    for templates in figures.intrinsic_sets():
+        _print(intrinsic_table(figures, templates), task_words(run, templates), console)
+    for task in figures.decision_tasks():
+        for attribute in figures.attributes(task):
+            _print(paper_table(figures, task, attribute), f"{task_words(run, task)}, by {attribute}", console)
+
+
+def _print(table: Table | None, title: str, console: Console) -> None:
+    if table is None:
+        return
+    out = RichTable(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    out.add_column(table.corner)
+    for short, _ in table.columns:
+        out.add_column(Text(short), justify="left")
+    for block in table.blocks:
+        out.add_row(Text(block.title, style="italic"))
+        for row in block.rows:
+            out.add_row(Text(f"  {row.label}"), *(_text(cell) for cell in row.cells))
+    console.print()
+    console.print(out)
+
+
+def _text(cell: Cell) -> Text:
+    text = Text(f"{cell.value}{cell.mark}", style=_COLOURS.get(cell.style, ""))
+    return text.append(f" {cell.interval}", style="not bold dim") if cell.interval else text
