@@ -22,11 +22,13 @@ class TaskSpec(_Spec):
     """One table and what is asked of it: a built-in task by name, or the user's own table with a schema file."""
 
     name: str
-    path: str | None = Field(None, description="the user's own CSV or Parquet; with `table_schema`")
-    table_schema: str | None = Field(None, description="YAML file that describes the columns of `path`")
-    attributes: tuple[str, ...] = Field((), description="sensitive attributes to report; empty = all declared")
-    flip: tuple[str, ...] = Field((), description="attributes flipped together by CDA; empty = the first declared flip")
-    rows: int | None = Field(None, ge=50, description="stratified subsample of that many rows")
+    path: str | None = Field(default=None, description="the user's own CSV or Parquet; with `table_schema`")
+    table_schema: str | None = Field(default=None, description="YAML file that describes the columns of `path`")
+    attributes: tuple[str, ...] = Field(default=(), description="sensitive attributes to report; empty = all declared")
+    flip: tuple[str, ...] = Field(
+        default=(), description="attributes flipped together by CDA; empty = the first declared flip"
+    )
+    rows: int | None = Field(default=None, ge=50, description="stratified subsample of that many rows")
 
     @model_validator(mode="after")
     def _own_table_needs_both(self) -> "TaskSpec":
@@ -39,7 +41,7 @@ class SerializationSpec(_Spec):
     """How a row becomes text (methods: section 1.1)."""
 
     template: Literal["text", "list", "json"] = "text"
-    max_tokens: int = Field(256, ge=16)
+    max_tokens: int = Field(default=256, ge=16)
 
 
 class LanguageModelSpec(_Spec):
@@ -53,13 +55,15 @@ class LanguageModelSpec(_Spec):
     name: str | None = None
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     pooling: Literal["mean", "last"] = "mean"
-    prompt_logprobs: bool = Field(True, description="endpoint only: read answer probabilities, else parse its text")
+    prompt_logprobs: bool = Field(
+        default=True, description="endpoint only: read answer probabilities, else parse its text"
+    )
 
 
 class LoraSpec(_Spec):
-    rank: int = Field(16, ge=1)
-    alpha: int = Field(32, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class UnlearningSpec(_Spec):
@@ -68,21 +72,25 @@ class UnlearningSpec(_Spec):
     templates: Literal["poor_or_rich", "equiray"] = "equiray"
     attributes: tuple[str, ...] = ("gender",)
     reference: Literal["truthfulqa", "targeted"] = "truthfulqa"
-    lambda_unlearn: float = Field(0.05, ge=0)
-    lambda_learn: float = Field(0.1, ge=0)
-    lambda_gap: float = Field(5.0, ge=0)
-    lambda_kl: float = Field(1.0, ge=0)
-    ascent_bound: float = Field(8.0, gt=0, description="nats: ascent stops where the stereotype's CE exceeds it")
-    learning_rate: float = Field(2e-4, gt=0)
-    steps: int = Field(160, ge=1)
-    time_budget_s: float | None = Field(None, gt=0, description="stop training after that long; labelled `short run`")
-    batch_prompts: int = Field(8, ge=2)
-    batch_references: int = Field(8, ge=1)
+    lambda_unlearn: float = Field(default=0.05, ge=0)
+    lambda_learn: float = Field(default=0.1, ge=0)
+    lambda_gap: float = Field(default=5.0, ge=0)
+    lambda_kl: float = Field(default=1.0, ge=0)
+    ascent_bound: float = Field(
+        default=8.0, gt=0, description="nats: ascent stops where the stereotype's CE exceeds it"
+    )
+    learning_rate: float = Field(default=2e-4, gt=0)
+    steps: int = Field(default=160, ge=1)
+    time_budget_s: float | None = Field(
+        default=None, gt=0, description="stop training after that long; labelled `short run`"
+    )
+    batch_prompts: int = Field(default=8, ge=2)
+    batch_references: int = Field(default=8, ge=1)
     adapt: Literal["lora", "full"] = "lora"
     lora: LoraSpec = LoraSpec()
     dtype: Literal["bfloat16", "float32"] = "float32"
     gradient_checkpointing: bool = False
-    folds: int = Field(1, ge=1, le=10, description="1: families split 30/8/12; k: k-fold over families, too")
+    folds: int = Field(default=1, ge=1, le=10, description="1: families split 30/8/12; k: k-fold over families, too")
 
 
 class IntrinsicSpec(_Spec):
@@ -90,23 +98,25 @@ class IntrinsicSpec(_Spec):
 
     templates: tuple[Literal["poor_or_rich", "equiray"], ...] = ("equiray",)
     attributes: tuple[str, ...] = ("gender",)
-    families: int | None = Field(None, ge=2, description="evaluate on that many held-out families; none = all held out")
-    variants_per_family: int | None = Field(None, ge=1)
+    families: int | None = Field(
+        default=None, ge=2, description="evaluate on that many held-out families; none = all held out"
+    )
+    variants_per_family: int | None = Field(default=None, ge=1)
 
 
 class StreamingSpec(_Spec):
     """Where rows are embedded: in this process, or on Ray Data actors."""
 
     mode: Literal["auto", "local", "ray"] = "auto"
-    actors: int = Field(1, ge=1)
-    cpus_per_actor: float = Field(1, ge=0)
-    gpus_per_actor: float = Field(0, ge=0)
-    rows_per_block: int = Field(256, ge=1)
+    actors: int = Field(default=1, ge=1)
+    cpus_per_actor: float = Field(default=1, ge=0)
+    gpus_per_actor: float = Field(default=0, ge=0)
+    rows_per_block: int = Field(default=256, ge=1)
 
 
 class StatisticsSpec(_Spec):
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    replicates: int = Field(2000, ge=100)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    replicates: int = Field(default=2000, ge=100)
 
 
 class RunSpec(_Spec):
