@@ -59,6 +59,11 @@ class LanguageModelSpec(_Spec):
         default=True, description="endpoint only: read answer probabilities, else parse its text"
     )
 
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether the model is a black box behind an OpenAI-compatible HTTP endpoint."""
+        return self.source.startswith(("http://", "https://"))
+
 
 class LoraSpec(_Spec):
     rank: int = Field(default=16, ge=1)

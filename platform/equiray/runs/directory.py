@@ -1,0 +1,133 @@
+"""`RunDirectory`: where a run leaves what it made, and how a later run of the same spec finds it again."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from rich.console import Console
+
+from equiray.errors import BadInput
+from equiray.specs import RunSpec, load_run_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDirectory:
+    """A directory that belongs to one spec.
+
+    Files appear whole or not at all (written beside, then renamed), so that whatever a killed run left can be read
+    and need not be made again.
+    """
+
+    path: Path
+    console: Console
+
+    @classmethod
+    def open(cls, path: Path, spec: RunSpec) -> "RunDirectory":
+        """Make the directory, or reopen the one that an unfinished run of the same spec left.
+
+        Raises
+        ------
+        BadInput
+            It holds another spec's run, or something else, or cannot be written.
+        """
+        kept = path / "spec.yaml"
+        if kept.is_file():
+            if load_run_spec(kept).sha256() != spec.sha256():
+                raise BadInput(
+                    "the directory holds the run of another spec", place=str(kept), fix="name a new directory with --out"
+                )
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise BadInput("it exists and is no run directory", place=str(path), fix="name a new directory with --out")
+        directory = cls(path=path, console=Console(stderr=True))
+        document = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True), sort_keys=False)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            directory.write_text("spec.yaml", document)
+        except OSError as error:
+            raise BadInput(
+                f"cannot write there: {error.strerror}", place=str(path), fix="name a writable directory with --out"
+            ) from error
+        return directory
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file atomically."""
+        with self.atomic(name) as scratch:
+            scratch.write_text(text, encoding="utf-8")
+        return self.path / name
+
+    def write_json(self, name: str, document: Mapping[str, Any]) -> Path:
+        """Write a JSON document atomically; NaN is refused, for no reader of JSON agrees on it."""
+        return self.write_text(name, json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+    def write_table(self, name: str, table: pa.Table) -> Path:
+        """Write a Parquet file atomically."""
+        with self.atomic(name) as scratch:
+            pq.write_table(table, scratch)
+        return self.path / name
+
+    def read_table(self, name: str) -> pa.Table | None:
+        """A Parquet file that an earlier run finished, None where there is none.
+
+        Raises
+        ------
+        BadInput
+            The file is there and cannot be read.
+        """
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            return pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            fix = "delete that file: the same command makes it again and keeps the rest"
+            raise BadInput(f"a corrupted Parquet file: {error}", place=str(path), fix=fix) from error
+
+    @contextmanager
+    def atomic(self, name: str) -> Iterator[Path]:
+        """A scratch path that becomes `name` when the block ends well.
+
+        Raises
+        ------
+        BadInput
+            The disk is full or not writable; what was there before stays.
+        """
+        path = self.path / name
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield scratch
+            scratch.replace(path)
+        except OSError as error:
+            fix = "free some space, then repeat the command: finished parts are kept"
+            raise BadInput(f"cannot write: {error.strerror or error}", place=str(path), fix=fix) from error
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Announce a step, and add its seconds to ``durations.json`` (a resumed step adds up)."""
+        self.say(name)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            durations = self.durations()
+            durations[name] = round(durations.get(name, 0.0) + time.monotonic() - start, 1)
+            self.write_json("durations.json", durations)
+
+    def durations(self) -> dict[str, float]:
+        """Seconds spent in each step so far."""
+        path = self.path / "durations.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def say(self, message: str) -> None:
+        """One line of progress, with the time."""
+        self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {message}", highlight=False)

@@ -1,0 +1,189 @@
+"""The four-stage fairness evaluation of a language model (arXiv 2509.16462), from spec to report.
+
+Reads top to bottom: everything that can be known to fail is checked first; then the model's intrinsic bias, its
+unlearning, its bias afterwards; then, task by task, decisions at every stage; then results, report and evidence.
+Every part is on disk when it is finished, so the same command takes up where a killed run stopped.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from equiray.data.importance import feature_importance
+from equiray.data.schema import Task
+from equiray.data.tasks.load import load_task
+from equiray.data.text import Serializer
+from equiray.errors import BadInput
+from equiray.metrics.clusters import Resampling
+from equiray.metrics.estimates import Estimate
+from equiray.models.loading import check_source
+from equiray.reports import print_summary, write_evidence, write_report
+from equiray.runs.directory import RunDirectory
+from equiray.runs.intrinsic import AFTER, BEFORE, IntrinsicPlan, intrinsic_results, plan_intrinsic, score_stage
+from equiray.runs.models import LanguageModels
+from equiray.runs.predictions import PreparedTask, predict_task, prepare_twins, unlearns
+from equiray.runs.results import FULL_FAMILIES, FULL_ROWS, serialization_details, task_details, task_results
+from equiray.runs.unlearning import UnlearningPlan, plan_unlearning, unlearn_folds, unlearning_details
+from equiray.specs import RunSpec, TaskSpec
+
+
+def run_evaluation(spec: RunSpec, out: Path, *, address: str | None = None, command: str) -> None:
+    """Run a spec, or what is left of it, and leave results, report and evidence in a run directory.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    out : Path
+        Run directory; an unfinished run of the same spec is resumed.
+    address : str, optional
+        Ray cluster that embeds rows; None: this machine.
+    command : str
+        The command line, for the report.
+
+    Raises
+    ------
+    BadInput
+        Anything wrong with spec, data, model or templates, before compute starts wherever it can be known.
+    """
+    checked = _check(spec)
+    directory = RunDirectory.open(out, spec)
+    models = LanguageModels(spec=spec.language_model)
+    if checked.intrinsic is not None:
+        score_stage(checked.intrinsic, BEFORE, models, directory)
+    if checked.unlearning is not None:
+        models.adapters = unlearn_folds(checked.unlearning, spec, models, directory)
+        if checked.intrinsic is not None:
+            score_stage(checked.intrinsic, AFTER, models, directory)
+    prepared = [_prepare(task, spec, models, directory) for task in checked.tasks]
+    for task in prepared:
+        predict_task(task, spec, models, directory, address)
+    _write_results(checked, prepared, spec, models, directory, command)
+    write_report(out)
+    write_evidence(out, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
+    print_summary(out, directory.console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """Everything a run reads, loaded and found good, before anything is computed."""
+
+    tasks: tuple[tuple[TaskSpec, Task], ...]
+    intrinsic: IntrinsicPlan | None
+    unlearning: UnlearningPlan | None
+
+
+def _check(spec: RunSpec) -> _Checked:
+    names = [task.name for task in spec.tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"task {name!r} stands twice", place="tasks", fix="list each task once")
+    endpoint = spec.language_model.is_endpoint
+    if endpoint:
+        _check_endpoint(spec)
+    elif _needs_language_model(spec):
+        check_source(spec.language_model.source)
+    tasks = tuple((task, load_task(task, spec.seed)) for task in spec.tasks)
+    for task_spec, task in tasks:
+        prepare_twins(task_spec, task)
+    unlearning = any(unlearns(stage) for stage in spec.stages)
+    return _Checked(
+        tasks=tasks,
+        intrinsic=None if spec.intrinsic is None or endpoint else plan_intrinsic(spec),
+        unlearning=plan_unlearning(spec) if unlearning else None,
+    )
+
+
+def _check_endpoint(spec: RunSpec) -> None:
+    """A black box can be asked, not opened."""
+    if wrong := [model for model in spec.models if model == "embedding"]:
+        raise BadInput(f"an endpoint gives no {wrong[0]}s", place="models", fix="use models: [raw, prompt]")
+    if wrong := [stage for stage in spec.stages if unlearns(stage)]:
+        raise BadInput(f"an endpoint cannot run {wrong[0]}", place="stages", fix="use stages: [baseline, cda]")
+
+
+def _needs_language_model(spec: RunSpec) -> bool:
+    return spec.intrinsic is not None or any(model != "raw" for model in spec.models)
+
+
+def _prepare(
+    loaded: tuple[TaskSpec, Task], spec: RunSpec, models: LanguageModels, directory: RunDirectory
+) -> PreparedTask:
+    task_spec, task = loaded
+    flipped, augmented = prepare_twins(task_spec, task)
+    serializer = None
+    if any(model != "raw" for model in spec.models):
+        with directory.step(f"{task.schema.name}: rank features, measure texts"):
+            order = feature_importance(task, seed=spec.seed).order
+            serializer = Serializer.fit(
+                task,
+                template=spec.serialization.template,
+                order=order,
+                max_tokens=spec.serialization.max_tokens,
+                count_tokens=models.count_tokens,
+            )
+    return PreparedTask(spec=task_spec, task=task, flipped=flipped, augmented=augmented, serializer=serializer)
+
+
+def _write_results(
+    checked: _Checked,
+    prepared: list[PreparedTask],
+    spec: RunSpec,
+    models: LanguageModels,
+    directory: RunDirectory,
+    command: str,
+) -> None:
+    resampling = Resampling(
+        confidence=spec.statistics.confidence, replicates=spec.statistics.replicates, seed=spec.seed
+    )
+    with directory.step("estimates and intervals"):
+        estimates: list[Estimate] = []
+        if checked.intrinsic is not None:
+            stages = (BEFORE,) if checked.unlearning is None else (BEFORE, AFTER)
+            estimates += intrinsic_results(checked.intrinsic, stages, models.name, directory, resampling)
+        for task in prepared:
+            estimates += task_results(task, spec, directory, resampling)
+    rows = {task.schema.name: len(task.task.table) for task in prepared}
+    directory.write_json(
+        "results.json",
+        {
+            "schema": "equiray.results/1",
+            "spec_sha256": spec.sha256(),
+            "task": list(rows) if len(rows) > 1 else next(iter(rows)),
+            "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
+            "estimates": [estimate.to_json() for estimate in estimates],
+            "verdicts": [],
+        },
+    )
+    directory.write_json("details.json", _details(checked, prepared, spec, models, directory, command))
+
+
+def _details(
+    checked: _Checked,
+    prepared: list[PreparedTask],
+    spec: RunSpec,
+    models: LanguageModels,
+    directory: RunDirectory,
+    command: str,
+) -> dict[str, Any]:
+    details: dict[str, Any] = {
+        "name": spec.name,
+        "language_model": models.details() if _needs_language_model(spec) else None,
+        "tasks": {task.schema.name: task_details(task) for task in prepared},
+        "serialization": {
+            task.schema.name: found for task in prepared if (found := serialization_details(task)) is not None
+        },
+        "durations_s": directory.durations(),
+        "command": command,
+        "smoke": _is_smoke(checked, prepared),
+    }
+    if checked.unlearning is not None:
+        details["unlearning"] = unlearning_details(checked.unlearning, spec, directory)
+    return details
+
+
+def _is_smoke(checked: _Checked, prepared: list[PreparedTask]) -> bool:
+    few_rows = any(len(task.task.table) < FULL_ROWS for task in prepared)
+    if checked.intrinsic is None:
+        return few_rows
+    families = {prompt.family for fold in checked.intrinsic.prompts for part in fold for prompt in part}
+    return few_rows or len(families) < FULL_FAMILIES

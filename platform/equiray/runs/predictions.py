@@ -1,0 +1,207 @@
+"""Decisions about the rows of a task, for every stage and model type, as Parquet files of a run directory.
+
+Row by row: ``row_id``, ``split``, ``stage``, ``model``, ``label``, ``score`` (probability of the positive label),
+``prediction`` (score > .5) and one column per sensitive attribute. Counterfactual twins are trained on and never
+predicted here: validation and test hold people as they are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from equiray.data.counterfactuals import COUNTERFACTUAL
+from equiray.data.schema import ATTRIBUTE_PREFIX, SPLITS, Schema, Task
+from equiray.data.text import Serializer
+from equiray.errors import BadInput
+from equiray.metrics.groups import Decisions
+from equiray.mitigation.cda import Augmented, augment
+from equiray.models.classifiers import fit_embedding_classifier, fit_raw_classifier
+from equiray.runs.directory import RunDirectory
+from equiray.runs.models import LanguageModels
+from equiray.specs import ModelType, RunSpec, Stage, TaskSpec
+from equiray.streaming import embed_table, read_embeddings
+
+THRESHOLD = 0.5
+UNAWARE = "raw_unaware"
+"""Logistic regression without the flipped attributes' own columns: what CDA on raw columns amounts to."""
+
+
+class Cell(NamedTuple):
+    """One model in one stage."""
+
+    model: str
+    stage: Stage
+
+
+def cells(spec: RunSpec) -> Iterator[Cell]:
+    """Every model and stage of a run, in table order. Unlearning changes the language model alone, so models on raw
+    columns have no such stage."""
+    for model in spec.models:
+        for stage in spec.stages:
+            if model != "raw" or not unlearns(stage):
+                yield Cell(model, stage)
+        if model == "raw" and "baseline" in spec.stages:
+            yield Cell(UNAWARE, "baseline")
+
+
+def unlearns(stage: Stage) -> bool:
+    """Whether a stage runs on the unlearned model."""
+    return stage in ("unlearning", "cda_unlearning")
+
+
+def augments(stage: Stage) -> bool:
+    """Whether a stage trains on counterfactual twins."""
+    return stage in ("cda", "cda_unlearning")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedTask:
+    """A task with its twins, ready for every model; `serializer` is None where no model reads text."""
+
+    spec: TaskSpec
+    task: Task
+    flipped: tuple[str, ...]
+    augmented: Augmented
+    serializer: Serializer | None
+
+    @property
+    def schema(self) -> Schema:
+        return self.task.schema
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Attributes and intersections (``sex*race``) to report."""
+        return self.spec.attributes or tuple(a.name for a in self.schema.sensitive)
+
+    @property
+    def with_twins(self) -> pa.Table:
+        """All rows and the twins of training rows: training first, each original followed by its own twins."""
+        others = self.task.table.filter(pa.array([s != "train" for s in self.task.table["split"].to_pylist()]))
+        nobody = pa.nulls(len(others), pa.string())
+        return pa.concat_tables([self.augmented.table, others.append_column(COUNTERFACTUAL, nobody)])
+
+
+def prepare_twins(spec: TaskSpec, task: Task) -> tuple[tuple[str, ...], Augmented]:
+    """The attributes that CDA flips (default: the first declared flip) and the augmented training split.
+
+    Raises
+    ------
+    BadInput
+        The schema declares no flip, or not those that the spec names.
+    """
+    flipped = spec.flip or tuple(flip.attribute for flip in task.schema.flips[:1])
+    if not flipped:
+        fix = "declare a flip in the table's schema, or leave the cda stages out"
+        raise BadInput("no counterfactual flip is declared", place=f"task {spec.name}", fix=fix)
+    return flipped, augment(task.split("train"), task.schema, flipped)
+
+
+def predict_task(
+    prepared: PreparedTask, spec: RunSpec, models: LanguageModels, directory: RunDirectory, address: str | None
+) -> None:
+    """Write the predictions of every model and stage that are not there yet."""
+    for cell in cells(spec):
+        name = predictions_file(prepared.schema.name, cell)
+        if directory.read_table(name) is not None:
+            continue
+        with directory.step(f"{prepared.schema.name}: {cell.model}, {cell.stage}"):
+            scores = _scores(cell, prepared, spec, models, directory, address)
+            directory.write_table(name, _predictions_table(prepared, cell, scores))
+
+
+def predictions_file(task: str, cell: Cell) -> str:
+    """Path of a cell's predictions in the run directory."""
+    return f"predictions/{task}.{cell.model}.{cell.stage}.parquet"
+
+
+def test_decisions(predictions: pa.Table) -> tuple[Decisions, pa.Table]:
+    """Decisions on the test split and the rows they are about."""
+    rows = predictions.filter(pa.array([split == "test" for split in predictions["split"].to_pylist()]))
+    return Decisions(rows["label"].to_numpy(), rows["prediction"].to_numpy()), rows
+
+
+def _scores(
+    cell: Cell, prepared: PreparedTask, spec: RunSpec, models: LanguageModels, directory: RunDirectory, address: str | None
+) -> NDArray[np.float64]:
+    """Score of every row of the task's table, in its order."""
+    if cell.model in ("raw", UNAWARE):
+        return _raw_scores(cell, prepared)
+    if cell.model == "embedding":
+        return _embedding_scores(cell, prepared, spec, models, directory, address)
+    from equiray.runs.prompting import prompt_scores
+
+    return prompt_scores(cell.stage, prepared, spec, models, directory)
+
+
+def _raw_scores(cell: Cell, prepared: PreparedTask) -> NDArray[np.float64]:
+    schema, task = prepared.schema, prepared.task
+    own = {a.name: a.column for a in schema.sensitive}
+    drop = tuple(own[name] for name in prepared.flipped) if cell.model == UNAWARE else ()
+    train = prepared.augmented.table if augments(cell.stage) else task.split("train")
+    return fit_raw_classifier(train, task.split("validation"), schema, drop=drop).probabilities(task.table)
+
+
+def _embedding_scores(
+    cell: Cell, prepared: PreparedTask, spec: RunSpec, models: LanguageModels, directory: RunDirectory, address: str | None
+) -> NDArray[np.float64]:
+    table = prepared.with_twins
+    vectors = _embeddings(unlearns(cell.stage), prepared, table, spec, models, directory, address)
+    split = np.array(table["split"].to_pylist())
+    label = table["label"].to_numpy()
+    original = table[COUNTERFACTUAL].is_null().to_numpy()
+    train = (split == "train") & (original | augments(cell.stage))
+    validation = split == "validation"
+    classifier = fit_embedding_classifier(vectors[train], label[train], vectors[validation], label[validation])
+    scores = classifier.probabilities(vectors[original])
+    place = {row_id: position for position, row_id in enumerate(table["row_id"].to_numpy()[original].tolist())}
+    return scores[[place[row_id] for row_id in prepared.task.table["row_id"].to_pylist()]]
+
+
+def _embeddings(
+    unlearned: bool,
+    prepared: PreparedTask,
+    table: pa.Table,
+    spec: RunSpec,
+    models: LanguageModels,
+    directory: RunDirectory,
+    address: str | None,
+) -> NDArray[np.float32]:
+    """Embeddings [rows of `table`, hidden]; finished blocks of an earlier run are kept."""
+    assert prepared.serializer is not None
+    out: Path = directory.path / "embeddings" / f"{prepared.schema.name}.{'unlearned' if unlearned else 'base'}"
+    embed_table(
+        table,
+        prepared.serializer,
+        spec.language_model,
+        models.adapters[0] if unlearned else None,
+        out,
+        spec.streaming,
+        address=address,
+        lm=models.unlearned if unlearned else models.base,
+        label=f"{prepared.schema.name} {'unlearned' if unlearned else 'base'}",
+    )
+    row_ids, _, vectors = read_embeddings(out)
+    assert np.array_equal(row_ids, table["row_id"].to_numpy()), "embeddings keep the order of their table"
+    return vectors
+
+
+def _predictions_table(prepared: PreparedTask, cell: Cell, scores: NDArray[np.float64]) -> pa.Table:
+    table = prepared.task.table
+    n = len(table)
+    columns = {
+        "row_id": table["row_id"],
+        "split": table["split"].cast(pa.string()),
+        "stage": pa.array([cell.stage] * n),
+        "model": pa.array([cell.model] * n),
+        "label": table["label"],
+        "score": pa.array(scores),
+        "prediction": pa.array((scores > THRESHOLD).astype(np.int8)),
+    }
+    columns |= {a.name: table[ATTRIBUTE_PREFIX + a.name] for a in prepared.schema.sensitive}
+    assert set(table["split"].unique().to_pylist()) <= set(SPLITS)
+    return pa.table(columns)

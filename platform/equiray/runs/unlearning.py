@@ -1,0 +1,96 @@
+"""Unlearning in a run: one adapter per fold of template families, kept as it is finished."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from equiray.data.reference import ReferenceTexts, load_reference
+from equiray.data.templates import Prompt, TemplateSet, build_prompts, load_templates
+from equiray.runs.directory import RunDirectory
+from equiray.runs.intrinsic import Fold, training_folds
+from equiray.runs.models import LanguageModels
+from equiray.specs import RunSpec
+
+CURVE = "unlearning/curve.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlearningPlan:
+    """Template families by fold, and the reference texts that hold the model in place."""
+
+    templates: TemplateSet
+    folds: tuple[Fold, ...]
+    reference: ReferenceTexts
+
+    def prompts(self, fold: int, part: str, attributes: tuple[str, ...]) -> list[Prompt]:
+        """Prompts of one part (``train`` or ``validation``) of a fold, for all trained attributes."""
+        chosen = self.templates.select(self.folds[fold][part])
+        return [prompt for attribute in attributes for prompt in build_prompts(chosen, attribute)]
+
+
+def plan_unlearning(spec: RunSpec) -> UnlearningPlan:
+    """Read templates and reference texts and deal the families.
+
+    Raises
+    ------
+    BadInput
+        A template set or reference is absent, or has no targets for an attribute.
+    """
+    templates = load_templates(spec.unlearning.templates)
+    for attribute in spec.unlearning.attributes:
+        templates.pairs_of(attribute)
+    reference, _ = load_reference(spec.unlearning.reference).split(spec.seed)
+    return UnlearningPlan(templates=templates, folds=tuple(training_folds(spec, templates)), reference=reference)
+
+
+def unlearn_folds(
+    plan: UnlearningPlan, spec: RunSpec, models: LanguageModels, directory: RunDirectory
+) -> tuple[Path, ...]:
+    """Train what is not trained yet; the adapters' directories in fold order."""
+    from equiray.mitigation.unlearning import unlearn
+
+    adapters = []
+    for fold in range(len(plan.folds)):
+        out = directory.path / "unlearning" / f"fold{fold}"
+        if not (out / "result.json").is_file():
+            with directory.step(f"unlearning, fold {fold + 1} of {len(plan.folds)}"):
+                unlearn(
+                    models.trainable(spec.unlearning.dtype),
+                    plan.prompts(fold, "train", spec.unlearning.attributes),
+                    plan.prompts(fold, "validation", spec.unlearning.attributes),
+                    plan.templates.fillers,
+                    plan.reference,
+                    spec.unlearning,
+                    out,
+                    seed=spec.seed + fold,
+                    fold=fold,
+                    say=directory.say,
+                )
+        adapters.append(out / "adapter")
+    _join_curves(plan, directory)
+    return tuple(adapters)
+
+
+def _join_curves(plan: UnlearningPlan, directory: RunDirectory) -> None:
+    curves = [directory.path / "unlearning" / f"fold{fold}" / "curve.jsonl" for fold in range(len(plan.folds))]
+    directory.write_text(CURVE, "".join(curve.read_text(encoding="utf-8") for curve in curves if curve.is_file()))
+
+
+def unlearning_details(plan: UnlearningPlan, spec: RunSpec, directory: RunDirectory) -> dict[str, Any]:
+    """What the report says about the training."""
+    folds = [
+        json.loads((directory.path / "unlearning" / f"fold{fold}" / "result.json").read_text())
+        for fold in range(len(plan.folds))
+    ]
+    short = any(result["stopped_by"] == "time budget" for result in folds)
+    warnings = [f"fold {fold}: {text}" for fold, result in enumerate(folds) for text in result["warnings"]]
+    return {
+        "steps_done": sum(result["steps"] for result in folds),
+        "seconds": round(sum(result["seconds"] for result in folds), 1),
+        "label": "short run" if short else "full",
+        "stopped_by": ", ".join(sorted({result["stopped_by"] for result in folds})),
+        "settings": spec.unlearning.model_dump(mode="json"),
+        "warnings": warnings,
+        "folds": len(folds),
+    }
