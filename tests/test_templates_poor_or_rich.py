@@ -10,6 +10,7 @@ import pytest
 from equiray.data.templates import build_prompts, load_templates
 from equiray.data.templates.families import golden_families, text_key
 from equiray.data.templates.poor_or_rich import DUPLICATE, MASK_FIRST, NO_PLACE, REVERSED, SHARED_PREFIX
+from equiray.errors import BadInput
 
 # Words of every sentence that say nothing of its scene.
 _STOP_WORDS = """
@@ -73,6 +74,16 @@ def test_every_row_is_kept_or_counted(mirror):
     assert sorted(kept + left_out) == [f"row-{i:03d}" for i in range(842)]
     assert {e.reason: e.rows for e in loaded.excluded}[NO_PLACE] == ("row-744",)
     assert {e.reason: e.rows for e in loaded.excluded}[MASK_FIRST] == ("row-745", "row-775")
+
+
+def test_a_file_cut_short_is_refused_and_other_line_ends_are_not(mirror, tmp_path):
+    lines = (mirror / "poor_or_rich" / "Augmented_Templates.csv").read_text(encoding="utf-8-sig").splitlines()
+    file = tmp_path / "Augmented_Templates.csv"
+    file.write_text("\n".join(lines[:-3]), encoding="utf-8")
+    with pytest.raises(BadInput, match="3 of 829 PoorOrRich sentences are missing"):
+        load_templates("poor_or_rich", path=file)
+    file.write_bytes("\r\n".join(lines).encode())
+    assert load_templates("poor_or_rich", path=tmp_path).templates == load_templates("poor_or_rich").templates
 
 
 def test_no_two_families_share_a_prompt_by_default(mirror):

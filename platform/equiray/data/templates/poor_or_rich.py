@@ -111,6 +111,12 @@ def _sort_rows(
             kept.append(template)
             prefixes.add(prefix)
         texts.add(text)
+    if len(texts) < len(golden):
+        raise BadInput(
+            f"{len(golden) - len(texts)} of {len(golden)} PoorOrRich sentences are missing",
+            place=place,
+            fix="the file was cut short: use the authors' file as it is",
+        )
     return tuple(kept), tuple(Exclusion(reason=r, rows=tuple(ids)) for r, ids in left_out.items() if ids)
 
 
