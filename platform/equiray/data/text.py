@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from equiray.data.schema import Schema, Task
-from equiray.data.wording import SEPARATOR, Template, Value, item_text, plain, row_text
+from equiray.data.wording import Template, Value, item_in_row, item_text, plain, row_text
 from equiray.errors import BadInput
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -168,7 +168,7 @@ class Serializer:
     def _item_tokens(self, items: list[str]) -> list[int]:
         """Tokens that each item adds to a row, counted with its separator and without special tokens."""
         too_long = _CHARACTERS_PER_TOKEN * self.max_tokens
-        short = [SEPARATOR[self.template] + item for item in items if len(item) <= too_long]
+        short = [item_in_row(self.template, item) for item in items if len(item) <= too_long]
         special, *counts = self.count_tokens(["", *short])
         counted = iter(counts)
         return [next(counted) - special if len(item) <= too_long else _NEVER_FITS for item in items]

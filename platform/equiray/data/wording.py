@@ -10,13 +10,18 @@ import numpy as np
 Template = Literal["text", "list", "json"]
 Value = str | int | float | None
 
-SEPARATOR: Mapping[Template, str] = {"text": " ", "list": "\n", "json": ", "}
+_SEPARATOR: Mapping[Template, str] = {"text": " ", "list": "\n", "json": ", "}
 
 
 def row_text(template: Template, items: Sequence[str]) -> str:
     """A row from its items, in their order."""
-    joined = SEPARATOR[template].join(items)
+    joined = _SEPARATOR[template].join(items)
     return f"{{{joined}}}" if template == "json" else joined
+
+
+def item_in_row(template: Template, item: str) -> str:
+    """An item with the characters beside it that tokenizers merge with its own: what it adds to a row's tokens."""
+    return f" {item}," if template == "json" else _SEPARATOR[template] + item
 
 
 def item_text(template: Template, label: str, value: Value) -> str:
