@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equiray.data.compute import pc
 from equiray.data.schema import ATTRIBUTE_PREFIX, Flip, Schema, SensitiveAttribute
 from equiray.errors import BadInput
 
@@ -144,8 +145,8 @@ def _reasons(table: pa.Table, flip: Flip, own: str) -> NDArray[np.str_]:
     flippable = [value for value, other in change[own].items() if other != value]
     name = flip.attribute
     reasons = np.where(_is_in(table[own], flippable), "", f"{name}: its value has no swap").astype(object)
-    reasons[table[own].is_null().to_numpy()] = f"{name}: missing"
-    for column in change.keys() - {own}:
+    reasons[table[ATTRIBUTE_PREFIX + name].is_null().to_numpy()] = f"{name}: missing"
+    for column in sorted(change.keys() - {own}):
         stated = {value for value, other in change[column].items() if other != value}
         against = _contradicts(table[own], table[column], stated) & (reasons == "")
         reasons[against] = f"{name}: {column} contradicts {own}"
@@ -177,8 +178,10 @@ def _flipped(
     touched = {column for change in changes for column in change}
     for attribute in schema.sensitive:
         if attribute.column in touched:
+            name = ATTRIBUTE_PREFIX + attribute.name
+            same = pc.equal(table[attribute.column], originals[attribute.column])
             groups = attribute_groups(table[attribute.column], attribute)
-            table = _replaced(table, ATTRIBUTE_PREFIX + attribute.name, groups)
+            table = _replaced(table, name, pc.if_else(same, table[name], groups))  # an unchanged row keeps its group
     changed = [(flip.attribute, own) for (flip, own), change in zip(flips, changes, strict=True) if change]
     named = ([f"{name}={value}" for value in table[own].to_pylist()] for name, own in changed)
     return table.append_column(
