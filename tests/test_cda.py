@@ -9,8 +9,10 @@ from sklearn.linear_model import LogisticRegression
 import people
 from equiray.data.counterfactuals import COUNTERFACTUAL
 from equiray.data.schema import Flip
+from equiray.data.tasks.load import load_task
 from equiray.errors import BadInput
 from equiray.mitigation.cda import augment
+from equiray.specs import TaskSpec
 
 ONLY_SEX = dataclasses.replace(
     people.SCHEMA, flips=(Flip(attribute="sex", swaps={"sex": {"Male": "Female", "Female": "Male"}}),)
@@ -79,3 +81,31 @@ def test_labels_and_all_else_occur_equally_often_for_each_sex():
         for half in (table.filter(np.array(table["sex"]) == sex) for sex in people.SEXES)
     ]
     assert by_sex[0] == by_sex[1]
+
+
+def test_on_german_credit_augmented_and_unaware_models_agree():
+    """The same on real rows: every raw column one-hot or standardised, only sex flips."""
+    task = load_task(TaskSpec(name="german"), seed=0)
+    train = task.split("train")
+    augmented = augment(train, task.schema, ["sex"]).table
+    unaware = [f for f in task.schema.features if f.name != "sex"]
+    encode = {f.name: _encoder(train, f) for f in task.schema.features}
+
+    def fit(table, features, weight):
+        x = np.concatenate([encode[f.name](table) for f in features], axis=1)
+        return LogisticRegression(C=weight, solver="newton-cholesky", tol=1e-12).fit(x, table["label"]), x
+
+    fair, _ = fit(augmented, [*unaware, task.schema.feature("sex")], 1.0)
+    alone, seen = fit(train, [*unaware, task.schema.feature("sex")], 1.0)
+    dropped, x = fit(train, unaware, 2.0)
+    assert np.abs(alone.coef_[0, -2:]).min() > 0.01
+    np.testing.assert_allclose(fair.coef_[0, -2:], 0, atol=1e-9)
+    np.testing.assert_allclose(fair.predict_proba(seen), dropped.predict_proba(x), atol=1e-9)
+
+
+def _encoder(train, feature):
+    if feature.kind == "numeric":
+        values = np.array(train[feature.name], dtype=float)
+        return lambda table: ((np.array(table[feature.name], dtype=float) - values.mean()) / values.std())[:, None]
+    levels = sorted(train[feature.name].unique().to_pylist())
+    return lambda table: (np.array(table[feature.name])[:, None] == np.array(levels)).astype(float)
