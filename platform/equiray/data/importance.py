@@ -3,9 +3,9 @@
 The score of a feature is its cross-validated univariate AUC. In each fold the values are grouped (categories as
 they are, numbers in at most 20 quantile bins), a group scores its share of positives in the other folds, and the AUC
 is taken on the rows of the fold. Because it is measured out of sample, a column of near-unique values earns nothing
-by its size; because it is univariate, a column that repeats another (Adult's education number) ranks beside it, not
-last. Mutual information would reward the first, a joint model's permutation importance would split credit between
-the two, and neither reads as plainly as "0.5 says nothing, 1 says everything".
+by its size; because it is univariate, a column that half repeats another (Adult's marital status and family role)
+ranks beside it, not last. Mutual information would reward the first, a joint model's permutation importance would
+split credit between the two, and neither reads as plainly as "0.5 says nothing, 1 says everything".
 """
 
 from dataclasses import dataclass
