@@ -35,6 +35,11 @@ class LanguageModels:
         """The model with a fold's adapter merged into its weights."""
         return self._get(f"fold{fold}", self.adapters[fold])
 
+    def trainable(self, dtype: str) -> CausalLM:
+        """A fresh copy in the data type that unlearning trains in; the one held is let go."""
+        self._held = None
+        return load_causal_lm(self.spec.source, dtype=dtype)
+
     @property
     def name(self) -> str:
         """The model's name, for labels."""

@@ -24,7 +24,8 @@ from equiray.models.classifiers import fit_embedding_classifier, fit_raw_classif
 from equiray.runs.directory import RunDirectory
 from equiray.runs.models import LanguageModels
 from equiray.specs import ModelType, RunSpec, Stage, TaskSpec
-from equiray.streaming import embed_table, read_embeddings
+from equiray.streaming.blocks import read_embeddings
+from equiray.streaming.embed import embed_table
 
 THRESHOLD = 0.5
 UNAWARE = "raw_unaware"
@@ -182,7 +183,7 @@ def _embeddings(
         out,
         spec.streaming,
         address=address,
-        lm=models.unlearned if unlearned else models.base,
+        lm=None if unlearned else models.base(),
         label=f"{prepared.schema.name} {'unlearned' if unlearned else 'base'}",
     )
     row_ids, _, vectors = read_embeddings(out)
