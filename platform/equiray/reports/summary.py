@@ -137,7 +137,8 @@ def _chance(figures: Figures) -> Iterable[str]:
     compared = count_readings(changes).compared
     if compared > 1:
         expected = compared * (1 - changes[0].confidence)
-        yield f"Of {compared} comparisons of disparity about {expected:.1f} would look clear by chance alone, had nothing changed."
+        chance = f"about {expected:.1f} would look clear by chance alone, had nothing changed"
+        yield f"Of {compared} comparisons of disparity {chance}."
 
 
 def _caveats(run: RunRecord, figures: Figures) -> Iterable[str]:
