@@ -1,0 +1,61 @@
+"""Run specs: the shipped documents load, and a wrong one is refused with the key and the file named."""
+
+from pathlib import Path
+
+import pytest
+
+from equiray.errors import BadInput
+from equiray.specs import load_run_spec
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = "schema: equiray.run/1\nname: x\ntasks: [{name: german}]\n"
+
+
+@pytest.mark.parametrize("name", ["jobs/quickstart.yaml", "jobs/paper.yaml", "docs/contracts/run.yaml"])
+def test_shipped_specs_load(name: str):
+    assert load_run_spec(ROOT / name).tasks
+
+
+def test_equal_documents_have_equal_hashes_however_written(tmp_path: Path):
+    one, other, third = tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.yaml"
+    one.write_text(DOCUMENT)
+    other.write_text("tasks:\n- name: german\nname: x\nseed: 0\nschema: equiray.run/1\n")
+    third.write_text(DOCUMENT + "seed: 1\n")
+    hashes = [load_run_spec(path).sha256() for path in (one, other, third)]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (DOCUMENT + "colour: red\n", "colour"),
+        (DOCUMENT + "unlearning: {stepz: 3}\n", "unlearning.stepz"),
+        (DOCUMENT + "unlearning: {steps: -3}\n", "-3"),
+        (DOCUMENT + "stages: [baseline, magic]\n", "magic"),
+        ("schema: equiray.run/1\nname: x\ntasks: [{name: own, path: a.csv}]\n", "table_schema"),
+        ("- a\n- b\n", "list"),
+        ("a: [1\n", "YAML"),
+    ],
+)
+def test_a_wrong_spec_names_key_and_file(tmp_path: Path, text: str, named: str):
+    path = tmp_path / "spec.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        load_run_spec(path)
+    assert named in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_overrides_reach_into_sections_and_lists(tmp_path: Path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(DOCUMENT)
+    spec = load_run_spec(path, ("unlearning.steps=7", "tasks.0.rows=100", "stages=[baseline]"))
+    assert (spec.unlearning.steps, spec.tasks[0].rows, spec.stages) == (7, 100, ("baseline",))
+
+
+@pytest.mark.parametrize("override", ["steps", "=3", "name.first=3", "tasks.7.rows=3", "tasks.first.rows=3"])
+def test_an_override_that_cannot_be_applied_is_bad_input(tmp_path: Path, override: str):
+    path = tmp_path / "spec.yaml"
+    path.write_text(DOCUMENT)
+    with pytest.raises(BadInput):
+        load_run_spec(path, (override,))
