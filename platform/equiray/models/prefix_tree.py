@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-
 SHORTEST_TRUNK = 16
 """Tokens below which repeating a shared prefix in each pack costs less than keeping its keys beside every pack's."""
 
@@ -63,9 +62,7 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     return n
 
 
-def tree_batches(
-    sequences: Sequence[Sequence[int]], *, batch_tokens: int, pack_tokens: int
-) -> Iterator[TreeBatch]:
+def tree_batches(sequences: Sequence[Sequence[int]], *, batch_tokens: int, pack_tokens: int) -> Iterator[TreeBatch]:
     """Cut token sequences into batches of about `batch_tokens` new tokens, in packs of about `pack_tokens`.
 
     Sequences are taken in lexicographic order, so neighbours share the most; equal sequences cost nothing. A pack
@@ -109,9 +106,7 @@ class _PackNodes(NamedTuple):
     members: list[tuple[int, np.ndarray]]
 
 
-def _packs(
-    sequences: Sequence[Sequence[int]], order: list[int], trunk: int, pack_tokens: int
-) -> Iterator[_PackNodes]:
+def _packs(sequences: Sequence[Sequence[int]], order: list[int], trunk: int, pack_tokens: int) -> Iterator[_PackNodes]:
     tokens: list[int] = []
     depths: list[int] = []
     members: list[tuple[int, np.ndarray]] = []

@@ -87,7 +87,13 @@ def tree_attention_forward(
             keys = torch.cat([key[:, :, trunk], keys], dim=2)
             values = torch.cat([value[:, :, trunk], values], dim=2)
         output = attend(
-            query[:, :, tile.queries], keys, values, attn_mask=tile.mask, dropout_p=dropout, scale=scaling, enable_gqa=grouped
+            query[:, :, tile.queries],
+            keys,
+            values,
+            attn_mask=tile.mask,
+            dropout_p=dropout,
+            scale=scaling,
+            enable_gqa=grouped,
         )
         outputs.append(output.transpose(1, 2))
     return torch.cat(outputs, dim=1), None

@@ -1,0 +1,141 @@
+"""Zero-shot decisions: how likely a language model answers yes rather than no about each row.
+
+What is notable:
+
+- The question is asked in every order of its two options and the probabilities are averaged: models prefer the first
+  option, or the second, whatever it says.
+- What depends on the order comes last in the prompt. Instructions and the row's text are then the same prefix in both
+  orders and are computed once (`equiray.models.prefix_tree`).
+- The words are the same for a model in this process and for one behind an endpoint (`equiray.models.endpoint`).
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from equiray.data.text import Prompts
+from equiray.models.embedding import Progress
+from equiray.models.loading import CausalLM
+from equiray.models.scoring import Scorer
+
+Form = Literal["choice", "direct"]
+
+
+class Variant(NamedTuple):
+    """One way to put the question: `tail` follows the row's text, then the model answers one of the two."""
+
+    tail: str
+    positive: str
+    negative: str
+
+
+def variants(prompts: Prompts, form: Form) -> tuple[Variant, ...]:
+    """The ways a task's question is put.
+
+    ``choice`` lists the two answers as A and B, once in each order, before the suffix's last line ("Answer:");
+    ``direct`` asks for the answer's own words.
+    """
+    positive, negative = (answer.strip() for answer in prompts.answers)
+    if form == "direct":
+        return (Variant(prompts.suffix, positive, negative),)
+    question, _, cue = prompts.suffix.rpartition("\n")
+    options = "{question}\nA. {first}\nB. {second}\n{cue}".format
+    return (
+        Variant(options(question=question, first=positive, second=negative, cue=cue), "A", "B"),
+        Variant(options(question=question, first=negative, second=positive, cue=cue), "B", "A"),
+    )
+
+
+class Frame(NamedTuple):
+    """What stands around a prompt and before its answer, and whether the tokenizer adds its special tokens itself."""
+
+    before: str
+    after: str
+    answer_lead: str
+    add_special_tokens: bool
+
+
+def prompt_frame(lm: CausalLM) -> Frame:
+    """An instruct model's chat template, opened for the assistant's turn; nothing around a base model's prompt."""
+    if not lm.tokenizer.chat_template:
+        return Frame("", "", " ", True)
+    mark = "@prompt@"
+    message = [{"role": "user", "content": mark}]
+    chat = str(lm.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))
+    before, _, after = chat.partition(mark)
+    return Frame(before, after, "", False)  # the template has written the special tokens already
+
+
+def score_answers(
+    lm: CausalLM, prompts: Prompts, *, form: Form = "choice", progress: Progress | None = None
+) -> NDArray[np.float64]:
+    """Probability of the positive answer to each prompt.
+
+    Within a variant the mean log-probability per token of the two answers is normalised to one, so an answer of more
+    tokens is not at a loss; the variants' probabilities are averaged. A chat template is used where the tokenizer has
+    one.
+
+    Parameters
+    ----------
+    lm : CausalLM
+    prompts : Prompts
+        `answers[0]` is the positive one.
+    form : {"choice", "direct"}
+        See `variants`.
+
+    Returns
+    -------
+    float64 [rows], in row order
+    """
+    if not prompts.row_bodies:
+        return np.empty(0)
+    asked = variants(prompts, form)
+    frame = prompt_frame(lm)
+    texts = [
+        frame.before + prompts.task_prefix + body + variant.tail + frame.after
+        for body in prompts.row_bodies
+        for variant in asked
+    ]
+    heads = lm.tokenizer(texts, add_special_tokens=frame.add_special_tokens)["input_ids"]
+    tails = [_answer_tokens(lm, frame, variant) for variant in asked] * len(prompts.row_bodies)
+    sequences = [head + tail for head, pair in zip(heads, tails, strict=True) for tail in pair]
+    first = np.repeat([len(head) for head in heads], 2)
+    sums, counts = Scorer(lm=lm).sequence_logprobs(sequences, first, progress)
+    by_answer = softmax((sums / counts).reshape(len(prompts.row_bodies), len(asked), 2), axis=2)
+    return by_answer[:, :, 0].mean(axis=1)
+
+
+def _answer_tokens(lm: CausalLM, frame: Frame, variant: Variant) -> list[list[int]]:
+    answers = [frame.answer_lead + answer for answer in (variant.positive, variant.negative)]
+    return lm.tokenizer(answers, add_special_tokens=False)["input_ids"]
+
+
+def average_with_twins(
+    own: NDArray[np.float64], twins: NDArray[np.float64], twin_of: Sequence[int] | NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Counterfactual data augmentation for a model that cannot be trained: decide on a row and its twins together.
+
+    The probability of a row becomes the mean over itself and its counterfactual twins. A row and its twins are the same
+    set whichever of them one starts from, so the flipped attribute cannot move the decision. The paper
+    (arXiv 2509.16462) leaves open what this stage is for a black-box model; twins as few-shot examples would change the
+    prompt's length and bring in shots, so that stage minus baseline would measure more than the augmentation.
+
+    Parameters
+    ----------
+    own : float64 [rows]
+    twins : float64 [twins]
+        Probabilities of the twins; nan (not answered) makes the row's nan.
+    twin_of : int [twins]
+        Position of each twin's row in `own`. A row without a twin keeps its probability.
+
+    Returns
+    -------
+    float64 [rows]
+    """
+    sums, counts = own.astype(np.float64), np.ones(len(own))
+    np.add.at(sums, twin_of, twins)
+    np.add.at(counts, twin_of, 1)
+    return sums / counts
