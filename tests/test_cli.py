@@ -1,5 +1,6 @@
 """The installed command: every exit code, and what a person reads when something goes wrong."""
 
+import json
 import os
 import re
 import signal
@@ -173,6 +174,52 @@ def test_data_list_refuses_a_mirror_whose_bytes_were_changed(mirror: Path, tmp_p
     listed = equiray("data", "list", EQUIRAY_DATA=str(tmp_path))
     assert listed.returncode == 3
     assert "checksum" in listed.stderr and str(tmp_path) in listed.stderr
+
+
+REAL = SPEC + "stages: [baseline]\nmodels: [raw]\nintrinsic: null\nstatistics: {replicates: 100}\n"
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "spec.yaml").write_text(REAL)
+    done = equiray("run", folder / "spec.yaml", "--out", folder / "out")
+    assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+def test_0_a_real_run_leaves_what_outsiders_rely_on_and_runs_once(finished_run: Path):
+    results = json.loads((finished_run / "results.json").read_text())
+    assert (results["schema"], results["task"], results["n_rows"]) == ("equiray.results/1", "german", 1000)
+    predictions = {file: file.stat().st_mtime_ns for file in finished_run.glob("predictions/*.parquet")}
+    assert predictions
+    again = equiray("run", finished_run.parent / "spec.yaml", "--out", finished_run)
+    assert again.returncode == 0, again.stderr
+    assert predictions == {file: file.stat().st_mtime_ns for file in finished_run.glob("predictions/*.parquet")}
+
+
+def test_3_a_run_directory_belongs_to_one_spec(finished_run: Path):
+    done = equiray("run", finished_run.parent / "spec.yaml", "--out", finished_run, "--set", "seed=5")
+    assert done.returncode == 3
+    assert str(finished_run) in done.stderr and "fix:" in done.stderr
+
+
+def test_report_is_written_anew_and_witnessed(finished_run: Path):
+    from equiray.reports import verify_evidence
+
+    before = (finished_run / "report.html").read_text()
+    (finished_run / "report.html").write_text("overwritten")
+    assert any("report.html" in line for line in verify_evidence(finished_run))
+    done = equiray("report", finished_run)
+    assert done.returncode == 0, done.stderr
+    assert (finished_run / "report.html").read_text() == before
+    assert verify_evidence(finished_run) == []
+
+
+def test_3_a_report_of_a_folder_that_is_no_run(tmp_path: Path):
+    done = equiray("report", tmp_path)
+    assert done.returncode == 3
+    assert str(tmp_path) in done.stderr and "fix:" in done.stderr
 
 
 def test_help_imports_nothing_heavy():
