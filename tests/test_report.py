@@ -73,7 +73,7 @@ def test_every_figure_of_results_json_stands_on_the_page_with_its_interval(tmp_p
             value, low, high = (printed(e[key], e["metric"]) for key in ("value", "low", "high"))
             assert f"{value} [{low}, {high}]" in shown, e
     assert sum(e["status"] == "not_estimable" for e in estimates) == shown.count("n. e.") == 7
-    assert "race = (missing) (0 rows in its denominator; 7 stage–model pairs)" in shown
+    assert "race = (missing) (0 in its denominator; 7 stage–model pairs)" in shown
 
 
 def test_an_effect_is_coloured_only_if_its_interval_excludes_zero(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_an_effect_is_coloured_only_if_its_interval_excludes_zero(tmp_path: Path
 @pytest.mark.parametrize(
     ("low", "high", "claim"),
     [
-        (-0.1, -0.01, "CDA: of 1 disparities 1 is clearly smaller than at the baseline."),
-        (0.01, 0.1, "CDA: of 1 disparities 1 is clearly larger than at the baseline."),
+        (-0.1, -0.01, "CDA: disparity is clearly smaller in 1 of 1 comparison with the baseline."),
+        (0.01, 0.1, "CDA: disparity is clearly larger in 1 of 1 comparison with the baseline."),
         (-0.1, 0.1, "CDA (1 compared): we cannot tell whether any disparity changed."),
         (-0.1, 0.0, "CDA (1 compared): we cannot tell whether any disparity changed."),
     ],

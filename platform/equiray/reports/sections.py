@@ -170,7 +170,7 @@ def not_estimable_lines(run: RunRecord, figures: Figures) -> list[str]:
     lines = []
     for (task, metric, attribute, group, n), times in cases.items():
         whose = " = ".join(part for part in (attribute, group) if part)
-        counted = f" ({count(n, 'row')} in its denominator; {count(times, 'stage–model pair')})"
+        counted = f" ({count(n)} in its denominator; {count(times, 'stage–model pair')})"
         lines.append(f"{task_words(run, task)}: {metric_words(metric).label}{f', {whose}' if whose else ''}{counted}")
     return lines + [_setting(item) for item in run.details.not_estimable]
 

@@ -100,12 +100,12 @@ def _starting_point(run: RunRecord, figures: Figures) -> Iterable[str]:
 def _stage_sentences(figures: Figures) -> Iterable[str]:
     unmoved = []
     for stage, readings in _readings_by_stage(figures).items():
-        moved = [f"{n} {'is' if n == 1 else 'are'} clearly smaller" for n in [readings["better"]] if n]
-        moved += [f"{n} {'is' if n == 1 else 'are'} clearly larger" for n in [readings["worse"]] if n]
+        words = {"better": "clearly smaller", "worse": "clearly larger"}
+        moved = [f"{phrase} in {readings[reading]}" for reading, phrase in words.items() if readings[reading]]
         if moved:
-            doubt = f"; for {readings['cannot tell']} we cannot tell" if readings["cannot tell"] else ""
-            of = f"of {readings.compared} disparities {enumerate_words(moved)} than at the baseline"
-            yield f"{stage_words(stage)}: {of}{doubt}."
+            doubt = f"; in {readings['cannot tell']} we cannot tell" if readings["cannot tell"] else ""
+            of = f"{enumerate_words(moved)} of {count(readings.compared, 'comparison')} with the baseline"
+            yield f"{stage_words(stage)}: disparity is {of}{doubt}."
         elif readings.compared:
             unmoved.append(f"{stage_words(stage)} ({readings.compared} compared)")
     if unmoved:
