@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
+PEERS := .venv/.peers
 
 .PHONY: install quickstart test test-slow bench lint format wheel clean
 
@@ -26,8 +27,12 @@ test: install
 test-slow: install
 	$(BIN)/pytest -m slow
 
+$(PEERS): $(STAMP) benchmarks/peers.txt
+	$(BIN)/pip install --no-deps -r benchmarks/peers.txt
+	touch $@
+
 # make bench ONLY=id runs one
-bench: install
+bench: $(PEERS)
 	$(BIN)/python benchmarks/run_all.py $(if $(ONLY),--only $(ONLY))
 
 lint: install
