@@ -16,6 +16,7 @@ from typing import cast
 import torch
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from equiray.errors import BadInput
@@ -83,7 +84,7 @@ def load_causal_lm(source: str, *, dtype: str = "bfloat16", device: torch.device
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=offline)
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=offline)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise BadInput(
             f"cannot load the language model {source!r}: {str(error).splitlines()[0]}",
             place="language_model.source",

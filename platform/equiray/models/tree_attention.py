@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
 
+from equiray.errors import BadInput
 from equiray.models.prefix_tree import TreeBatch
 
 NAME = "equiray_tree"
@@ -132,6 +133,7 @@ def tree_hidden_states(model: PreTrainedModel, backbone: torch.nn.Module, batch:
 
     `backbone` is the model without its head (`model.base_model` of a causal LM, adapters inside).
     """
+    _check_length(model.config, int(batch.positions.max()) + 1)
     weight = next(backbone.parameters())
     device = weight.device
     with tree_attention(model):
@@ -142,3 +144,15 @@ def tree_hidden_states(model: PreTrainedModel, backbone: torch.nn.Module, batch:
             use_cache=False,
         )
     return output.last_hidden_state[0]
+
+
+def _check_length(config: PreTrainedConfig, tokens: int) -> None:
+    """Refuse what the architecture's own attention would read otherwise, or not at all."""
+    for name in ("max_position_embeddings", "sliding_window"):
+        limit = getattr(config, name, None)
+        if limit is not None and tokens > limit:
+            raise BadInput(
+                f"a text of {tokens} tokens, where the model's {name} is {limit}",
+                place="the text given to the language model",
+                fix=f"lower serialization.max_tokens, or take a model that reads more than {limit} tokens at once",
+            )

@@ -1,0 +1,88 @@
+"""Zero-shot answers: against plain forwards over the same words, both orders, chat templates, twins."""
+
+import numpy as np
+import pytest
+import torch
+
+import tiny_models
+from equiray.data.text import Prompts
+from equiray.models.answers import average_with_twins, prompt_frame, score_answers, variants
+from equiray.models.loading import CausalLM
+
+PROMPTS = Prompts(
+    task_prefix="Read the description and answer the question about it . ",
+    row_bodies=["The sex is Male . The age is 39 .", "The sex is Female . The age is 39 .", "The race is Black ."],
+    suffix="\nDoes this person earn more than 40 dollars per year ? Yes or no ?\nAnswer:",
+    answers=(" Yes", " No"),
+)
+QUESTION = "\nDoes this person earn more than 40 dollars per year ? Yes or no ?\n"
+
+
+@torch.no_grad()
+def answer_probability(lm: CausalLM, text: str, positive: str, negative: str, *, special: bool) -> float:
+    ids = lm.tokenizer(text, add_special_tokens=special)["input_ids"]
+    lm.model.config._attn_implementation = "eager"
+    p = lm.model(torch.tensor([ids])).logits[0, -1].double().softmax(dim=-1)
+    yes, no = (p[lm.tokenizer.convert_tokens_to_ids(word)] for word in (positive, negative))
+    return float(yes / (yes + no))
+
+
+@pytest.mark.parametrize("architecture", sorted(tiny_models.CONFIGS))
+@pytest.mark.parametrize("bos", [False, True])
+def test_both_orders_are_asked_and_averaged(architecture, bos):
+    lm = tiny_models.tiny(architecture, bos=bos)
+    expected = []
+    for body in PROMPTS.row_bodies:
+        start = PROMPTS.task_prefix + body + QUESTION
+        one = answer_probability(lm, start + "A. Yes\nB. No\nAnswer:", "A", "B", special=True)
+        other = answer_probability(lm, start + "A. No\nB. Yes\nAnswer:", "B", "A", special=True)
+        assert abs(one - other) > 1e-5  # a model without position bias would not tell the orders apart
+        expected.append((one + other) / 2)
+    np.testing.assert_allclose(score_answers(lm, PROMPTS), expected, atol=1e-5)
+
+
+def test_direct_form_and_chat_template():
+    lm = tiny_models.tiny("qwen3", chat=True, bos=True)
+    expected = [
+        answer_probability(
+            lm, f"<s> user {PROMPTS.task_prefix + body + PROMPTS.suffix} </s> assistant ", "Yes", "No", special=False
+        )
+        for body in PROMPTS.row_bodies
+    ]
+    np.testing.assert_allclose(score_answers(lm, PROMPTS, form="direct"), expected, atol=1e-5)
+    frame = prompt_frame(lm)
+    assert (frame.before, frame.after) == ("<s> user ", " </s> assistant ")
+    assert not frame.add_special_tokens  # the template writes <s>; the tokenizer must not write it again
+
+
+def test_what_differs_between_the_orders_comes_last():
+    first, second = variants(PROMPTS, "choice")
+    assert first.tail == QUESTION + "A. Yes\nB. No\nAnswer:"
+    assert second.tail == QUESTION + "A. No\nB. Yes\nAnswer:"
+    assert (first.positive, first.negative, second.positive, second.negative) == ("A", "B", "B", "A")
+
+
+def test_an_answer_of_two_tokens_is_scored_per_token():
+    lm = tiny_models.tiny("llama")
+    prompts = PROMPTS._replace(answers=(" Yes more", " No"))
+    head = lm.tokenizer(PROMPTS.task_prefix + PROMPTS.row_bodies[0] + PROMPTS.suffix)["input_ids"]
+    yes, more, no = lm.tokenizer.convert_tokens_to_ids(["Yes", "more", "No"])
+    with torch.no_grad():
+        logprobs = lm.model(torch.tensor([[*head, yes]])).logits[0].double().log_softmax(-1)
+    positive = float(logprobs[-2, yes] + logprobs[-1, more]) / 2
+    expected = 1 / (1 + np.exp(float(logprobs[-2, no]) - positive))
+    assert score_answers(lm, prompts, form="direct")[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_no_rows():
+    assert score_answers(tiny_models.tiny("llama"), PROMPTS._replace(row_bodies=[])).shape == (0,)
+
+
+def test_decisions_averaged_over_twins_do_not_see_the_attribute():
+    own, twins = np.array([0.2, 0.6, 0.9]), np.array([0.4, 0.1, 0.8, 0.3])
+    averaged = average_with_twins(own, twins, [0, 2, 2, 2])
+    np.testing.assert_allclose(averaged, [0.3, 0.6, (0.9 + 0.1 + 0.8 + 0.3) / 4])
+    swapped = average_with_twins(np.array([0.4]), np.array([0.2]), [0])
+    assert swapped[0] == pytest.approx(averaged[0])
+    assert np.isnan(average_with_twins(own, np.array([np.nan]), [1])[1])
+    assert own.tolist() == [0.2, 0.6, 0.9]
