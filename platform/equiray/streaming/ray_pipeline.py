@@ -75,6 +75,7 @@ def _drive(shared: Sequence[ray.ObjectRef], recipe: EmbedderRecipe, streaming: S
     context = DataContext.get_current()
     context.max_errored_blocks = 0
     context.enable_progress_bars = False
+    context.raise_original_map_exception = True  # what Ray wraps it in loses the cause on its way between processes
     context.target_max_block_size = 1  # bytes: one row, which is one of our blocks, to a Ray block
     job: EmbedJob = ray.get(shared[0])
     spans = job.source.spans(job.blocks)
