@@ -1,0 +1,90 @@
+"""Where a training stands, on disk: weights, moments, curve. A killed run goes on as if it had never stopped.
+
+Every random draw of a step is made from (seed, fold, step), so no generator's state needs to be kept.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from equiray.errors import BadInput
+
+_STATE, _WEIGHTS, _MOMENTS, _BEST = "state.json", "weights.safetensors", "moments.safetensors", "best.safetensors"
+_GLOB = "step-*"
+_MOMENT_NAMES = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Snapshot(NamedTuple):
+    """All that a training needs to go on; tensors by parameter name (moments: ``name/moment``)."""
+
+    state: dict[str, Any]
+    weights: Mapping[str, torch.Tensor]
+    moments: Mapping[str, torch.Tensor]
+    best: Mapping[str, torch.Tensor]
+
+
+def save_checkpoint(directory: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot beside the last one, then remove that: a kill at any moment leaves one whole snapshot."""
+    step = snapshot.state["step"]
+    scratch, target = directory / f".writing-{step:06d}", directory / f"step-{step:06d}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    for name, tensors in ((_WEIGHTS, snapshot.weights), (_MOMENTS, snapshot.moments), (_BEST, snapshot.best)):
+        save_file(dict(tensors), scratch / name)
+    (scratch / _STATE).write_text(json.dumps(snapshot.state), encoding="utf-8")
+    scratch.rename(target)
+    for old in directory.glob(_GLOB):
+        if old != target:
+            shutil.rmtree(old)
+
+
+def load_checkpoint(directory: Path, run: str) -> Snapshot | None:
+    """The last whole snapshot, None if there is none.
+
+    Raises
+    ------
+    BadInput
+        The snapshot belongs to another training (`run` differs: spec, seed, fold, model or data).
+    """
+    steps = sorted(directory.glob(_GLOB))
+    if not steps:
+        return None
+    state = json.loads((steps[-1] / _STATE).read_text(encoding="utf-8"))
+    if state["run"] != run:
+        raise BadInput(
+            "the checkpoint is of another training: spec, seed, fold, model or data differ",
+            place=str(steps[-1]),
+            fix="use another output folder, or remove this one to start over",
+        )
+    return Snapshot(state, *(load_file(steps[-1] / name) for name in (_WEIGHTS, _MOMENTS, _BEST)))
+
+
+def moments_of(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, torch.nn.Parameter]
+) -> dict[str, torch.Tensor]:
+    """A copy of AdamW's state, on the CPU, as ``name/moment``; empty before the first update."""
+    return {
+        f"{name}/{key}": optimizer.state[parameter][key].cpu().clone()
+        for name, parameter in parameters.items()
+        for key in _MOMENT_NAMES
+        if parameter in optimizer.state
+    }
+
+
+def restore_moments(
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, torch.nn.Parameter],
+    moments: Mapping[str, torch.Tensor],
+) -> None:
+    """Put back what `moments_of` returned."""
+    for name, parameter in parameters.items():
+        if f"{name}/step" in moments:
+            # AdamW keeps its step count on the CPU whatever the parameter's device
+            optimizer.state[parameter] = {
+                key: moments[f"{name}/{key}"].to("cpu" if key == "step" else parameter.device) for key in _MOMENT_NAMES
+            }

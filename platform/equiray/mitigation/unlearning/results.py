@@ -1,0 +1,119 @@
+"""What a training leaves on disk, and how it is read back: `UnlearnResult`, result.json, curve.jsonl."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from equiray.errors import BadInput
+from equiray.mitigation.unlearning.diagnostics import CurvePoint
+
+CURVE, RESULT, ADAPTER = "curve.jsonl", "result.json", "adapter"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlearnResult:
+    """What a training left.
+
+    Attributes
+    ----------
+    adapter : Path
+        The best checkpoint, for `load_adapter`.
+    curve : tuple of CurvePoint
+        Also in curve.jsonl beside it.
+    best_step : int
+        The step with the smallest absolute validation gap among those that keep perplexity within 2 % of the
+        original's; 0, the original model, where none does.
+    stopped_by : "steps" or "time budget"
+        The latter is to be labelled a short run.
+    """
+
+    adapter: Path
+    curve: tuple[CurvePoint, ...]
+    best_step: int
+    stopped_by: str
+
+    @property
+    def before(self) -> CurvePoint:
+        """The original model."""
+        return self.curve[0]
+
+    @property
+    def best(self) -> CurvePoint:
+        """The checkpoint that was kept."""
+        return next(point for point in self.curve if point.step == self.best_step)
+
+    @property
+    def steps(self) -> int:
+        """Updates made."""
+        return self.curve[-1].step
+
+    @property
+    def seconds(self) -> float:
+        """Training time, over all resumed parts."""
+        return self.curve[-1].seconds
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Failure signs of the kept checkpoint."""
+        return self.best.warnings
+
+    def to_json(self) -> dict[str, Any]:
+        """What result.json says of it."""
+        return {
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "best_step": self.best_step,
+            "stopped_by": self.stopped_by,
+            "warnings": list(self.warnings),
+            "before": self.before.to_json(),
+            "best": self.best.to_json(),
+        }
+
+
+def finished(out_dir: Path, run: str) -> UnlearnResult | None:
+    """The result of a training that was completed in `out_dir`, None if there is none.
+
+    Raises
+    ------
+    BadInput
+        Another training was completed there.
+    """
+    file = out_dir / RESULT
+    if not file.is_file():
+        return None
+    result = json.loads(file.read_text(encoding="utf-8"))
+    if result["run"] != run:
+        raise BadInput(
+            "another training was completed here: spec, seed, fold, model or data differ",
+            place=str(file),
+            fix="use another output folder, or remove this one",
+        )
+    lines = (out_dir / CURVE).read_text(encoding="utf-8").splitlines()
+    return UnlearnResult(
+        adapter=out_dir / ADAPTER,
+        curve=tuple(point_of(json.loads(line)) for line in lines),
+        best_step=result["best_step"],
+        stopped_by=result["stopped_by"],
+    )
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file whole or not at all: a reader never sees half a line."""
+    scratch = file.with_suffix(".writing")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(file)
+
+
+def progress_line(point: CurvePoint, steps: int) -> str:
+    """One line for a person who waits."""
+    warned = "".join(f"; {warning}" for warning in point.warnings)
+    return (
+        f"step {point.step} of {steps}, {point.seconds:.0f} s: validation gap {point.validation_gap:.4f} "
+        f"(signed {point.validation_gap_signed:+.4f}), perplexity {point.perplexity:.2f}{warned}"
+    )
+
+
+def point_of(line: dict[str, Any]) -> CurvePoint:
+    """The point that a line of curve.jsonl holds."""
+    return CurvePoint(**{**line, "warnings": tuple(line["warnings"])})
