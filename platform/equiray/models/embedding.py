@@ -12,7 +12,7 @@ from equiray.models.prefix_tree import TreeBatch, tree_batches
 from equiray.models.tree_attention import tree_hidden_states
 
 Pooling = Literal["mean", "last"]
-BATCH_TOKENS, PACK_TOKENS = 2048, 256
+BATCH_TOKENS = 2048
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the rows and the (unshared) tokens it finished."""
@@ -25,7 +25,6 @@ def embed_texts(
     *,
     pooling: Pooling = "mean",
     batch_tokens: int = BATCH_TOKENS,
-    pack_tokens: int = PACK_TOKENS,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Embed texts with a frozen causal LM.
@@ -39,8 +38,8 @@ def embed_texts(
     texts : sequence of str
     pooling : {"mean", "last"}
         Mean over the text's tokens, or the last token's state.
-    batch_tokens, pack_tokens : int
-        Layout of a forward pass; see `equiray.models.prefix_tree.tree_batches`.
+    batch_tokens : int
+        Size of a forward pass; see `equiray.models.prefix_tree.tree_batches`.
 
     Returns
     -------
@@ -49,7 +48,7 @@ def embed_texts(
     unique = list(dict.fromkeys(texts))
     tokens = tokenize(lm, unique)
     vectors = np.empty((len(unique), lm.model.config.hidden_size), dtype=np.float32)
-    for batch in tree_batches(tokens, batch_tokens=batch_tokens, pack_tokens=pack_tokens):
+    for batch in tree_batches(tokens, batch_tokens=batch_tokens):
         hidden = tree_hidden_states(lm.model, lm.backbone, batch)
         vectors[batch.sequences] = pool(hidden, batch, pooling).cpu().numpy()
         if progress is not None:

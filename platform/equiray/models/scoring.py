@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 
-from equiray.models.embedding import BATCH_TOKENS, PACK_TOKENS, Progress, tokenize
+from equiray.models.embedding import BATCH_TOKENS, Progress, tokenize
 from equiray.models.loading import CausalLM
 from equiray.models.prefix_tree import TreeBatch, tree_batches
 from equiray.models.tree_attention import tree_hidden_states
@@ -92,7 +92,6 @@ class Scorer:
 
     lm: CausalLM
     batch_tokens: int = BATCH_TOKENS
-    pack_tokens: int = PACK_TOKENS
 
     def mean_logprobs(
         self, prefixes: Sequence[str], continuations: Sequence[Sequence[str]], progress: Progress | None = None
@@ -137,7 +136,7 @@ class Scorer:
         scored = np.flatnonzero(counts)
         heads = [sequences[index][:-1] for index in scored]
         tails = [sequences[index] for index in scored]
-        for batch in tree_batches(heads, batch_tokens=self.batch_tokens, pack_tokens=self.pack_tokens):
+        for batch in tree_batches(heads, batch_tokens=self.batch_tokens):
             hidden = tree_hidden_states(self.lm.model, self.lm.backbone, batch)
             tokens = predicted_tokens(batch, tails, first[scored], hidden.device)
             logprobs = token_logprobs(self.lm, hidden, tokens).double().cpu().numpy()

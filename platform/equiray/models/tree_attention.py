@@ -1,7 +1,7 @@
-"""One forward pass over a `TreeBatch`: attention in which every token sees the trunk and its own ancestors.
+"""One forward pass over a `TreeBatch`: attention in which every token sees its own ancestors.
 
 All linear layers run on the flat token axis, so no multiplication is spent on padding; only attention knows
-about packs, through a function registered with transformers. It serves every architecture whose attention goes
+about the tree, through a function registered with transformers. It serves every architecture whose attention goes
 through transformers' attention interface (Llama, Phi-3, Gemma-2, Qwen, GPT-2, ...), adapters included, and
 gradients flow through it.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
@@ -21,47 +22,35 @@ NAME = "equiray_tree"
 
 
 TILE_TOKENS = 64
-"""Queries are attended in tiles, each against the keys up to its own end: about half of a pack's square is skipped."""
+"""Queries are attended in tiles of so many nodes."""
 
 
 class Tile(NamedTuple):
-    """Some queries of a pack, the keys they may see on the flat axis, and the additive mask between them."""
+    """Some neighbouring queries, the keys they may see, and the additive mask between them.
+
+    In preorder, all that nodes of a tile can see outside of it are the ancestors of the tile's first node: `keys`
+    are those and the tile itself, so attention's work grows with the depth of the tree, not with its size.
+    """
 
     queries: slice
-    keys: slice
+    keys: torch.Tensor
+    """int64 [keys]"""
     mask: torch.Tensor
-    """[1, 1, queries, trunk + keys], 0 where visible, -inf where not"""
+    """[1, 1, queries, keys], 0 where visible, -inf where not"""
 
 
-class Tiling(NamedTuple):
-    """How a batch's attention is cut."""
-
-    trunk: int
-    tiles: tuple[Tile, ...]
-
-
-def tiling(batch: TreeBatch, *, device: torch.device, dtype: torch.dtype) -> Tiling:
-    """Who may see whom: a key is visible if it lies in the trunk, or is the query itself or its ancestor."""
+def tiling(batch: TreeBatch, *, device: torch.device, dtype: torch.dtype) -> tuple[Tile, ...]:
+    """Who may see whom: a key is visible to itself and to every node below it."""
     tiles = []
-    if batch.trunk:
-        whole = slice(0, batch.trunk)
-        causal = torch.ones(batch.trunk, batch.trunk, dtype=torch.bool, device=device).tril()
-        tiles.append(Tile(whole, slice(0, 0), _additive(causal, dtype)))
-    for pack in batch.packs:
-        ends = torch.as_tensor(pack.subtree_end, device=device)
-        node = torch.arange(len(pack.subtree_end), device=device)
-        for first in range(0, len(node), TILE_TOKENS):
-            query, key = node[first : first + TILE_TOKENS], node[: first + TILE_TOKENS]
-            visible = (key[None, :] <= query[:, None]) & (query[:, None] < ends[None, : len(key)])
-            trunk = visible.new_ones(len(query), batch.trunk)
-            queries = slice(pack.start + first, pack.start + first + len(query))
-            keys = slice(pack.start, pack.start + len(key))
-            tiles.append(Tile(queries, keys, _additive(torch.cat([trunk, visible], dim=1), dtype)))
-    return Tiling(batch.trunk, tuple(tiles))
-
-
-def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, -torch.inf)[None, None]
+    for first in range(0, len(batch.tokens), TILE_TOKENS):
+        query = np.arange(first, min(first + TILE_TOKENS, len(batch.tokens)))
+        ancestors = np.flatnonzero(batch.subtree_end[:first] > first)
+        key = np.concatenate([ancestors, query])
+        visible = (key[None, :] <= query[:, None]) & (query[:, None] < batch.subtree_end[key][None, :])
+        hidden = torch.as_tensor(~visible, device=device)
+        mask = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, -torch.inf)
+        tiles.append(Tile(slice(first, first + len(query)), torch.as_tensor(key, device=device), mask[None, None]))
+    return tuple(tiles)
 
 
 def tree_attention_forward(
@@ -71,7 +60,7 @@ def tree_attention_forward(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    tiling: Tiling,
+    tiles: tuple[Tile, ...],
     dropout: float = 0.0,
     scaling: float | None = None,
     softcap: float | None = None,
@@ -80,23 +69,18 @@ def tree_attention_forward(
     """Attention over the flat axis: query [1, H, T, D], key and value [1, H_kv, T, D] -> [1, T, H, D]."""
     attend = scaled_dot_product_attention if softcap is None else _softcapped(softcap)
     grouped = key.shape[1] != query.shape[1]
-    trunk = slice(0, tiling.trunk)
-    outputs = []
-    for tile in tiling.tiles:
-        keys, values = key[:, :, tile.keys], value[:, :, tile.keys]
-        if tiling.trunk:
-            keys = torch.cat([key[:, :, trunk], keys], dim=2)
-            values = torch.cat([value[:, :, trunk], values], dim=2)
-        output = attend(
+    outputs = [
+        attend(
             query[:, :, tile.queries],
-            keys,
-            values,
+            key.index_select(2, tile.keys),
+            value.index_select(2, tile.keys),
             attn_mask=tile.mask,
             dropout_p=dropout,
             scale=scaling,
             enable_gqa=grouped,
-        )
-        outputs.append(output.transpose(1, 2))
+        ).transpose(1, 2)
+        for tile in tiles
+    ]
     return torch.cat(outputs, dim=1), None
 
 
@@ -140,7 +124,7 @@ def tree_hidden_states(model: PreTrainedModel, backbone: torch.nn.Module, batch:
         output = backbone(
             input_ids=torch.as_tensor(batch.tokens, device=device)[None],
             position_ids=torch.as_tensor(batch.positions, device=device)[None],
-            tiling=tiling(batch, device=device, dtype=weight.dtype),
+            tiles=tiling(batch, device=device, dtype=weight.dtype),
             use_cache=False,
         )
     return output.last_hidden_state[0]

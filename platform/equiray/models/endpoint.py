@@ -1,0 +1,241 @@
+"""Zero-shot decisions by a black-box model behind an OpenAI-compatible endpoint.
+
+What is notable:
+
+- Where the endpoint gives log-probabilities of the first answer token, they are normalised over the two answers;
+  elsewhere the text of the answer is read, and the probability is 0 or 1.
+- An answer that is neither option is counted, never dropped: the row's probability is nan and `Answers.outcomes` says
+  whether the model refused or said something that cannot be read.
+- Every reply is kept on disk under the sha256 of what was asked, so a rerun asks nothing twice, at no cost.
+- The API key is read from the environment when a request is sent; it is in no record, cache entry or message.
+"""
+
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from equiray.data.text import Prompts
+from equiray.errors import BadInput
+from equiray.models.answers import Form, Variant, variants
+from equiray.models.reply_cache import ReplyCache
+
+KEY_VARIABLE = "EQUIRAY_API_KEY"
+Outcome = Literal["scored", "refused", "unparsable"]
+
+_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
+_TOP_LOGPROBS = 20  # the most that the protocol allows
+_MAX_TOKENS = 8  # an answer is one word; more only lets a refusal be recognised
+_REFUSAL = re.compile(
+    r"\b(i can(no|')?t|cannot|can't|unable|won't|will not|not able|sorry|as an ai|decline|refuse)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where and how to ask.
+
+    Attributes
+    ----------
+    base_url : str
+        With the version, as clients of the protocol want it: ``http://host:8000/v1``.
+    model : str
+        The model's name there.
+    logprobs : bool
+        Read answer probabilities; False: parse the answer's text.
+    concurrency : int
+        Requests in flight.
+    timeout_s : float
+        Of one request.
+    attempts : int
+        How often a request is sent before the run stops, with 1, 2, 4, ... s (or what ``Retry-After`` says) between.
+    """
+
+    base_url: str
+    model: str
+    cache: Path
+    logprobs: bool = True
+    concurrency: int = 8
+    timeout_s: float = 60.0
+    attempts: int = 6
+
+
+class Answers(NamedTuple):
+    """What an endpoint answered.
+
+    `probabilities`: float64 [rows], of the positive answer, nan where `outcomes` is not ``scored``. `asked` counts the
+    requests that were sent, `cached` those that a former run had sent.
+    """
+
+    probabilities: NDArray[np.float64]
+    outcomes: tuple[Outcome, ...]
+    asked: int
+    cached: int
+
+
+class Reading(NamedTuple):
+    """One reply, read."""
+
+    outcome: Outcome
+    probability: float
+
+
+def ask(
+    endpoint: Endpoint, prompts: Prompts, *, form: Form = "choice", sleep: Callable[[float], None] = time.sleep
+) -> Answers:
+    """Ask the endpoint about every row, in every variant of the question (`equiray.models.answers.variants`).
+
+    A row is scored where all its variants are: half of two orders would carry the position bias that two take out.
+
+    Raises
+    ------
+    BadInput
+        The endpoint cannot be reached, refuses the key or the model, or keeps failing. What was answered before stays
+        in the cache.
+    """
+    asked = variants(prompts, form)
+    questions = [
+        (_body(endpoint, prompts.task_prefix + body + variant.tail), variant)
+        for body in prompts.row_bodies
+        for variant in asked
+    ]
+    cache = ReplyCache(endpoint.cache)
+    headers = {"Authorization": f"Bearer {key}"} if (key := os.environ.get(KEY_VARIABLE)) else {}
+    # a row asked twice (a duplicate, or a twin that is another's original) is one request
+    distinct = {cache.key(endpoint.base_url, body): body for body, _ in questions}
+    known = {name: reply for name in distinct if (reply := cache.get(name)) is not None}
+    missing = [name for name in distinct if name not in known]
+    with httpx.Client(headers=headers, timeout=endpoint.timeout_s) as client:
+
+        def fetch(name: str) -> dict[str, Any]:
+            reply = _post(client, endpoint, distinct[name], sleep)
+            cache.put(name, reply)
+            return reply
+
+        known.update(zip(missing, _all(fetch, missing, endpoint.concurrency), strict=True))
+    readings = [read_reply(known[cache.key(endpoint.base_url, body)], variant) for body, variant in questions]
+    rows = [tuple(readings[i : i + len(asked)]) for i in range(0, len(readings), len(asked))]
+    return Answers(
+        probabilities=np.array([np.mean([r.probability for r in row]) for row in rows], dtype=np.float64),
+        outcomes=tuple(_worst(row) for row in rows),
+        asked=len(missing),
+        cached=len(distinct) - len(missing),
+    )
+
+
+def read_reply(reply: Mapping[str, Any], variant: Variant) -> Reading:
+    """Probability of the positive answer in one chat completion.
+
+    With log-probabilities: the mass of all spellings of each answer among the first token's alternatives, normalised
+    over the two; without, or if neither is among them: the answer that the text begins with.
+    """
+    choice = reply["choices"][0]
+    tokens = (choice.get("logprobs") or {}).get("content") or []
+    if tokens:
+        positive = _mass(tokens[0]["top_logprobs"], variant.positive, variant.negative)
+        negative = _mass(tokens[0]["top_logprobs"], variant.negative, variant.positive)
+        if positive + negative > 0:
+            return Reading("scored", positive / (positive + negative))
+    message = choice["message"]
+    text = (message.get("content") or "").strip()
+    positive, negative = (_begins(text, answer) for answer in (variant.positive, variant.negative))
+    if positive != negative:
+        return Reading("scored", float(positive))
+    refused = bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter" or _REFUSAL.search(text)
+    return Reading("refused" if refused else "unparsable", math.nan)
+
+
+def _mass(alternatives: Sequence[Mapping[str, Any]], answer: str, other: str) -> float:
+    """Probability of the tokens that are the answer, or begin it and not the other; " A", "A" and "a" are one."""
+
+    def starts(token: str, text: str) -> bool:
+        return token == text.lower() or (len(token) > 1 and text.lower().startswith(token))
+
+    heard = ((a["token"].strip().lower(), math.exp(a["logprob"])) for a in alternatives)
+    return sum(p for token, p in heard if token and starts(token, answer) and not starts(token, other))
+
+
+def _begins(text: str, answer: str) -> bool:
+    # a letter is an option only with its mark or alone: "A person like this ..." is no answer
+    end = r"(?:[.):,*]|\s*$)" if len(answer) == 1 else r"(?!\w)"
+    return re.match(rf"\W*(?:answer\W+)?{re.escape(answer)}{end}", text, re.IGNORECASE) is not None
+
+
+def _worst(row: Sequence[Reading]) -> Outcome:
+    outcomes = {reading.outcome for reading in row}
+    return "refused" if "refused" in outcomes else "unparsable" if "unparsable" in outcomes else "scored"
+
+
+def _body(endpoint: Endpoint, text: str) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": endpoint.model,
+        "messages": [{"role": "user", "content": text}],
+        "temperature": 0,
+        "max_tokens": _MAX_TOKENS,
+    }
+    return body | {"logprobs": True, "top_logprobs": _TOP_LOGPROBS} if endpoint.logprobs else body
+
+
+def _all(fetch: Callable[[str], dict[str, Any]], names: list[str], concurrency: int) -> list[dict[str, Any]]:
+    """Fetch concurrently; the first failure cancels what has not been sent yet."""
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        futures = [pool.submit(fetch, name) for name in names]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _post(
+    client: httpx.Client, endpoint: Endpoint, body: Mapping[str, Any], sleep: Callable[[float], None]
+) -> dict[str, Any]:
+    url = endpoint.base_url.rstrip("/") + "/chat/completions"
+    failure = ""
+    for attempt in range(endpoint.attempts):
+        pause = 2.0**attempt
+        try:
+            response = client.post(url, json=body)
+            if response.is_success:
+                return _completion(response, url)
+            failure = f"HTTP {response.status_code}: {response.text[:200]}"
+            if response.status_code not in _RETRIED:
+                break
+            pause = _retry_after(response) or pause
+        except httpx.HTTPError as error:
+            failure = f"{type(error).__name__}: {error}"
+        if attempt + 1 < endpoint.attempts:
+            sleep(pause)
+    raise BadInput(
+        f"the endpoint does not answer ({failure})",
+        place=f"language_model.source, {url}, model {endpoint.model!r}",
+        fix=f"check URL, model name and the key in {KEY_VARIABLE}; the same command asks only what is still missing",
+    )
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None  # its date form is not worth a parser
+
+
+def _completion(response: httpx.Response, url: str) -> dict[str, Any]:
+    try:
+        reply = response.json()
+        reply["choices"][0]["message"]
+    except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+        raise BadInput(
+            f"the reply is no chat completion: {response.text[:200]!r}",
+            place=f"language_model.source, {url}",
+            fix="name the base URL of an OpenAI-compatible API, version included: http://host:8000/v1",
+        ) from error
+    return reply
