@@ -32,13 +32,12 @@ def plain_states(lm: CausalLM, ids: list[int]) -> torch.Tensor:
 
 
 @every_architecture
-@pytest.mark.parametrize("task", ["", TASK], ids=["no trunk", "trunk"])
-@pytest.mark.parametrize("pack_tokens", [12, 400])
-def test_tree_states_equal_plain_forwards(architecture, task, pack_tokens):
+@pytest.mark.parametrize("task", ["", TASK], ids=["no shared prefix", "shared prefix"])
+@pytest.mark.parametrize("batch_tokens", [12, 100, 400])
+def test_tree_states_equal_plain_forwards(architecture, task, batch_tokens):
     lm = tiny_models.tiny(architecture)
     ids = tokenize(lm, [f"{task} {text}" for text in TEXTS])
-    for batch in tree_batches(ids, batch_tokens=100, pack_tokens=pack_tokens):
-        assert (batch.trunk > 0) == bool(task)
+    for batch in tree_batches(ids, batch_tokens=batch_tokens):
         with torch.no_grad():
             hidden = tree_hidden_states(lm.model, lm.backbone, batch)
         for index, path in zip(batch.sequences, batch.paths, strict=True):
@@ -50,7 +49,7 @@ def test_a_pack_longer_than_a_tile(architecture):
     lm = tiny_models.tiny(architecture)
     long = [1 + (i * 7) % 40 for i in range(150)]
     ids = [long, [*long[:100], 5, 6, 7], [*long[:30], 8]]
-    (batch,) = tree_batches(ids, batch_tokens=400, pack_tokens=400)
+    (batch,) = tree_batches(ids, batch_tokens=400)
     with torch.no_grad():
         hidden = tree_hidden_states(lm.model, lm.backbone, batch)
     for index, path in zip(batch.sequences, batch.paths, strict=True):
@@ -61,7 +60,7 @@ def test_a_pack_longer_than_a_tile(architecture):
 @pytest.mark.parametrize("pooling", ["mean", "last"])
 def test_embeddings_are_pooled_states_in_the_order_of_the_texts(architecture, pooling):
     lm = tiny_models.tiny(architecture)
-    vectors = embed_texts(lm, TEXTS, pooling=pooling, batch_tokens=24, pack_tokens=16)
+    vectors = embed_texts(lm, TEXTS, pooling=pooling, batch_tokens=24)
     for text, vector in zip(TEXTS, vectors, strict=True):
         states = plain_states(lm, tokenize(lm, [text])[0])
         expected = states.mean(dim=0) if pooling == "mean" else states[-1]
@@ -73,7 +72,7 @@ def test_embedding_nothing_and_progress():
     lm = tiny_models.tiny("llama")
     assert embed_texts(lm, []).shape == (0, 32)
     seen = []
-    embed_texts(lm, TEXTS, batch_tokens=8, pack_tokens=8, progress=lambda rows, tokens: seen.append((rows, tokens)))
+    embed_texts(lm, TEXTS, batch_tokens=8, progress=lambda rows, tokens: seen.append((rows, tokens)))
     distinct = set(TEXTS)
     assert sum(rows for rows, _ in seen) == len(distinct)
     assert sum(tokens for _, tokens in seen) == sum(len(ids) for ids in tokenize(lm, sorted(distinct)))
@@ -83,7 +82,7 @@ def test_embedding_nothing_and_progress():
 def test_adapters_move_the_states_and_receive_gradients(architecture):
     lm = tiny_models.tiny(architecture)
     ids = tokenize(lm, TEXTS)
-    (batch,) = tree_batches(ids, batch_tokens=400, pack_tokens=400)
+    (batch,) = tree_batches(ids, batch_tokens=400)
     with torch.no_grad():
         before = tree_hidden_states(lm.model, lm.backbone, batch)
     get_peft_model(lm.model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))

@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equiray.models.prefix_tree import SHORTEST_TRUNK, TreeBatch, common_prefix, tree_batches
+from equiray.models.prefix_tree import TreeBatch, common_prefix, tree_batches
 from equiray.models.tree_attention import tiling
 
 # few distinct tokens, so that random sequences share prefixes, repeat, and contain one another
 sequences = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=25)
-trunks = st.sampled_from([[], list(range(5)), list(range(SHORTEST_TRUNK + 3))])
-packs = st.integers(1, 40)
+shared_prefixes = st.sampled_from([[], list(range(5)), list(range(70))])  # 70: longer than one tile of queries
+batch_sizes = st.integers(1, 80)
 
 
 def visible(batch: TreeBatch) -> np.ndarray:
@@ -20,22 +20,21 @@ def visible(batch: TreeBatch) -> np.ndarray:
     cut = tiling(batch, device=torch.device("cpu"), dtype=torch.float32)
     seen = np.zeros((len(batch.tokens), len(batch.tokens)), dtype=bool)
     queries = np.zeros(len(batch.tokens), dtype=int)
-    for tile in cut.tiles:
-        columns = np.concatenate([np.arange(batch.trunk), np.arange(tile.keys.start, tile.keys.stop)])
+    for tile in cut:
         mask = tile.mask[0, 0].numpy()
         assert set(np.unique(mask)) <= {0.0, -np.inf}
-        seen[np.ix_(np.arange(tile.queries.start, tile.queries.stop), columns)] = mask == 0
+        seen[np.ix_(np.arange(tile.queries.start, tile.queries.stop), tile.keys.numpy())] = mask == 0
         queries[tile.queries] += 1
     assert (queries == 1).all()  # attention's output is the tiles' outputs one after the other
     return seen
 
 
 @settings(max_examples=150, deadline=None)
-@given(trunks, sequences, packs, packs)
-def test_every_path_spells_its_sequence_and_sees_itself(trunk, tails, pack_tokens, batch_tokens):
-    texts = [trunk + tail for tail in tails]
+@given(shared_prefixes, sequences, batch_sizes)
+def test_every_path_spells_its_sequence_and_sees_itself(shared, tails, batch_tokens):
+    texts = [shared + tail for tail in tails]
     done = []
-    for batch in tree_batches(texts, batch_tokens=batch_tokens, pack_tokens=pack_tokens):
+    for batch in tree_batches(texts, batch_tokens=batch_tokens):
         seen = visible(batch)
         used = np.zeros(len(batch.tokens), dtype=bool)
         for index, path in zip(batch.sequences, batch.paths, strict=True):
@@ -50,10 +49,10 @@ def test_every_path_spells_its_sequence_and_sees_itself(trunk, tails, pack_token
 
 
 @settings(max_examples=100, deadline=None)
-@given(trunks, sequences)
-def test_in_one_pack_every_distinct_prefix_is_computed_once(trunk, tails):
-    texts = [trunk + tail for tail in tails]
-    (batch,) = tree_batches(texts, batch_tokens=10_000, pack_tokens=10_000)
+@given(shared_prefixes, sequences)
+def test_in_one_batch_every_distinct_prefix_is_computed_once(shared, tails):
+    texts = [shared + tail for tail in tails]
+    (batch,) = tree_batches(texts, batch_tokens=10_000)
     prefixes = {tuple(text[:length]) for text in texts for length in range(1, len(text) + 1)}
     assert len(batch.tokens) == len(prefixes)
 
@@ -61,30 +60,18 @@ def test_in_one_pack_every_distinct_prefix_is_computed_once(trunk, tails):
 def test_limits_are_exceeded_by_one_long_sequence_only():
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, 50, size).tolist() for size in [3, 40, 8, 9, 10, 12, 5, 4, 17]]
-    for batch in tree_batches(texts, batch_tokens=20, pack_tokens=16):
-        assert len(batch.tokens) <= 20 or len(batch.packs) == 1
-        for pack in batch.packs:
-            members = sum(pack.start <= path[-1] < pack.stop for path in batch.paths)
-            assert pack.stop - pack.start <= 16 or members == 1
+    for batch in tree_batches(texts, batch_tokens=20):
+        assert len(batch.tokens) <= 20 or len(batch.paths) == 1
 
 
-def test_trunk_is_kept_out_of_the_packs():
-    shared = list(range(SHORTEST_TRUNK))
-    (batch,) = tree_batches([[*shared, 7, 1], [*shared, 8, 2]], batch_tokens=100, pack_tokens=2)
-    assert (batch.trunk, len(batch.packs), len(batch.tokens)) == (SHORTEST_TRUNK, 2, SHORTEST_TRUNK + 4)
-    (short,) = tree_batches([[1, 2, 3], [1, 2, 4]], batch_tokens=100, pack_tokens=100)
-    assert (short.trunk, short.tokens.tolist()) == (0, [1, 2, 3, 4])
-
-
-def test_one_sequence_that_is_the_others_prefix_stays_outside_the_trunk():
-    shared = list(range(SHORTEST_TRUNK + 1))
-    (batch,) = tree_batches([shared, [*shared, 5]], batch_tokens=100, pack_tokens=100)
-    assert batch.trunk == SHORTEST_TRUNK
-    assert [batch.tokens[path].tolist() for path in batch.paths] == [shared, [*shared, 5]]
+def test_a_sequence_that_is_anothers_prefix_costs_no_token():
+    (batch,) = tree_batches([[1, 2, 3], [1, 2, 3, 4], [1, 2, 3]], batch_tokens=100)
+    assert batch.tokens.tolist() == [1, 2, 3, 4]
+    assert sorted(batch.sequences.tolist()) == [0, 1, 2]
 
 
 def test_nothing_and_empty():
-    assert list(tree_batches([], batch_tokens=10, pack_tokens=10)) == []
+    assert list(tree_batches([], batch_tokens=10)) == []
     with pytest.raises(ValueError, match="empty token sequence"):
-        list(tree_batches([[1], []], batch_tokens=10, pack_tokens=10))
+        list(tree_batches([[1], []], batch_tokens=10))
     assert common_prefix([1, 2, 3], [1, 2]) == 2

@@ -27,7 +27,7 @@ def naive(lm: CausalLM, ids: list[int], first: int) -> float:
 @pytest.mark.parametrize("bos", [False, True])
 def test_continuations(architecture, bos):
     lm = tiny_models.tiny(architecture, bos=bos)
-    scorer = Scorer(lm=lm, batch_tokens=20, pack_tokens=14)
+    scorer = Scorer(lm=lm, batch_tokens=20)
     sums, means = (ask(PREFIXES, CONTINUATIONS) for ask in (scorer.sum_logprobs, scorer.mean_logprobs))
     for prefix, group, total, mean in zip(PREFIXES, CONTINUATIONS, sums, means, strict=True):
         head = tokenize(lm, [prefix])[0]
@@ -70,7 +70,7 @@ def test_differences_between_answers_are_not_rounded_to_bf16_steps():
     head.weight.mul_(20)  # logits of the size real models have
     scored = Scorer(lm=lm).sum_logprobs(["The sex is"], [tiny_models.WORDS])[0]
     ids = tokenize(lm, ["The sex is"])
-    (batch,) = tree_batches(ids, batch_tokens=100, pack_tokens=100)
+    (batch,) = tree_batches(ids, batch_tokens=100)
     state = tree_hidden_states(lm.model, lm.backbone, batch)[-1]
     words = lm.tokenizer.convert_tokens_to_ids(tiny_models.WORDS)
     exact = (head.weight.double() @ state.double())[words].numpy()
