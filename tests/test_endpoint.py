@@ -178,6 +178,7 @@ def test_a_wrong_key_stops_at_once_and_is_not_shown(served, endpoint, monkeypatc
     with pytest.raises(BadInput, match="HTTP 401") as caught:
         ask(endpoint, PROMPTS, sleep=lambda _: pytest.fail("a wrong key does not become right"))
     assert "secret-123" not in str(caught.value)
+    served.failures.clear()
     ask(endpoint, PROMPTS)
     assert served.keys == {"Bearer secret-123"}
     assert not any("secret-123" in file.read_text() for file in endpoint.cache.rglob("*.json"))
