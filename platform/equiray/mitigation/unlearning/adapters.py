@@ -47,6 +47,17 @@ class Trainable:
         """A copy of what was trained, on the CPU, by name."""
         return {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
 
+    @contextmanager
+    def measuring(self) -> Iterator[CausalLM]:
+        """The model without the adapters' dropout, for the length of a block."""
+        modes = [(module, module.training) for module in self.lm.model.modules()]
+        self.lm.model.eval()
+        try:
+            yield self.lm
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
     def set_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Put back what `weights` returned."""
         with torch.no_grad():

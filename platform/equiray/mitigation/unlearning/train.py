@@ -136,7 +136,7 @@ class _Training:
         self.spent, self.resumed_at = 0.0, time.monotonic()
 
     def run(self, say: Say | None) -> UnlearnResult:
-        self.before = self.monitor.check(self.model.lm)
+        self.before = self._measure()
         step = self._resume()
         while True:
             terms = self.objective.terms(self.model.lm, step)
@@ -168,7 +168,7 @@ class _Training:
     def _log(self, step: int, terms: Terms, say: Say | None) -> None:
         assert self.before is not None
         cosine = gradient_cosine(terms, list(self.model.parameters.values()))
-        health = self.monitor.check(self.model.lm) if step else self.before
+        health = self._measure() if step else self.before
         gaps = [*(point.validation_gap for point in self.curve), health.gaps.absolute]
         point = CurvePoint(
             step=step,
@@ -188,6 +188,10 @@ class _Training:
         self._save(step)
         if say is not None:
             say(progress_line(point, self.spec.steps))
+
+    def _measure(self) -> Health:
+        with self.model.measuring() as lm:
+            return self.monitor.check(lm)
 
     def _keep_if_best(self, point: CurvePoint) -> None:
         assert self.before is not None
