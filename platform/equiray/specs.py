@@ -115,6 +115,9 @@ class IntrinsicSpec(_Spec):
         default=None, ge=2, description="evaluate on that many held-out families; none = all held out"
     )
     variants_per_family: int | None = Field(default=None, ge=1)
+    dtype: Literal["bfloat16", "float32"] = Field(
+        default="float32", description="rounding to bf16 moves a filler's log-odds by more than a small gap"
+    )
 
 
 class StreamingSpec(_Spec):

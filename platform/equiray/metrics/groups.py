@@ -124,6 +124,19 @@ def group_estimates(decisions: Decisions, grouping: Grouping, labels: Labels, re
     return estimates
 
 
+def unanswered_estimates(
+    unanswered: NDArray[np.bool_], grouping: Grouping, labels: Labels, resampling: Resampling
+) -> list[Estimate]:
+    """``refusal_rate`` of each group: share of its rows for which a model gave no usable answer; lower is better."""
+    estimates = []
+    for code, name in enumerate(grouping.names):
+        mine = unanswered[grouping.codes == code]
+        rate = float(mine.mean()) if len(mine) else float("nan")
+        figures = (rate, *wilson(rate, len(mine), resampling.confidence), len(mine))
+        estimates.append(_estimate(labels, "refusal_rate", grouping.attribute, name, figures, resampling, "lower"))
+    return estimates
+
+
 def accuracy_estimate(decisions: Decisions, labels: Labels, resampling: Resampling) -> Estimate:
     """Accuracy over all rows, with a Wilson interval."""
     n = len(decisions.label)

@@ -42,7 +42,9 @@ class RunDirectory:
         if kept.is_file():
             if load_run_spec(kept).sha256() != spec.sha256():
                 raise BadInput(
-                    "the directory holds the run of another spec", place=str(kept), fix="name a new directory with --out"
+                    "the directory holds the run of another spec",
+                    place=str(kept),
+                    fix="name a new directory with --out",
                 )
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise BadInput("it exists and is no run directory", place=str(path), fix="name a new directory with --out")

@@ -57,6 +57,7 @@ class IntrinsicPlan:
     questions: tuple[Question, ...]
     prompts: tuple[tuple[list[Prompt], ...], ...]
     held_out: ReferenceTexts
+    dtype: str
 
 
 def training_folds(spec: RunSpec, templates: TemplateSet) -> list[Fold]:
@@ -90,7 +91,7 @@ def plan_intrinsic(spec: RunSpec) -> IntrinsicPlan:
         for number, fold in enumerate(folds)
     )
     _, held_out = load_reference(spec.unlearning.reference).split(spec.seed)
-    return IntrinsicPlan(questions=questions, prompts=prompts, held_out=held_out)
+    return IntrinsicPlan(questions=questions, prompts=prompts, held_out=held_out, dtype=spec.intrinsic.dtype)
 
 
 def _prompts(question: Question, spec: RunSpec, fold: Fold, number: int, trained: str) -> list[Prompt]:
@@ -111,7 +112,7 @@ def score_stage(plan: IntrinsicPlan, stage: str, models: LanguageModels, directo
         if directory.read_table(_perplexity_file(stage, fold)) is not None:
             continue
         with directory.step(f"intrinsic bias, {stage}, fold {fold + 1} of {len(plan.prompts)}"):
-            lm = models.base() if stage == BEFORE else models.unlearned(fold)
+            lm = models.base(plan.dtype) if stage == BEFORE else models.unlearned(fold, plan.dtype)
             for question, prompts in zip(plan.questions, plan.prompts[fold], strict=True):
                 if prompts:
                     directory.write_table(_scores_file(question, stage, fold), _scored(lm, question, prompts))

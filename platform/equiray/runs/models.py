@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from equiray.mitigation.unlearning import load_adapter
 from equiray.models.embedding import tokenize
 from equiray.models.loading import CausalLM, load_causal_lm
 from equiray.specs import LanguageModelSpec
@@ -25,15 +26,19 @@ class LanguageModels:
 
     spec: LanguageModelSpec
     adapters: tuple[Path, ...] = ()
-    _held: tuple[str, CausalLM] | None = field(default=None, repr=False)
+    _held: tuple[tuple[str, str], CausalLM] | None = field(default=None, repr=False)
 
-    def base(self) -> CausalLM:
-        """The model as it came."""
-        return self._get(BASE, None)
+    def base(self, dtype: str | None = None) -> CausalLM:
+        """The model as it came; `dtype` other than the spec's for measurements that rounding would blur."""
+        return self._get(BASE, None, dtype)
 
-    def unlearned(self, fold: int = 0) -> CausalLM:
+    def unlearned(self, fold: int = 0, dtype: str | None = None) -> CausalLM:
         """The model with a fold's adapter merged into its weights."""
-        return self._get(f"fold{fold}", self.adapters[fold])
+        return self._get(f"fold{fold}", self.adapters[fold], dtype)
+
+    def at(self, unlearned: bool) -> CausalLM:
+        """The model of a stage that follows unlearning (the first fold's), or of one that does not."""
+        return self.unlearned() if unlearned else self.base()
 
     def trainable(self, dtype: str) -> CausalLM:
         """A fresh copy in the data type that unlearning trains in; the one held is let go."""
@@ -59,13 +64,10 @@ class LanguageModels:
         lm = self.base()
         return {**known, "name": lm.name, "parameters": lm.parameters, "identity": lm.identity}
 
-    def _get(self, name: str, adapter: Path | None) -> CausalLM:
-        if self._held is None or self._held[0] != name:
+    def _get(self, name: str, adapter: Path | None, dtype: str | None) -> CausalLM:
+        key = (name, dtype or self.spec.dtype)
+        if self._held is None or self._held[0] != key:
             self._held = None
-            lm = load_causal_lm(self.spec.source, dtype=self.spec.dtype)
-            if adapter is not None:
-                from equiray.mitigation.unlearning import load_adapter
-
-                lm = load_adapter(lm, adapter)
-            self._held = (name, lm)
+            lm = load_causal_lm(self.spec.source, dtype=key[1])
+            self._held = (key, lm if adapter is None else load_adapter(lm, adapter))
         return self._held[1]

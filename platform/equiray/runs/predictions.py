@@ -1,8 +1,8 @@
 """Decisions about the rows of a task, for every stage and model type, as Parquet files of a run directory.
 
 Row by row: ``row_id``, ``split``, ``stage``, ``model``, ``label``, ``score`` (probability of the positive label),
-``prediction`` (score > .5) and one column per sensitive attribute. Counterfactual twins are trained on and never
-predicted here: validation and test hold people as they are.
+``prediction`` (score > .5; both null where an endpoint gave no answer) and one column per sensitive attribute.
+Counterfactual twins are trained on and never predicted here: validation and test hold people as they are.
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from equiray.data.counterfactuals import COUNTERFACTUAL
-from equiray.data.schema import ATTRIBUTE_PREFIX, SPLITS, Schema, Task
+from equiray.data.schema import ATTRIBUTE_PREFIX, Schema, Task
 from equiray.data.text import Serializer
 from equiray.errors import BadInput
-from equiray.metrics.groups import Decisions
 from equiray.mitigation.cda import Augmented, augment
 from equiray.models.classifiers import fit_embedding_classifier, fit_raw_classifier
 from equiray.runs.directory import RunDirectory
 from equiray.runs.models import LanguageModels
-from equiray.specs import ModelType, RunSpec, Stage, TaskSpec
+from equiray.runs.prompting import prompt_scores
+from equiray.specs import RunSpec, Stage, TaskSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_table
 
@@ -40,8 +40,10 @@ class Cell(NamedTuple):
 
 
 def cells(spec: RunSpec) -> Iterator[Cell]:
-    """Every model and stage of a run, in table order. Unlearning changes the language model alone, so models on raw
-    columns have no such stage."""
+    """Every model and stage of a run, in table order.
+
+    Unlearning changes the language model alone, so models on raw columns have no such stage.
+    """
     for model in spec.models:
         for stage in spec.stages:
             if model != "raw" or not unlearns(stage):
@@ -120,23 +122,28 @@ def predictions_file(task: str, cell: Cell) -> str:
     return f"predictions/{task}.{cell.model}.{cell.stage}.parquet"
 
 
-def test_decisions(predictions: pa.Table) -> tuple[Decisions, pa.Table]:
-    """Decisions on the test split and the rows they are about."""
-    rows = predictions.filter(pa.array([split == "test" for split in predictions["split"].to_pylist()]))
-    return Decisions(rows["label"].to_numpy(), rows["prediction"].to_numpy()), rows
-
-
 def _scores(
-    cell: Cell, prepared: PreparedTask, spec: RunSpec, models: LanguageModels, directory: RunDirectory, address: str | None
+    cell: Cell,
+    prepared: PreparedTask,
+    spec: RunSpec,
+    models: LanguageModels,
+    directory: RunDirectory,
+    address: str | None,
 ) -> NDArray[np.float64]:
-    """Score of every row of the task's table, in its order."""
+    """Score of every row that the cell decides about (`_decided_rows`), in order."""
     if cell.model in ("raw", UNAWARE):
         return _raw_scores(cell, prepared)
     if cell.model == "embedding":
         return _embedding_scores(cell, prepared, spec, models, directory, address)
-    from equiray.runs.prompting import prompt_scores
+    assert prepared.serializer is not None
+    flipped = prepared.flipped if augments(cell.stage) else None
+    lm = spec.language_model if spec.language_model.is_endpoint else models.at(unlearns(cell.stage))
+    return prompt_scores(_decided_rows(cell, prepared), flipped, prepared.serializer, lm, directory)
 
-    return prompt_scores(cell.stage, prepared, spec, models, directory)
+
+def _decided_rows(cell: Cell, prepared: PreparedTask) -> pa.Table:
+    """All rows, or the test split alone for a prompt model: it learns nothing from the others and each costs a call."""
+    return prepared.task.split("test") if cell.model == "prompt" else prepared.task.table
 
 
 def _raw_scores(cell: Cell, prepared: PreparedTask) -> NDArray[np.float64]:
@@ -148,7 +155,12 @@ def _raw_scores(cell: Cell, prepared: PreparedTask) -> NDArray[np.float64]:
 
 
 def _embedding_scores(
-    cell: Cell, prepared: PreparedTask, spec: RunSpec, models: LanguageModels, directory: RunDirectory, address: str | None
+    cell: Cell,
+    prepared: PreparedTask,
+    spec: RunSpec,
+    models: LanguageModels,
+    directory: RunDirectory,
+    address: str | None,
 ) -> NDArray[np.float64]:
     table = prepared.with_twins
     vectors = _embeddings(unlearns(cell.stage), prepared, table, spec, models, directory, address)
@@ -192,17 +204,16 @@ def _embeddings(
 
 
 def _predictions_table(prepared: PreparedTask, cell: Cell, scores: NDArray[np.float64]) -> pa.Table:
-    table = prepared.task.table
-    n = len(table)
+    table = _decided_rows(cell, prepared)
+    unanswered = np.isnan(scores)
     columns = {
         "row_id": table["row_id"],
         "split": table["split"].cast(pa.string()),
-        "stage": pa.array([cell.stage] * n),
-        "model": pa.array([cell.model] * n),
+        "stage": pa.array([cell.stage] * len(table)),
+        "model": pa.array([cell.model] * len(table)),
         "label": table["label"],
-        "score": pa.array(scores),
-        "prediction": pa.array((scores > THRESHOLD).astype(np.int8)),
+        "score": pa.array(scores, mask=unanswered),
+        "prediction": pa.array((scores > THRESHOLD).astype(np.int8), mask=unanswered),
     }
     columns |= {a.name: table[ATTRIBUTE_PREFIX + a.name] for a in prepared.schema.sensitive}
-    assert set(table["split"].unique().to_pylist()) <= set(SPLITS)
     return pa.table(columns)

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
+from equiray.data.compute import pc
 from equiray.data.schema import ATTRIBUTE_PREFIX, SPLITS
 from equiray.metrics.clusters import Resampling
 from equiray.metrics.estimates import Estimate
@@ -17,9 +19,10 @@ from equiray.metrics.groups import (
     accuracy_estimate,
     group_estimates,
     stage_effects,
+    unanswered_estimates,
 )
 from equiray.runs.directory import RunDirectory
-from equiray.runs.predictions import Cell, PreparedTask, cells, predictions_file, test_decisions
+from equiray.runs.predictions import Cell, PreparedTask, cells, predictions_file
 from equiray.specs import RunSpec
 
 FULL_ROWS, FULL_FAMILIES = 500, 20
@@ -31,25 +34,53 @@ def task_results(
 ) -> Iterator[Estimate]:
     """Estimates of every cell of one task on its test split, and each stage's paired effect over the baseline."""
     task = prepared.schema.name
-    decided: dict[Cell, Decisions] = {}
-    groupings: list[Grouping] = []
+    decided: dict[Cell, pa.Table] = {}
     for cell in cells(spec):
         predictions = directory.read_table(predictions_file(task, cell))
         assert predictions is not None, "results are computed after the last prediction"
-        decided[cell], rows = test_decisions(predictions)
-        groupings = [grouping(rows, attribute) for attribute in prepared.attributes]
+        decided[cell] = predictions.filter(pc.equal(predictions["split"], "test"))
         labels = Labels(task=task, stage=cell.stage, model=cell.model)
-        yield accuracy_estimate(decided[cell], labels, resampling)
-        for groups in groupings:
-            yield from group_estimates(decided[cell], groups, labels, resampling)
+        yield from _cell_results(decided[cell], prepared.attributes, labels, resampling)
     for cell, after in decided.items():
         before = decided.get(Cell(cell.model, "baseline"))
-        if cell.stage == "baseline" or before is None:
-            continue
-        labels = Labels(task=task, stage=f"{cell.stage}-baseline", model=cell.model)
-        yield accuracy_effect(before, after, labels, resampling)
-        for groups in groupings:
-            yield from stage_effects(before, after, groups, labels, resampling)
+        if cell.stage != "baseline" and before is not None:
+            labels = Labels(task=task, stage=f"{cell.stage}-baseline", model=cell.model)
+            yield from _effects(before, after, prepared.attributes, labels, resampling)
+
+
+def _cell_results(
+    rows: pa.Table, attributes: tuple[str, ...], labels: Labels, resampling: Resampling
+) -> Iterator[Estimate]:
+    answered = rows.filter(rows["prediction"].is_valid())
+    if len(answered) < len(rows):
+        for attribute in attributes:
+            yield from unanswered_estimates(
+                rows["prediction"].is_null().to_numpy(), grouping(rows, attribute), labels, resampling
+            )
+    yield accuracy_estimate(_decisions(answered), labels, resampling)
+    for attribute in attributes:
+        estimates = group_estimates(_decisions(answered), grouping(answered, attribute), labels, resampling)
+        # Rows without an answer are a part of the group that these figures know nothing about.
+        yield from (_partial(e) for e in estimates) if len(answered) < len(rows) else estimates
+
+
+def _effects(
+    before: pa.Table, after: pa.Table, attributes: tuple[str, ...], labels: Labels, resampling: Resampling
+) -> Iterator[Estimate]:
+    both = pc.and_(before["prediction"].is_valid(), after["prediction"].is_valid())
+    before, after = before.filter(both), after.filter(both)
+    yield accuracy_effect(_decisions(before), _decisions(after), labels, resampling)
+    for attribute in attributes:
+        groups = grouping(after, attribute)
+        yield from stage_effects(_decisions(before), _decisions(after), groups, labels, resampling)
+
+
+def _decisions(rows: pa.Table) -> Decisions:
+    return Decisions(rows["label"].to_numpy(), rows["prediction"].to_numpy())
+
+
+def _partial(estimate: Estimate) -> Estimate:
+    return replace(estimate, status="partial") if estimate.status == "estimated" else estimate
 
 
 def grouping(rows: pa.Table, attribute: str) -> Grouping:

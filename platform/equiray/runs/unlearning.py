@@ -7,6 +7,7 @@ from typing import Any
 
 from equiray.data.reference import ReferenceTexts, load_reference
 from equiray.data.templates import Prompt, TemplateSet, build_prompts, load_templates
+from equiray.mitigation.unlearning import unlearn
 from equiray.runs.directory import RunDirectory
 from equiray.runs.intrinsic import Fold, training_folds
 from equiray.runs.models import LanguageModels
@@ -48,8 +49,6 @@ def unlearn_folds(
     plan: UnlearningPlan, spec: RunSpec, models: LanguageModels, directory: RunDirectory
 ) -> tuple[Path, ...]:
     """Train what is not trained yet; the adapters' directories in fold order."""
-    from equiray.mitigation.unlearning import unlearn
-
     adapters = []
     for fold in range(len(plan.folds)):
         out = directory.path / "unlearning" / f"fold{fold}"
