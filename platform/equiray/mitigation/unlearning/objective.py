@@ -19,7 +19,6 @@ from equiray.mitigation.unlearning.batches import (
     read_answers,
     step_batch,
 )
-from equiray.mitigation.unlearning.diagnostics import twin_units
 from equiray.mitigation.unlearning.losses import Terms, gap_loss, kl_loss, learn_loss, unlearn_loss
 from equiray.models.embedding import tokenize
 from equiray.models.loading import CausalLM
@@ -34,8 +33,8 @@ class Objective:
 
     Attributes
     ----------
-    families : tuple of tuples of units
-        Per template family, its units: twins together, neutral prompts alone.
+    families : tuple of tuples of EncodedPrompt
+        The prompts of each template family.
     texts : tuple of Tokens
         Reference texts of the divergence term.
     originals : tuple of float [len(text) - 1, hidden]
@@ -46,7 +45,7 @@ class Objective:
     seeds : (seed, fold)
     """
 
-    families: tuple[tuple[tuple[EncodedPrompt, ...], ...], ...]
+    families: tuple[tuple[EncodedPrompt, ...], ...]
     texts: tuple[Tokens, ...]
     originals: tuple[torch.Tensor, ...]
     head: torch.nn.Module
@@ -64,10 +63,9 @@ class Objective:
         seeds: tuple[int, int],
     ) -> "Objective":
         """Tokenize, and record what `lm`, still the original model, predicts on the reference texts it will see."""
-        encoded = iter(encode_prompts(lm, prompts, fillers))
-        families: dict[str, list[tuple[EncodedPrompt, ...]]] = {}
-        for unit in twin_units(prompts):
-            families.setdefault(unit[0].family, []).append(tuple(next(encoded) for _ in unit))
+        families: dict[str, list[EncodedPrompt]] = {}
+        for prompt, encoded in zip(prompts, encode_prompts(lm, prompts, fillers), strict=True):
+            families.setdefault(prompt.family, []).append(encoded)
         tokens = [tuple(ids) for ids in tokenize(lm, texts) if len(ids) > 1]
         needed = min(len(tokens), spec.kl_texts, spec.steps * spec.batch_references)
         chosen = [tokens[i] for i in np.random.default_rng(seeds).permutation(len(tokens))[:needed]]
@@ -75,7 +73,7 @@ class Objective:
         if any(parameter.requires_grad for parameter in head.parameters()):
             head = copy.deepcopy(head).requires_grad_(False)
         return cls(
-            families=tuple(tuple(units) for units in families.values()),
+            families=tuple(tuple(members) for members in families.values()),
             texts=tuple(chosen),
             originals=tuple(_original_states(lm, chosen)),
             head=head,
@@ -86,19 +84,16 @@ class Objective:
     def draw(self, step: int) -> tuple[list[EncodedPrompt], list[int]]:
         """The prompts of a step, and the numbers of its reference texts.
 
-        Units come from as many families as there are places: families differ in size, and the many wordings of one
-        must not outweigh the few of another.
+        As many families as there are places, and one prompt of each: families differ in size, and the many wordings
+        of one must not outweigh the few of another. Targets are drawn, so no side is favoured.
         """
         rng = np.random.default_rng([*self.seeds, step])
-        places = self.spec.batch_prompts // 2
+        places = self.spec.batch_prompts
         rounds = [rng.permutation(len(self.families)) for _ in range(-(-places // len(self.families)))]
-        units = [
-            self.families[family][rng.integers(len(self.families[family]))]
-            for family in np.concatenate(rounds)[:places]
-        ]
+        drawn = [self.families[number] for number in np.concatenate(rounds)[:places]]
         count = min(self.spec.batch_references, len(self.texts))
         numbers = rng.choice(len(self.texts), count, replace=False).tolist()
-        return [prompt for unit in units for prompt in unit], numbers
+        return [prompts[rng.integers(len(prompts))] for prompts in drawn], numbers
 
     def terms(self, lm: CausalLM, step: int) -> Terms:
         """The four terms of a step, with their graph; dropout of the adapters is drawn from (seed, fold, step)."""
