@@ -45,7 +45,7 @@ def test_tree_states_equal_plain_forwards(architecture, task, batch_tokens):
 
 
 @every_architecture
-def test_a_pack_longer_than_a_tile(architecture):
+def test_a_tree_longer_than_a_tile_of_attention(architecture):
     lm = tiny_models.tiny(architecture)
     long = [1 + (i * 7) % 40 for i in range(150)]
     ids = [long, [*long[:100], 5, 6, 7], [*long[:30], 8]]
