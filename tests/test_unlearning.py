@@ -51,7 +51,14 @@ def prompts(families=range(4), *, neutral=False):
 
 
 def settings(**changes):
-    small = {"steps": 3, "warmup_steps": 0, "batch_prompts": 4, "batch_references": 2, "log_every": 2, "lora": {"rank": 4}}
+    small = {
+        "steps": 3,
+        "warmup_steps": 0,
+        "batch_prompts": 4,
+        "batch_references": 2,
+        "log_every": 2,
+        "lora": {"rank": 4},
+    }
     return UnlearningSpec(**{**small, "learning_rate": 1e-2, **changes})
 
 
@@ -94,7 +101,9 @@ def test_every_trainable_parameter_moves_and_no_other(architecture, adapt, tmp_p
             assert torch.equal(tensor, start[name]) == (name not in model.parameters), name
         if adapt == "lora":
             layers = {name.split(".lora_")[0] for name in model.parameters}
-            linear = {n.removesuffix(".base_layer") for n, m in model.lm.model.named_modules() if n.endswith("base_layer")}
+            linear = {
+                n.removesuffix(".base_layer") for n, m in model.lm.model.named_modules() if n.endswith("base_layer")
+            }
             assert layers == linear and len(layers) == LINEAR_PER_LAYER[architecture] * 3
         tied = model.lm.model.config.tie_word_embeddings
         head, embedding = model.lm.model.get_output_embeddings(), model.lm.model.get_input_embeddings()
@@ -117,7 +126,9 @@ def test_terms_equal_a_plain_computation(architecture):
         assert len(chosen) == len(drawn)
         ascent, descent, gaps = [], [], []
         for prompt in chosen:
-            poor, rich = (torch.stack([logprob(lm, prompt.prefix, w) for w in group]) for group in (FILLERS.poor, FILLERS.rich))
+            poor, rich = (
+                torch.stack([logprob(lm, prompt.prefix, w) for w in group]) for group in (FILLERS.poor, FILLERS.rich)
+            )
             par = poor.exp().sum() / (poor.exp().sum() + rich.exp().sum())
             gaps.append((2 * par - 1).abs())
             if prompt.side != "neutral":
@@ -245,6 +256,13 @@ def test_time_budget_stops_and_says_so(tmp_path):
     result = train(tiny_models.tiny("llama"), tmp_path, settings(steps=100000, time_budget_s=1.0))
     assert result.stopped_by == "time budget" and 0 < result.steps < 100000
     assert json.loads((tmp_path / "result.json").read_text())["stopped_by"] == "time budget"
+
+
+def test_a_training_that_helps_nothing_keeps_nothing(tmp_path):
+    lm = tiny_models.tiny("llama")
+    result = train(lm, tmp_path, settings(learning_rate=1e-30))
+    assert result.best_step == 0 and "nothing kept" in result.warnings[0]
+    np.testing.assert_array_equal(embed_texts(load_adapter(lm, result.adapter), TEXTS), embed_texts(lm, TEXTS))
 
 
 def test_gap_falls_on_training_prompts(tmp_path):

@@ -79,24 +79,24 @@ class UnlearningSpec(_Spec):
     reference: Literal["truthfulqa", "targeted"] = "truthfulqa"
     lambda_unlearn: float = Field(default=0.05, ge=0)
     lambda_learn: float = Field(default=0.1, ge=0)
-    lambda_gap: float = Field(default=5.0, ge=0)
+    lambda_gap: float = Field(default=2.0, ge=0)
     lambda_kl: float = Field(default=1.0, ge=0)
     ascent_bound: float = Field(
         default=8.0, gt=0, description="nats: ascent stops where the stereotype's CE exceeds it"
     )
     gap_form: Literal["absolute", "log_odds"] = Field(
-        default="absolute", description="the gap term: the metric itself, or log odds"
+        default="log_odds", description="the gap term: log odds, or the metric itself"
     )
-    learning_rate: float = Field(default=2e-4, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=10, ge=0, description="the rate rises over them, then falls as a cosine to 0")
-    steps: int = Field(default=160, ge=1)
+    steps: int = Field(default=240, ge=1)
     time_budget_s: float | None = Field(
         default=None, gt=0, description="stop training after that long; labelled `short run`"
     )
-    batch_prompts: int = Field(default=8, ge=2)
-    batch_references: int = Field(default=8, ge=1)
-    kl_texts: int = Field(default=256, ge=1, description="reference texts the KL term draws from")
-    log_every: int = Field(default=25, ge=1, description="steps between measurements, which are also checkpoints")
+    batch_prompts: int = Field(default=16, ge=1, description="prompts a step, each with all its answers")
+    batch_references: int = Field(default=4, ge=1)
+    kl_texts: int = Field(default=128, ge=1, description="reference texts the KL term draws from")
+    log_every: int = Field(default=30, ge=1, description="steps between measurements, which are also checkpoints")
     validation_prompts: int = Field(default=64, ge=2, description="prompts a measurement, at most; twins together")
     validation_texts: int = Field(default=40, ge=1, description="held-out texts of the watched perplexity, at most")
     adapt: Literal["lora", "full"] = "lora"

@@ -9,6 +9,10 @@ from equiray.errors import BadInput
 from equiray.mitigation.unlearning.diagnostics import CurvePoint
 
 CURVE, RESULT, ADAPTER = "curve.jsonl", "result.json", "adapter"
+_NOTHING_KEPT = (
+    "nothing kept: no checkpoint had a smaller validation gap than the original model within 2 % of its perplexity, "
+    "so the adapter changes nothing; train longer, or lower learning_rate"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +59,8 @@ class UnlearnResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Failure signs of the kept checkpoint."""
-        return self.best.warnings
+        """Failure signs of the kept checkpoint, or that none could be kept."""
+        return self.best.warnings if self.best_step else (_NOTHING_KEPT,)
 
     def to_json(self) -> dict[str, Any]:
         """What result.json says of it."""
