@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from equiray.models.embedding import embed_texts
 from equiray.specs import LanguageModelSpec, StreamingSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_source, embed_table, serializer_sha256
+from equiray.streaming.language_model import TokenCounter
 from equiray.streaming.progress import RowProgress
 from equiray.streaming.sources import TableSource
 
@@ -140,6 +142,15 @@ def test_a_vector_that_is_not_finite_is_never_written(tmp_path):
         )
     assert "row_id 15" in error.value.place
     assert not list((tmp_path / "out" / "blocks").iterdir())
+
+
+def test_the_counter_that_travels_holds_no_model():
+    lm = tiny_models.tiny("llama", bos=True)
+    counter = TokenCounter(tokenizer=lm.tokenizer)
+    texts = ["The age is 39 .", "Male"]
+    assert counter(texts) == [6, 2] and counter([]) == []
+    weights = 4 * lm.parameters
+    assert len(pickle.dumps(counter)) < weights / 2
 
 
 def test_the_serializers_hash_follows_what_it_writes():

@@ -41,6 +41,10 @@ def files(out: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in (out / "blocks").iterdir()}
 
 
+def stamp(file: Path) -> tuple[int, int]:
+    return file.stat().st_ino, file.stat().st_mtime_ns
+
+
 @pytest.fixture
 def expected(tmp_path) -> dict[str, bytes]:
     return files(stand_in(tmp_path / "expected", cases.StandIn(), StreamingSpec(mode="local", rows_per_block=8)))
@@ -70,15 +74,12 @@ def test_files_are_streamed_and_a_run_begun_here_is_finished_on_ray(tmp_path):
     whole, before = files(out), {}
     for i, file in enumerate(sorted((out / "blocks").iterdir())):
         if i % 3:
-            before[file.name] = (file.stat().st_ino, file.stat().st_mtime_ns)
+            before[file.name] = stamp(file)
         else:
             file.unlink()
     embed_source(source, cases.serializer(), cases.StandIn(), out, on_ray(), label="people")
     assert files(out) == whole
-    kept = {
-        name: ((out / "blocks" / name).stat().st_ino, (out / "blocks" / name).stat().st_mtime_ns) for name in before
-    }
-    assert kept == before
+    assert {name: stamp(out / "blocks" / name) for name in before} == before
 
 
 def test_an_actor_that_dies_is_replaced_and_nothing_is_lost_or_doubled(tmp_path, expected):
@@ -115,7 +116,7 @@ def test_bad_input_found_by_an_actor_reaches_the_user_as_it_is(tmp_path):
 
 
 def test_more_than_the_cluster_has_is_said(tmp_path):
-    with pytest.raises(Incomplete, match="CPU 64.*\n?.*the cluster has CPU 2, GPU 0"):
+    with pytest.raises(Incomplete, match=r"CPU 64, GPU 0; the cluster has CPU 2, GPU 0"):
         stand_in(tmp_path / "out", cases.StandIn(), on_ray().model_copy(update={"cpus_per_actor": 64}), stall_s=8)
 
 

@@ -5,6 +5,7 @@ begun the one way can be finished the other way.
 """
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from equiray.specs import LanguageModelSpec, StreamingSpec
 from equiray.streaming.blocks import BlockStore, Manifest
 from equiray.streaming.cluster import ray_cluster
 from equiray.streaming.kernel import Embedder, EmbedderRecipe, EmbedJob, embed_block, rows_to_texts
-from equiray.streaming.language_model import LanguageModelRecipe
+from equiray.streaming.language_model import LanguageModelRecipe, TokenCounter
 from equiray.streaming.progress import RowProgress
 from equiray.streaming.sources import ParquetSource, RowSource, TableSource
 
@@ -46,7 +47,7 @@ def embed_table(
         them or a pattern, which are streamed: memory does not grow with the rows. Rows of one row id are embedded in
         one block where the table is in memory; files are cut as they stand.
     texts_of : Serializer
-        Turns rows into texts.
+        Turns rows into texts; tokens are counted by the model's own tokenizer.
     lm_spec : LanguageModelSpec
     adapter : Path, optional
         Directory of an unlearning adapter, merged into the weights.
@@ -78,6 +79,8 @@ def embed_table(
     """
     source = TableSource.of(rows) if isinstance(rows, pa.Table) else ParquetSource.of(str(rows), texts_of.order)
     lm = lm or load_causal_lm(lm_spec.source, dtype=lm_spec.dtype)
+    # the caller's counter may hold a whole model, which would travel to every worker
+    texts_of = replace(texts_of, count_tokens=TokenCounter(tokenizer=lm.tokenizer))
     recipe = LanguageModelRecipe(spec=lm_spec, model=lm.identity, adapter=adapter)
     embedder = None if _uses_ray(streaming, address, source.rows) else recipe.with_model(lm)
     return embed_source(

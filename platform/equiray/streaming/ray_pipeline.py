@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 from ray.exceptions import RayError, RayTaskError
 
 from equiray.errors import EquirayError, Incomplete
@@ -82,7 +82,13 @@ def _drive(shared: Sequence[ray.ObjectRef], recipe: EmbedderRecipe, streaming: S
     read = partial(_read_texts, shared=shared, spans=spans)
     dataset = (
         ray.data.from_items([{"span": i} for i in range(len(spans))], override_num_blocks=len(spans))
-        .map_batches(read, batch_size=1, batch_format="pyarrow", num_cpus=_READ_CPUS)
+        .map_batches(
+            read,
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=TaskPoolStrategy(size=streaming.actors),  # a reader keeps an actor busy; more only take memory
+            num_cpus=_READ_CPUS,
+        )
         .map_batches(
             _EmbedBlocks,
             batch_size=1,
