@@ -84,7 +84,7 @@ def _check(spec: RunSpec) -> _Checked:
         check_source(spec.language_model.source)
     tasks = tuple((task, load_task(task, spec.seed)) for task in spec.tasks)
     for task_spec, task in tasks:
-        prepare_twins(task_spec, task)
+        prepare_twins(task_spec, task, spec.stages)
     unlearning = any(unlearns(stage) for stage in spec.stages)
     return _Checked(
         tasks=tasks,
@@ -109,7 +109,7 @@ def _prepare(
     loaded: tuple[TaskSpec, Task], spec: RunSpec, models: LanguageModels, directory: RunDirectory
 ) -> PreparedTask:
     task_spec, task = loaded
-    flipped, augmented = prepare_twins(task_spec, task)
+    flipped, augmented = prepare_twins(task_spec, task, spec.stages)
     serializer = None
     if any(model != "raw" for model in spec.models):
         with directory.step(f"{task.schema.name}: rank features, measure texts"):

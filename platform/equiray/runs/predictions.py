@@ -5,7 +5,7 @@ Row by row: ``row_id``, ``split``, ``stage``, ``model``, ``label``, ``score`` (p
 Counterfactual twins are trained on and never predicted here: validation and test hold people as they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equiray.data.compute import pc
 from equiray.data.counterfactuals import COUNTERFACTUAL
 from equiray.data.schema import ATTRIBUTE_PREFIX, Schema, Task
 from equiray.data.text import Serializer
@@ -48,7 +49,7 @@ def cells(spec: RunSpec) -> Iterator[Cell]:
         for stage in spec.stages:
             if model != "raw" or not unlearns(stage):
                 yield Cell(model, stage)
-        if model == "raw" and "baseline" in spec.stages:
+        if model == "raw" and any(augments(stage) for stage in spec.stages):
             yield Cell(UNAWARE, "baseline")
 
 
@@ -64,12 +65,16 @@ def augments(stage: Stage) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedTask:
-    """A task with its twins, ready for every model; `serializer` is None where no model reads text."""
+    """A task ready for every model.
+
+    `flipped` and `augmented` are empty and None where no stage augments, `serializer` is None where no model reads
+    text.
+    """
 
     spec: TaskSpec
     task: Task
     flipped: tuple[str, ...]
-    augmented: Augmented
+    augmented: Augmented | None
     serializer: Serializer | None
 
     @property
@@ -84,19 +89,23 @@ class PreparedTask:
     @property
     def with_twins(self) -> pa.Table:
         """All rows and the twins of training rows: training first, each original followed by its own twins."""
-        others = self.task.table.filter(pa.array([s != "train" for s in self.task.table["split"].to_pylist()]))
+        if self.augmented is None:
+            return self.task.table.append_column(COUNTERFACTUAL, pa.nulls(len(self.task.table), pa.string()))
+        others = self.task.table.filter(pc.not_equal(self.task.table["split"], "train"))
         nobody = pa.nulls(len(others), pa.string())
         return pa.concat_tables([self.augmented.table, others.append_column(COUNTERFACTUAL, nobody)])
 
 
-def prepare_twins(spec: TaskSpec, task: Task) -> tuple[tuple[str, ...], Augmented]:
+def prepare_twins(spec: TaskSpec, task: Task, stages: Sequence[Stage]) -> tuple[tuple[str, ...], Augmented | None]:
     """The attributes that CDA flips (default: the first declared flip) and the augmented training split.
 
     Raises
     ------
     BadInput
-        The schema declares no flip, or not those that the spec names.
+        A stage augments, and the schema declares no flip, or not those that the spec names.
     """
+    if not any(augments(stage) for stage in stages):
+        return (), None
     flipped = spec.flip or tuple(flip.attribute for flip in task.schema.flips[:1])
     if not flipped:
         fix = "declare a flip in the table's schema, or leave the cda stages out"
@@ -150,7 +159,10 @@ def _raw_scores(cell: Cell, prepared: PreparedTask) -> NDArray[np.float64]:
     schema, task = prepared.schema, prepared.task
     own = {a.name: a.column for a in schema.sensitive}
     drop = tuple(own[name] for name in prepared.flipped) if cell.model == UNAWARE else ()
-    train = prepared.augmented.table if augments(cell.stage) else task.split("train")
+    train = task.split("train")
+    if augments(cell.stage):
+        assert prepared.augmented is not None
+        train = prepared.augmented.table
     return fit_raw_classifier(train, task.split("validation"), schema, drop=drop).probabilities(task.table)
 
 

@@ -98,6 +98,8 @@ def task_details(prepared: PreparedTask) -> dict[str, Any]:
         a.name: Counter(value or "(missing)" for value in task.table[ATTRIBUTE_PREFIX + a.name].to_pylist())
         for a in schema.sensitive
     }
+    augmented = prepared.augmented
+    twins = None if augmented is None else {"made": augmented.twins, "skipped": dict(augmented.skipped)}
     return {
         "title": schema.title,
         "rows": len(task.table),
@@ -107,7 +109,7 @@ def task_details(prepared: PreparedTask) -> dict[str, Any]:
         "source_sha256": task.source_sha256,
         "licence": schema.licence,
         "attributes": {name: dict(sorted(counts.items())) for name, counts in groups.items()},
-        "twins": {"made": prepared.augmented.twins, "skipped": dict(prepared.augmented.skipped)},
+        "twins": twins,
     }
 
 

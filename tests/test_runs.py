@@ -1,0 +1,167 @@
+"""Whole runs on a tiny random model: every stage and model type, resumed, and stopped by what is wrong with them."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_models import save, tiny
+
+from equiray.errors import BadInput
+from equiray.reports import verify_evidence
+from equiray.runs.directory import RunDirectory
+from equiray.runs.evaluation import run_evaluation
+from equiray.specs import RunSpec
+
+COMMAND = "equiray run spec.yaml --out out"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tiny("llama"), tmp_path_factory.mktemp("model"))
+
+
+def spec_of(model: Path, **changes) -> RunSpec:
+    document = {
+        "schema": "equiray.run/1",
+        "name": "tiny",
+        "tasks": [{"name": "german", "rows": 200, "attributes": ["sex", "sex*age"]}],
+        "models": ["raw", "embedding", "prompt"],
+        "language_model": {"source": str(model), "dtype": "float32"},
+        "serialization": {"max_tokens": 500},
+        "unlearning": {"reference": "targeted", "steps": 2, "log_every": 1, "batch_references": 2, "lora": {"rank": 2}},
+        "intrinsic": {"templates": ["equiray"], "attributes": ["gender"], "families": 4, "variants_per_family": 1},
+        "statistics": {"replicates": 100},
+    }
+    return RunSpec.model_validate(document | changes)
+
+
+@pytest.fixture(scope="module")
+def finished(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "out"
+    run_evaluation(spec_of(model), out, command=COMMAND)
+    return out
+
+
+def _results(out: Path):
+    return json.loads((out / "results.json").read_text())
+
+
+def test_every_stage_of_every_model_has_predictions_and_estimates(finished: Path):
+    stages = {"baseline", "cda", "unlearning", "cda_unlearning"}
+    expected = {("embedding", s) for s in stages} | {("prompt", s) for s in stages}
+    expected |= {("raw", "baseline"), ("raw", "cda"), ("raw_unaware", "baseline")}
+    found = {tuple(p.name.removesuffix(".parquet").split(".")[1:]) for p in finished.glob("predictions/*.parquet")}
+    assert found == expected
+    dp = [e for e in _results(finished)["estimates"] if e["metric"] == "demographic_parity_difference"]
+    assert {(e["model"], e["stage"]) for e in dp if "-" not in e["stage"]} == expected
+    assert {e["stage"] for e in dp if e["model"] == "embedding"} == stages | {
+        f"{s}-baseline" for s in stages - {"baseline"}
+    }
+    assert {e["attribute"] for e in dp} == {"sex", "sex*age"}
+
+
+def test_predictions_hold_what_outsiders_rely_on(finished: Path):
+    table = pq.read_table(finished / "predictions" / "german.embedding.cda_unlearning.parquet")
+    contract = ["row_id", "split", "stage", "model", "label", "score", "prediction", "sex", "age", "foreign_worker"]
+    assert table.column_names == contract
+    assert len(table) == 200 and len(set(table["row_id"].to_pylist())) == 200
+    scores, predictions = table["score"].to_numpy(), table["prediction"].to_numpy()
+    assert ((scores > 0.5) == (predictions == 1)).all()
+
+
+def test_estimates_can_be_computed_again_from_the_predictions(finished: Path):
+    rows = pq.read_table(finished / "predictions" / "german.raw.cda.parquet").to_pandas()
+    rates = rows[rows.split == "test"].groupby("sex").prediction.mean()
+    (estimate,) = (
+        e
+        for e in _results(finished)["estimates"]
+        if (e["model"], e["stage"], e["metric"], e["attribute"])
+        == ("raw", "cda", "demographic_parity_difference", "sex")
+    )
+    assert estimate["value"] == pytest.approx(rates.max() - rates.min(), abs=1e-12)
+
+
+def test_intrinsic_bias_is_measured_before_and_after(finished: Path):
+    gaps = [e for e in _results(finished)["estimates"] if e["metric"] == "intrinsic_gap"]
+    assert {e["stage"] for e in gaps} == {"baseline", "unlearning", "unlearning-baseline"}
+    assert all(e["n"] == 4 * 16 for e in gaps)
+
+
+def test_a_finished_run_computes_nothing_again_and_is_witnessed(model: Path, finished: Path):
+    assert verify_evidence(finished) == []
+    made = ["predictions/*.parquet", "embeddings/**/*.parquet", "unlearning/**/*.safetensors", "intrinsic/*.parquet"]
+    before = {f: f.stat().st_mtime_ns for pattern in made for f in finished.glob(pattern)}
+    results = _results(finished)
+    run_evaluation(spec_of(model), finished, command=COMMAND)
+    assert before == {f: f.stat().st_mtime_ns for pattern in made for f in finished.glob(pattern)}
+    assert _results(finished) == results
+
+
+def test_a_lost_part_is_made_again_to_the_same_figures(model: Path, finished: Path):
+    results = _results(finished)
+    lost = finished / "predictions" / "german.embedding.cda.parquet"
+    lost.unlink()
+    run_evaluation(spec_of(model), finished, command=COMMAND)
+    assert lost.is_file() and _results(finished) == results
+
+
+def test_a_corrupted_part_is_named(model: Path, finished: Path):
+    file = finished / "predictions" / "german.raw.cda.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInput, match=file.name):
+        run_evaluation(spec_of(model), finished, command=COMMAND)
+    file.write_bytes(whole)
+
+
+def test_a_table_without_flips_can_be_evaluated_but_not_augmented(model: Path, tmp_path: Path):
+    rows = {"x": [float(i % 7) for i in range(300)], "y": ["yes" if i % 7 > 3 else "no" for i in range(300)]}
+    rows["g"] = ["a" if i % 2 else "b" for i in range(300)]
+    pq.write_table(pa.table(rows), tmp_path / "own.parquet")
+    (tmp_path / "schema.yaml").write_text(
+        "schema: equiray.table/1\ntitle: Invented rows\n"
+        "features: [{name: x, label: x, kind: numeric}, {name: g, label: g, kind: categorical}]\n"
+        "label: {column: y, values: ['yes', 'no'], positive: 'yes'}\n"
+        "question: Is it so? Yes or no?\nanswers: ['Yes', 'No']\nsensitive: [{name: g, column: g}]\n"
+    )
+    own = {"name": "own", "path": str(tmp_path / "own.parquet"), "table_schema": str(tmp_path / "schema.yaml")}
+    spec = spec_of(model, tasks=[own], models=["raw"], stages=["baseline"], intrinsic=None)
+    run_evaluation(spec, tmp_path / "out", command=COMMAND)
+    assert [p.name for p in (tmp_path / "out").glob("predictions/*")] == ["own.raw.baseline.parquet"]
+    with pytest.raises(BadInput, match="no counterfactual flip"):
+        run_evaluation(spec_of(model, tasks=[own], models=["raw"]), tmp_path / "other", command=COMMAND)
+    assert not (tmp_path / "other").exists()  # known before anything is made
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"tasks": [{"name": "german"}, {"name": "german"}]}, "stands twice"),
+        ({"language_model": {"source": "/no/such/model"}}, "no model directory"),
+        ({"language_model": {"source": "http://127.0.0.1:9/v1"}}, "endpoint gives no embedding"),
+        ({"intrinsic": {"attributes": ["shoe_size"]}}, "shoe_size"),
+        ({"unlearning": {"attributes": ["shoe_size"]}}, "shoe_size"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_made(model: Path, tmp_path: Path, changes: dict, named: str):
+    with pytest.raises(BadInput, match=named):
+        run_evaluation(spec_of(model, **changes), tmp_path / "out", command=COMMAND)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_write_that_fails_leaves_what_was_there(model: Path, tmp_path: Path):
+    directory = RunDirectory.open(tmp_path / "out", spec_of(model))
+    directory.write_text("note", "first")
+    with pytest.raises(BadInput, match="No space left"), directory.atomic("note") as scratch:
+        scratch.write_text("sec")
+        raise OSError(28, "No space left on device")
+    assert (tmp_path / "out" / "note").read_text() == "first"
+    assert [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_folder_of_something_else_is_not_taken_over(model: Path, tmp_path: Path):
+    (tmp_path / "photo.jpg").write_text("x")
+    with pytest.raises(BadInput, match="no run directory"):
+        RunDirectory.open(tmp_path, spec_of(model))
