@@ -6,13 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny_models import save, tiny
 
 from equiray.errors import BadInput
 from equiray.reports import verify_evidence
 from equiray.runs.directory import RunDirectory
 from equiray.runs.evaluation import run_evaluation
 from equiray.specs import RunSpec
+from tiny_models import save, tiny
 
 COMMAND = "equiray run spec.yaml --out out"
 
@@ -154,11 +154,16 @@ def test_what_cannot_work_is_refused_before_anything_is_made(model: Path, tmp_pa
 def test_a_write_that_fails_leaves_what_was_there(model: Path, tmp_path: Path):
     directory = RunDirectory.open(tmp_path / "out", spec_of(model))
     directory.write_text("note", "first")
-    with pytest.raises(BadInput, match="No space left"), directory.atomic("note") as scratch:
-        scratch.write_text("sec")
-        raise OSError(28, "No space left on device")
+    with pytest.raises(BadInput, match="No space left"):
+        _write_half(directory)
     assert (tmp_path / "out" / "note").read_text() == "first"
     assert [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")] == []
+
+
+def _write_half(directory: RunDirectory) -> None:
+    with directory.atomic("note") as scratch:
+        scratch.write_text("sec")
+        raise OSError(28, "No space left on device")
 
 
 def test_a_folder_of_something_else_is_not_taken_over(model: Path, tmp_path: Path):
