@@ -1,0 +1,150 @@
+"""How benchmarks measure: ours and the peer in turn on the same work, each for 20 s or more, five times or more.
+
+Start-up and warm-up are excluded for both and printed. What is published is the median of the repeats' ratios with
+their smallest and largest; a `--quick` run prints `smoke` and is not appended.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+RESULTS = Path(__file__).with_name("latest.jsonl")
+REPEATS, SECONDS = 5, 20.0
+QUICK_REPEATS, QUICK_SECONDS = 1, 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """One line of benchmarks/latest.jsonl: the median of the repeats' ratios, and the smallest and largest of them."""
+
+    id: str
+    value: float
+    unit: str
+    peer: str
+    low: float
+    high: float
+
+
+class Side(NamedTuple):
+    """One of the two that are compared: `run(rows)` does the work on the rows from `rows.start` on.
+
+    It returns the units of work done (rows, or floating point operations).
+    """
+
+    name: str
+    run: Callable[[range], float]
+
+
+class Rates(NamedTuple):
+    """Units per second of both sides in one repeat."""
+
+    ours: float
+    peer: float
+
+
+def measure(ours: Side, peer: Side, rows: int, *, quick: bool) -> list[Rates]:
+    """Interleave both sides over the same rows; within a repeat both get the same ones, each for `SECONDS` or more.
+
+    `rows` is how many there are to choose from; repeats that would outgrow them begin again at the first.
+    """
+    repeats, seconds = (QUICK_REPEATS, QUICK_SECONDS) if quick else (REPEATS, SECONDS)
+    pace = max(_pace(side, rows) for side in (ours, peer))
+    size = min(int(pace * seconds * 1.2) + 1, rows)  # enough to keep the faster side busy
+    print(f"warm-up done; {repeats} repeats of {size} rows, {seconds:g} s or more each side")
+    rates = []
+    for repeat in range(repeats):
+        chosen = _window(repeat, size, rows)
+        pair = [ours, peer] if repeat % 2 == 0 else [peer, ours]  # neither always runs second
+        timed = {side.name: _rate(side, chosen, seconds) for side in pair}
+        rates.append(Rates(timed[ours.name], timed[peer.name]))
+        print(f"repeat {repeat + 1}/{repeats}: {ours.name} {rates[-1].ours:.4g}/s, {peer.name} {rates[-1].peer:.4g}/s")
+    return rates
+
+
+def _window(repeat: int, size: int, rows: int) -> range:
+    start = repeat * size % max(rows - size + 1, 1)
+    return range(start, start + size)
+
+
+def _pace(side: Side, rows: int) -> float:
+    """Rows per second in a short warm-up."""
+    few = range(min(16, rows))
+    side.run(few)
+    start = time.perf_counter()
+    side.run(few)
+    return len(few) / (time.perf_counter() - start)
+
+
+def _rate(side: Side, chosen: range, seconds: float) -> float:
+    done, start = 0.0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        done += side.run(chosen)
+    return done / elapsed
+
+
+def report(
+    name: str, rates: Sequence[Rates], *, unit: str, peer: str, quick: bool, target: float | None = None
+) -> Ratio:
+    """Print the median ratio with its spread, and append it unless the run was quick."""
+    ratios = [rate.ours / rate.peer for rate in rates]
+    ratio = Ratio(id=name, value=statistics.median(ratios), unit=unit, peer=peer, low=min(ratios), high=max(ratios))
+    goal = "" if target is None else f"; target {target:g}: {'reached' if ratio.value >= target else 'MISSED'}"
+    print(f"{name}: {ratio.value:.3f} {unit} (of {len(ratios)} repeats {ratio.low:.3f} to {ratio.high:.3f}){goal}")
+    if quick:
+        print("smoke: a look, not a result; nothing was appended")
+    else:
+        append_result(ratio)
+    return ratio
+
+
+def append_result(ratio: Ratio) -> None:
+    """Append a line to benchmarks/latest.jsonl, with the machine and the date."""
+    line = asdict(ratio) | {"machine": machine(), "date": datetime.now(UTC).date().isoformat()}
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def machine() -> str:
+    """CPU model and cores, and the GPU if there is one; no host name."""
+    model = platform.processor() or platform.machine()
+    listed = Path("/proc/cpuinfo")
+    if listed.is_file():
+        named = [line for line in listed.read_text().splitlines() if line.startswith("model name")]
+        model = named[0].partition(":")[2].strip() if named else model
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{model}, {usable_cores()} cores{gpu}"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: containers and task sets count."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start(description: str) -> bool:
+    """Parse `--quick`, give torch all usable cores, print the settings; True if quick."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one short repeat: a look, not a result")
+    quick = parser.parse_args().quick
+    torch.set_num_threads(usable_cores())
+    print(f"machine: {machine()}; torch {torch.__version__}, {torch.get_num_threads()} threads")
+    return quick
+
+
+def agree(what: str, ours: ArrayLike, peer: ArrayLike, tolerance: float) -> None:
+    """Stop unless both sides computed the same thing."""
+    difference = float(np.abs(np.asarray(ours) - np.asarray(peer)).max())
+    print(f"same {what}: largest difference {difference:.2g} (allowed {tolerance:g})")
+    if not difference <= tolerance:
+        raise SystemExit(f"the two sides did not compute the same {what}: they differ by {difference:.3g}")

@@ -1,0 +1,40 @@
+"""Run every benchmark, or one, each in a process of its own.
+
+python benchmarks/run_all.py                       # all
+python benchmarks/run_all.py --only embed_vs_gemm  # one
+python benchmarks/run_all.py --quick               # a look at each, not a result
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NO_BENCHMARK = {"harness", "run_all", "rows", "acs_questions"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0 if all benchmarks ran, 3 for an unknown id, else 1."""
+    parser = argparse.ArgumentParser(description="Run every benchmark, or one.")
+    parser.add_argument("--only", metavar="ID", default=os.environ.get("ONLY"), help="default: ONLY in the environment")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args(argv)
+    known = sorted({path.stem for path in HERE.glob("*.py")} - NO_BENCHMARK)
+    if options.only and options.only not in known:
+        print(f"no benchmark is called {options.only!r}; there are: {', '.join(known)}", file=sys.stderr)
+        return 3
+    failed = []
+    for name in [options.only] if options.only else known:
+        print(f"== {name}", flush=True)
+        command = [sys.executable, str(HERE / f"{name}.py"), *(["--quick"] if options.quick else [])]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
