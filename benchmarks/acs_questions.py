@@ -1,13 +1,14 @@
 """ACS rows as folktexts asks about them, and equiray's answer to the same words: shared by the score benchmarks."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 from folktexts.acs.acs_tasks import ACSTaskMetadata
 from folktexts.prompting import encode_row_prompt
 from folktexts.qa_interface import MultipleChoiceQA
+from folktexts.task import TaskMetadata
 
 from equiray.data.sources import locate
 from equiray.data.tasks.acs import TEST
@@ -26,7 +27,7 @@ class Asked(NamedTuple):
     negative: str
 
 
-def task() -> ACSTaskMetadata:
+def task() -> TaskMetadata:
     """Employment, multiple choice, as folktexts defines it."""
     return ACSTaskMetadata.get_task("ACSEmployment", use_numeric_qa=False)
 
@@ -38,12 +39,13 @@ def acs_rows() -> pd.DataFrame:
         raise BadInput("the ACS rows are not here", place=TEST.name, fix="set EQUIRAY_DATA to the public data's mirror")
     rows = pd.read_parquet(found.paths[0], columns=task().features).head(ROWS)
     parents = rows["ESP"].where(rows["ESP"] != 0)  # folktexts knows "not applicable" as a missing value
-    return rows.assign(RAC1P=rows["RAC1P"] + 1, MIG=rows["MIG"].map({1: 1, 0: 3}), ESP=parents)
+    return rows.assign(RAC1P=rows["RAC1P"] + 1, MIG=rows["MIG"].replace(0, 3), ESP=parents)
 
 
 def prompts(rows: pd.DataFrame) -> list[tuple[Asked, Asked]]:
     """Both orders of the options for every row, in folktexts' own words."""
-    orders = list(MultipleChoiceQA.create_answer_keys_permutations(task().question))
+    question = cast(MultipleChoiceQA, task().question)
+    orders = list(MultipleChoiceQA.create_answer_keys_permutations(question))
     letters = []
     for order in orders:
         worth = {key: choice.get_numeric_value() for key, choice in order.key_to_choice.items()}
