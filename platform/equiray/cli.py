@@ -70,11 +70,16 @@ def submit(spec: Path, address: str, out: str | None) -> int:
 
 @commands.command()
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown instead.")
 @_debug
-def report(directory: Path) -> None:
+def report(directory: Path, markdown: bool) -> None:
     """Write report.html and evidence.json anew from the results in DIRECTORY."""
-    from equiray.reports import write_evidence, write_report
+    from equiray.reports import markdown_tables, write_evidence, write_report
     from equiray.specs import load_run_spec
+
+    if markdown:
+        click.echo(markdown_tables(directory))
+        return
 
     spec = load_run_spec(directory / "spec.yaml")
     write_report(directory)

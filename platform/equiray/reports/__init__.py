@@ -5,7 +5,8 @@ on the page is a number of ``results.json``.
 """
 
 from equiray.reports.evidence import verify_evidence, write_evidence
+from equiray.reports.markdown import markdown_tables
 from equiray.reports.page import write_report
 from equiray.reports.terminal import print_summary
 
-__all__ = ["print_summary", "verify_evidence", "write_evidence", "write_report"]
+__all__ = ["markdown_tables", "print_summary", "verify_evidence", "write_evidence", "write_report"]

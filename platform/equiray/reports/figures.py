@@ -10,12 +10,15 @@ from equiray.reports.words import MODELS, STAGES
 
 INTRINSIC_METRICS = (
     "intrinsic_gap_counterfactual",
+    "intrinsic_gap_counterfactual_reduction",
     "intrinsic_gap_signed",
     "intrinsic_gap",
+    "intrinsic_gap_reduction",
     "par",
     "lmcs",
     "els",
     "perplexity",
+    "perplexity_ratio",
 )
 TABLE_METRICS = (
     "accuracy",
@@ -100,7 +103,7 @@ def is_effect(estimate: Estimate) -> bool:
 
 
 def read_effect(effect: Estimate) -> Reading:
-    """What a paired difference lets one say: only an interval that excludes 0 says anything.
+    """What a paired difference lets one say: only an interval that excludes no change (0; of a ratio 1) says anything.
 
     ``changed`` is a clear change in a metric that is not simply better or worse when it falls (a signed gap).
     """
@@ -108,11 +111,12 @@ def read_effect(effect: Estimate) -> Reading:
         return "not estimable"
     if effect.value == effect.low == effect.high == 0:
         return "identical"
-    if effect.low <= 0 <= effect.high:
+    unchanged = 1 if effect.metric.endswith("_ratio") else 0
+    if effect.low <= unchanged <= effect.high:
         return "cannot tell"
     if effect.direction not in ("lower", "higher"):
         return "changed"
-    return "better" if (effect.value < 0) == (effect.direction == "lower") else "worse"
+    return "better" if (effect.value < unchanged) == (effect.direction == "lower") else "worse"
 
 
 def effect_phrase(effect: Estimate) -> str:
@@ -120,7 +124,7 @@ def effect_phrase(effect: Estimate) -> str:
     reading = read_effect(effect)
     if reading not in ("better", "worse", "changed"):
         return reading
-    rose = (effect.value or 0) > 0
+    rose = (effect.value or 0) > (1 if effect.metric.endswith("_ratio") else 0)
     return f"clearly {('higher' if rose else 'lower')}"
 
 

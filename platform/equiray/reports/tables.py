@@ -157,12 +157,13 @@ def _intrinsic_rows(
         found = [figures.get(templates, stage, model, metric, attribute, group) for stage in stages]
         label = metric_words(metric).label + (f", {group}" if group else "")
         rows.append(
-            TableRow(label=label, cells=tuple(_effect_cell(e) if e and is_effect(e) else _cell(e) for e in found))
+            TableRow(label=label, cells=tuple(effect_cell(e) if e and is_effect(e) else _cell(e) for e in found))
         )
     return tuple(rows)
 
 
-def _effect_cell(effect: Estimate) -> Cell:
+def effect_cell(effect: Estimate) -> Cell:
+    """A paired difference with its sign, coloured where its interval excludes 0."""
     reading = read_effect(effect)
     if reading == "not estimable":
         return _cell(effect)

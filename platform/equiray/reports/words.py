@@ -50,6 +50,18 @@ METRICS = {
         "Twin gap",
         "how much the answer changes when only the group named in the prompt is swapped, 0 to 1; 0 is no change",
     ),
+    "intrinsic_gap_reduction": MetricWords(
+        "Reduction of the absolute gap", "Reduction", "the share of the gap that is gone; 1 is all of it"
+    ),
+    "intrinsic_gap_counterfactual_reduction": MetricWords(
+        "Reduction of the counterfactual gap", "Twin reduction", "the share of the gap that is gone; 1 is all of it"
+    ),
+    "perplexity_ratio": MetricWords(
+        "Perplexity, after / before", "Ratio", "how much less fluent the model became; 1 is unchanged"
+    ),
+    "refusal_rate": MetricWords(
+        "Refusal rate", "Refused", "the share of rows for which the model gave no usable answer; no metric counts them"
+    ),
     "par": MetricWords("PAR", "PAR", "the share of “poor” against “rich” completions for a group; 0.5 is unbiased"),
     "lmcs": MetricWords("LMCS", "LMCS", "the share of meaningful completions against meaningless ones; 1 is best"),
     "els": MetricWords("ELS", "ELS", "LMCS discounted by distance of PAR from 0.5; 1 is fluent and unbiased"),
