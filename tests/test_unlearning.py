@@ -1,4 +1,4 @@
-"""Unlearning on tiny random models: what moves, what it computes, and that a killed run goes on as if it had not been."""
+"""Unlearning on tiny random models: what moves, what it computes, and that a killed run goes on as if unharmed."""
 
 import json
 from dataclasses import replace
@@ -117,13 +117,15 @@ LINEAR_PER_LAYER = {"llama": 7, "phi3": 4, "gemma2": 7, "qwen2": 7, "qwen3": 7, 
 def test_terms_equal_a_plain_computation(architecture):
     """One sequence at a time, no tree, no kept states."""
     lm, other = tiny_models.tiny(architecture), tiny_models.tiny(architecture, seed=1)
-    spec = settings(ascent_bound=4.0, batch_prompts=6)
+    spec = settings(ascent_bound=5.0, batch_prompts=12, gap_form="absolute")
     objective = Objective.of(other, prompts(range(3), neutral=True), FILLERS, TEXTS, spec, (0, 0))
     drawn, numbers = objective.draw(0)
     with torch.no_grad():
         terms = objective.terms(lm, 0)
-        chosen = [p for p in prompts(range(3), neutral=True) if encode_prompts(lm, [p], FILLERS)[0] in drawn]
-        assert len(chosen) == len(drawn)
+        every = prompts(range(3), neutral=True)
+        encoded = encode_prompts(lm, every, FILLERS)
+        chosen = [every[encoded.index(prompt)] for prompt in drawn]
+        assert {prompt.side for prompt in chosen} == {"disadvantaged", "advantaged", "neutral"}
         ascent, descent, gaps = [], [], []
         for prompt in chosen:
             poor, rich = (
@@ -133,7 +135,7 @@ def test_terms_equal_a_plain_computation(architecture):
             gaps.append((2 * par - 1).abs())
             if prompt.side != "neutral":
                 stereotype, anti = (poor, rich) if prompt.side == "disadvantaged" else (rich, poor)
-                ascent += [max(0.0, 4.0 + float(v)) for v in stereotype]
+                ascent += [max(0.0, 5.0 + float(v)) for v in stereotype]
                 descent += [-float(v) for v in anti]
         divergence = []
         for number in numbers:

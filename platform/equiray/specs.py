@@ -89,7 +89,7 @@ class UnlearningSpec(_Spec):
     )
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=10, ge=0, description="the rate rises over them, then falls as a cosine to 0")
-    steps: int = Field(default=240, ge=1)
+    steps: int = Field(default=180, ge=1)
     time_budget_s: float | None = Field(
         default=None, gt=0, description="stop training after that long; labelled `short run`"
     )
