@@ -17,6 +17,8 @@ from typing import Literal
 
 import pyarrow as pa
 
+from equiray.data.compute import pc
+
 SPLITS = ("train", "validation", "test")
 ATTRIBUTE_PREFIX = "attribute."
 MISSING_GROUP = "(missing)"
@@ -96,6 +98,4 @@ class Task:
 
     def split(self, name: str) -> pa.Table:
         """The rows of one split, in row id order."""
-        import pyarrow.compute as pc
-
         return self.table.filter(pc.equal(self.table["split"], name))

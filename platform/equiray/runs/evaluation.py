@@ -14,10 +14,10 @@ from equiray.data.schema import Task
 from equiray.data.tasks.load import load_task
 from equiray.data.text import Serializer
 from equiray.errors import BadInput
-from equiray.metrics.clusters import Resampling
 from equiray.metrics.estimates import Estimate
 from equiray.models.loading import check_source
 from equiray.reports import print_summary, write_evidence, write_report
+from equiray.runs.context import RunContext
 from equiray.runs.directory import RunDirectory
 from equiray.runs.intrinsic import AFTER, BEFORE, IntrinsicPlan, intrinsic_results, plan_intrinsic, score_stage
 from equiray.runs.models import LanguageModels
@@ -47,17 +47,18 @@ def run_evaluation(spec: RunSpec, out: Path, *, address: str | None = None, comm
     """
     checked = _check(spec)
     directory = RunDirectory.open(out, spec)
-    models = LanguageModels(spec=spec.language_model)
+    run = RunContext(spec=spec, directory=directory, models=LanguageModels(spec=spec.language_model), address=address)
     if checked.intrinsic is not None:
-        score_stage(checked.intrinsic, BEFORE, models, directory)
+        score_stage(checked.intrinsic, BEFORE, run)
     if checked.unlearning is not None:
-        models.adapters = unlearn_folds(checked.unlearning, spec, models, directory)
+        run.models.adapters = unlearn_folds(checked.unlearning, run)
         if checked.intrinsic is not None:
-            score_stage(checked.intrinsic, AFTER, models, directory)
-    prepared = [_prepare(task, spec, models, directory) for task in checked.tasks]
+            score_stage(checked.intrinsic, AFTER, run)
+    prepared = [_prepare(task_spec, task, run) for task_spec, task in checked.tasks]
     for task in prepared:
-        predict_task(task, spec, models, directory, address)
-    _write_results(checked, prepared, spec, models, directory, command)
+        predict_task(task, run)
+    _write_results(checked, prepared, run)
+    directory.write_json("details.json", _details(checked, prepared, run, command))
     write_report(out)
     write_evidence(out, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
     print_summary(out, directory.console)
@@ -105,79 +106,57 @@ def _needs_language_model(spec: RunSpec) -> bool:
     return spec.intrinsic is not None or any(model != "raw" for model in spec.models)
 
 
-def _prepare(
-    loaded: tuple[TaskSpec, Task], spec: RunSpec, models: LanguageModels, directory: RunDirectory
-) -> PreparedTask:
-    task_spec, task = loaded
-    flipped, augmented = prepare_twins(task_spec, task, spec.stages)
+def _prepare(task_spec: TaskSpec, task: Task, run: RunContext) -> PreparedTask:
+    flipped, augmented = prepare_twins(task_spec, task, run.spec.stages)
     serializer = None
-    if any(model != "raw" for model in spec.models):
-        with directory.step(f"{task.schema.name}: rank features, measure texts"):
-            order = feature_importance(task, seed=spec.seed).order
+    if any(model != "raw" for model in run.spec.models):
+        with run.directory.step(f"{task.schema.name}: rank features, measure texts"):
             serializer = Serializer.fit(
                 task,
-                template=spec.serialization.template,
-                order=order,
-                max_tokens=spec.serialization.max_tokens,
-                count_tokens=models.count_tokens,
+                template=run.spec.serialization.template,
+                order=feature_importance(task, seed=run.spec.seed).order,
+                max_tokens=run.spec.serialization.max_tokens,
+                count_tokens=run.models.count_tokens,
             )
     return PreparedTask(spec=task_spec, task=task, flipped=flipped, augmented=augmented, serializer=serializer)
 
 
-def _write_results(
-    checked: _Checked,
-    prepared: list[PreparedTask],
-    spec: RunSpec,
-    models: LanguageModels,
-    directory: RunDirectory,
-    command: str,
-) -> None:
-    resampling = Resampling(
-        confidence=spec.statistics.confidence, replicates=spec.statistics.replicates, seed=spec.seed
-    )
-    with directory.step("estimates and intervals"):
+def _write_results(checked: _Checked, prepared: list[PreparedTask], run: RunContext) -> None:
+    with run.directory.step("estimates and intervals"):
         estimates: list[Estimate] = []
         if checked.intrinsic is not None:
             stages = (BEFORE,) if checked.unlearning is None else (BEFORE, AFTER)
-            estimates += intrinsic_results(checked.intrinsic, stages, models.name, directory, resampling)
+            estimates += intrinsic_results(checked.intrinsic, stages, run)
         for task in prepared:
-            estimates += task_results(task, spec, directory, resampling)
+            estimates += task_results(task, run)
     rows = {task.schema.name: len(task.task.table) for task in prepared}
-    directory.write_json(
+    run.directory.write_json(
         "results.json",
         {
             "schema": "equiray.results/1",
-            "spec_sha256": spec.sha256(),
+            "spec_sha256": run.spec.sha256(),
             "task": list(rows) if len(rows) > 1 else next(iter(rows)),
             "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
             "estimates": [estimate.to_json() for estimate in estimates],
             "verdicts": [],
         },
     )
-    directory.write_json("details.json", _details(checked, prepared, spec, models, directory, command))
 
 
-def _details(
-    checked: _Checked,
-    prepared: list[PreparedTask],
-    spec: RunSpec,
-    models: LanguageModels,
-    directory: RunDirectory,
-    command: str,
-) -> dict[str, Any]:
+def _details(checked: _Checked, prepared: list[PreparedTask], run: RunContext, command: str) -> dict[str, Any]:
     details: dict[str, Any] = {
-        "name": spec.name,
-        "language_model": models.details() if _needs_language_model(spec) else None,
+        "name": run.spec.name,
+        "language_model": run.models.details() if _needs_language_model(run.spec) else None,
         "tasks": {task.schema.name: task_details(task) for task in prepared},
         "serialization": {
             task.schema.name: found for task in prepared if (found := serialization_details(task)) is not None
         },
-        "durations_s": directory.durations(),
+        "durations_s": run.directory.durations(),
         "command": command,
         "smoke": _is_smoke(checked, prepared),
     }
     if checked.unlearning is not None:
-        details["unlearning"] = unlearning_details(checked.unlearning, spec, directory)
+        details["unlearning"] = unlearning_details(checked.unlearning, run)
     return details
 
 

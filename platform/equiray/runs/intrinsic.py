@@ -22,14 +22,14 @@ from equiray.data.templates import (
     score_prompts,
     split_families,
 )
-from equiray.metrics.clusters import Resampling, perplexity_change, perplexity_estimate
+from equiray.metrics.clusters import perplexity_change, perplexity_estimate
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.filler_scores import FillerScores
 from equiray.metrics.intrinsic import intrinsic_change, intrinsic_estimates
 from equiray.models.loading import CausalLM
 from equiray.models.scoring import Scorer
+from equiray.runs.context import RunContext
 from equiray.runs.directory import RunDirectory
-from equiray.runs.models import LanguageModels
 from equiray.specs import RunSpec
 
 Fold = dict[str, tuple[str, ...]]
@@ -106,18 +106,18 @@ def _prompts(question: Question, spec: RunSpec, fold: Fold, number: int, trained
     return build_prompts(chosen, question.attribute)
 
 
-def score_stage(plan: IntrinsicPlan, stage: str, models: LanguageModels, directory: RunDirectory) -> None:
+def score_stage(plan: IntrinsicPlan, stage: str, run: RunContext) -> None:
     """Score every prompt and every held-out text at one stage, unless an earlier run has."""
     for fold in range(len(plan.prompts)):
-        if directory.read_table(_perplexity_file(stage, fold)) is not None:
+        if run.directory.read_table(_perplexity_file(stage, fold)) is not None:
             continue
-        with directory.step(f"intrinsic bias, {stage}, fold {fold + 1} of {len(plan.prompts)}"):
-            lm = models.base(plan.dtype) if stage == BEFORE else models.unlearned(fold, plan.dtype)
+        with run.directory.step(f"intrinsic bias, {stage}, fold {fold + 1} of {len(plan.prompts)}"):
+            lm = run.models.base(plan.dtype) if stage == BEFORE else run.models.unlearned(fold, plan.dtype)
             for question, prompts in zip(plan.questions, plan.prompts[fold], strict=True):
                 if prompts:
-                    directory.write_table(_scores_file(question, stage, fold), _scored(lm, question, prompts))
+                    run.directory.write_table(_scores_file(question, stage, fold), _scored(lm, question, prompts))
             # Written last: where it stands, the fold is complete.
-            directory.write_table(_perplexity_file(stage, fold), _perplexity(lm, plan.held_out))
+            run.directory.write_table(_perplexity_file(stage, fold), _perplexity(lm, plan.held_out))
 
 
 def _scored(lm: CausalLM, question: Question, prompts: list[Prompt]) -> pa.Table:
@@ -141,13 +141,12 @@ def _perplexity_file(stage: str, fold: int) -> str:
     return f"intrinsic/perplexity.{stage}.fold{fold}.parquet"
 
 
-def intrinsic_results(
-    plan: IntrinsicPlan, stages: tuple[str, ...], model: str, directory: RunDirectory, resampling: Resampling
-) -> Iterator[Estimate]:
+def intrinsic_results(plan: IntrinsicPlan, stages: tuple[str, ...], run: RunContext) -> Iterator[Estimate]:
     """Estimates of each stage and, where both were scored, their paired change."""
+    model, resampling = run.models.name, run.resampling
     for question in plan.questions:
         labels = {"task": question.templates.name, "attribute": question.attribute, "model": model}
-        scores = {stage: _read_scores(plan, question, stage, directory) for stage in stages}
+        scores = {stage: _read_scores(plan, question, stage, run.directory) for stage in stages}
         for stage in stages:
             yield from intrinsic_estimates(scores[stage], **labels, stage=stage, resampling=resampling)
         if AFTER in scores:
@@ -155,7 +154,7 @@ def intrinsic_results(
     labels = {"task": plan.held_out.name, "model": model}
     nll, tokens = {}, np.empty(0)
     for stage in stages:
-        nll[stage], tokens = _read_perplexity(plan, stage, directory)
+        nll[stage], tokens = _read_perplexity(plan, stage, run.directory)
         yield perplexity_estimate(nll[stage], tokens, **labels, stage=stage, resampling=resampling)
     if AFTER in nll:
         stage = f"{AFTER}-{BEFORE}"

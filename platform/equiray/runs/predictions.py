@@ -7,7 +7,6 @@ Counterfactual twins are trained on and never predicted here: validation and tes
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +20,7 @@ from equiray.data.text import Serializer
 from equiray.errors import BadInput
 from equiray.mitigation.cda import Augmented, augment
 from equiray.models.classifiers import fit_embedding_classifier, fit_raw_classifier
-from equiray.runs.directory import RunDirectory
-from equiray.runs.models import LanguageModels
+from equiray.runs.context import RunContext
 from equiray.runs.prompting import prompt_scores
 from equiray.specs import RunSpec, Stage, TaskSpec
 from equiray.streaming.blocks import read_embeddings
@@ -113,17 +111,14 @@ def prepare_twins(spec: TaskSpec, task: Task, stages: Sequence[Stage]) -> tuple[
     return flipped, augment(task.split("train"), task.schema, flipped)
 
 
-def predict_task(
-    prepared: PreparedTask, spec: RunSpec, models: LanguageModels, directory: RunDirectory, address: str | None
-) -> None:
+def predict_task(prepared: PreparedTask, run: RunContext) -> None:
     """Write the predictions of every model and stage that are not there yet."""
-    for cell in cells(spec):
+    for cell in cells(run.spec):
         name = predictions_file(prepared.schema.name, cell)
-        if directory.read_table(name) is not None:
-            continue
-        with directory.step(f"{prepared.schema.name}: {cell.model}, {cell.stage}"):
-            scores = _scores(cell, prepared, spec, models, directory, address)
-            directory.write_table(name, _predictions_table(prepared, cell, scores))
+        if run.directory.read_table(name) is None:
+            with run.directory.step(f"{prepared.schema.name}: {cell.model}, {cell.stage}"):
+                scores = _scores(cell, prepared, run)
+                run.directory.write_table(name, _predictions_table(prepared, cell, scores))
 
 
 def predictions_file(task: str, cell: Cell) -> str:
@@ -131,23 +126,17 @@ def predictions_file(task: str, cell: Cell) -> str:
     return f"predictions/{task}.{cell.model}.{cell.stage}.parquet"
 
 
-def _scores(
-    cell: Cell,
-    prepared: PreparedTask,
-    spec: RunSpec,
-    models: LanguageModels,
-    directory: RunDirectory,
-    address: str | None,
-) -> NDArray[np.float64]:
+def _scores(cell: Cell, prepared: PreparedTask, run: RunContext) -> NDArray[np.float64]:
     """Score of every row that the cell decides about (`_decided_rows`), in order."""
     if cell.model in ("raw", UNAWARE):
         return _raw_scores(cell, prepared)
     if cell.model == "embedding":
-        return _embedding_scores(cell, prepared, spec, models, directory, address)
+        return _embedding_scores(cell, prepared, run)
     assert prepared.serializer is not None
     flipped = prepared.flipped if augments(cell.stage) else None
-    lm = spec.language_model if spec.language_model.is_endpoint else models.at(unlearns(cell.stage))
-    return prompt_scores(_decided_rows(cell, prepared), flipped, prepared.serializer, lm, directory)
+    lm = run.spec.language_model
+    asked = lm if lm.is_endpoint else run.models.at(unlearns(cell.stage))
+    return prompt_scores(_decided_rows(cell, prepared), flipped, prepared.serializer, asked, run.directory)
 
 
 def _decided_rows(cell: Cell, prepared: PreparedTask) -> pa.Table:
@@ -166,16 +155,9 @@ def _raw_scores(cell: Cell, prepared: PreparedTask) -> NDArray[np.float64]:
     return fit_raw_classifier(train, task.split("validation"), schema, drop=drop).probabilities(task.table)
 
 
-def _embedding_scores(
-    cell: Cell,
-    prepared: PreparedTask,
-    spec: RunSpec,
-    models: LanguageModels,
-    directory: RunDirectory,
-    address: str | None,
-) -> NDArray[np.float64]:
+def _embedding_scores(cell: Cell, prepared: PreparedTask, run: RunContext) -> NDArray[np.float64]:
     table = prepared.with_twins
-    vectors = _embeddings(unlearns(cell.stage), prepared, table, spec, models, directory, address)
+    vectors = _embeddings(unlearns(cell.stage), prepared, table, run)
     split = np.array(table["split"].to_pylist())
     label = table["label"].to_numpy()
     original = table[COUNTERFACTUAL].is_null().to_numpy()
@@ -187,30 +169,22 @@ def _embedding_scores(
     return scores[[place[row_id] for row_id in prepared.task.table["row_id"].to_pylist()]]
 
 
-def _embeddings(
-    unlearned: bool,
-    prepared: PreparedTask,
-    table: pa.Table,
-    spec: RunSpec,
-    models: LanguageModels,
-    directory: RunDirectory,
-    address: str | None,
-) -> NDArray[np.float32]:
+def _embeddings(unlearned: bool, prepared: PreparedTask, table: pa.Table, run: RunContext) -> NDArray[np.float32]:
     """Embeddings [rows of `table`, hidden]; finished blocks of an earlier run are kept."""
     assert prepared.serializer is not None
-    out: Path = directory.path / "embeddings" / f"{prepared.schema.name}.{'unlearned' if unlearned else 'base'}"
-    embed_table(
+    name = f"{prepared.schema.name}.{'unlearned' if unlearned else 'base'}"
+    embedded = embed_table(
         table,
         prepared.serializer,
-        spec.language_model,
-        models.adapters[0] if unlearned else None,
-        out,
-        spec.streaming,
-        address=address,
-        lm=None if unlearned else models.base(),
-        label=f"{prepared.schema.name} {'unlearned' if unlearned else 'base'}",
+        run.spec.language_model,
+        run.models.adapters[0] if unlearned else None,
+        run.directory.path / "embeddings" / name,
+        run.spec.streaming,
+        address=run.address,
+        lm=run.models.base(),
+        label=name,
     )
-    row_ids, _, vectors = read_embeddings(out)
+    row_ids, _, vectors = read_embeddings(embedded)
     assert np.array_equal(row_ids, table["row_id"].to_numpy()), "embeddings keep the order of their table"
     return vectors
 

@@ -21,22 +21,19 @@ from equiray.metrics.groups import (
     stage_effects,
     unanswered_estimates,
 )
-from equiray.runs.directory import RunDirectory
+from equiray.runs.context import RunContext
 from equiray.runs.predictions import Cell, PreparedTask, cells, predictions_file
-from equiray.specs import RunSpec
 
 FULL_ROWS, FULL_FAMILIES = 500, 20
 """Below these a result is labelled ``smoke`` (docs/contracts)."""
 
 
-def task_results(
-    prepared: PreparedTask, spec: RunSpec, directory: RunDirectory, resampling: Resampling
-) -> Iterator[Estimate]:
+def task_results(prepared: PreparedTask, run: RunContext) -> Iterator[Estimate]:
     """Estimates of every cell of one task on its test split, and each stage's paired effect over the baseline."""
-    task = prepared.schema.name
+    task, resampling = prepared.schema.name, run.resampling
     decided: dict[Cell, pa.Table] = {}
-    for cell in cells(spec):
-        predictions = directory.read_table(predictions_file(task, cell))
+    for cell in cells(run.spec):
+        predictions = run.directory.read_table(predictions_file(task, cell))
         assert predictions is not None, "results are computed after the last prediction"
         decided[cell] = predictions.filter(pc.equal(predictions["split"], "test"))
         labels = Labels(task=task, stage=cell.stage, model=cell.model)

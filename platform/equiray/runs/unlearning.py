@@ -8,9 +8,9 @@ from typing import Any
 from equiray.data.reference import ReferenceTexts, load_reference
 from equiray.data.templates import Prompt, TemplateSet, build_prompts, load_templates
 from equiray.mitigation.unlearning import unlearn
+from equiray.runs.context import RunContext
 from equiray.runs.directory import RunDirectory
 from equiray.runs.intrinsic import Fold, training_folds
-from equiray.runs.models import LanguageModels
 from equiray.specs import RunSpec
 
 CURVE = "unlearning/curve.jsonl"
@@ -45,51 +45,53 @@ def plan_unlearning(spec: RunSpec) -> UnlearningPlan:
     return UnlearningPlan(templates=templates, folds=tuple(training_folds(spec, templates)), reference=reference)
 
 
-def unlearn_folds(
-    plan: UnlearningPlan, spec: RunSpec, models: LanguageModels, directory: RunDirectory
-) -> tuple[Path, ...]:
+def unlearn_folds(plan: UnlearningPlan, run: RunContext) -> tuple[Path, ...]:
     """Train what is not trained yet; the adapters' directories in fold order."""
+    spec = run.spec.unlearning
     adapters = []
     for fold in range(len(plan.folds)):
-        out = directory.path / "unlearning" / f"fold{fold}"
+        out = _fold_directory(run.directory, fold)
         if not (out / "result.json").is_file():
-            with directory.step(f"unlearning, fold {fold + 1} of {len(plan.folds)}"):
+            with run.directory.step(f"unlearning, fold {fold + 1} of {len(plan.folds)}"):
                 unlearn(
-                    models.trainable(spec.unlearning.dtype),
-                    plan.prompts(fold, "train", spec.unlearning.attributes),
-                    plan.prompts(fold, "validation", spec.unlearning.attributes),
+                    run.models.trainable(spec.dtype),
+                    plan.prompts(fold, "train", spec.attributes),
+                    plan.prompts(fold, "validation", spec.attributes),
                     plan.templates.fillers,
                     plan.reference,
-                    spec.unlearning,
+                    spec,
                     out,
-                    seed=spec.seed + fold,
+                    seed=run.spec.seed + fold,
                     fold=fold,
-                    say=directory.say,
+                    say=run.directory.say,
                 )
         adapters.append(out / "adapter")
-    _join_curves(plan, directory)
+    _join_curves(plan, run.directory)
     return tuple(adapters)
 
 
+def _fold_directory(directory: RunDirectory, fold: int) -> Path:
+    return directory.path / "unlearning" / f"fold{fold}"
+
+
 def _join_curves(plan: UnlearningPlan, directory: RunDirectory) -> None:
-    curves = [directory.path / "unlearning" / f"fold{fold}" / "curve.jsonl" for fold in range(len(plan.folds))]
+    curves = [_fold_directory(directory, fold) / "curve.jsonl" for fold in range(len(plan.folds))]
     directory.write_text(CURVE, "".join(curve.read_text(encoding="utf-8") for curve in curves if curve.is_file()))
 
 
-def unlearning_details(plan: UnlearningPlan, spec: RunSpec, directory: RunDirectory) -> dict[str, Any]:
+def unlearning_details(plan: UnlearningPlan, run: RunContext) -> dict[str, Any]:
     """What the report says about the training."""
     folds = [
-        json.loads((directory.path / "unlearning" / f"fold{fold}" / "result.json").read_text())
+        json.loads((_fold_directory(run.directory, fold) / "result.json").read_text())
         for fold in range(len(plan.folds))
     ]
     short = any(result["stopped_by"] == "time budget" for result in folds)
-    warnings = [f"fold {fold}: {text}" for fold, result in enumerate(folds) for text in result["warnings"]]
     return {
         "steps_done": sum(result["steps"] for result in folds),
         "seconds": round(sum(result["seconds"] for result in folds), 1),
         "label": "short run" if short else "full",
         "stopped_by": ", ".join(sorted({result["stopped_by"] for result in folds})),
-        "settings": spec.unlearning.model_dump(mode="json"),
-        "warnings": warnings,
+        "settings": run.spec.unlearning.model_dump(mode="json"),
+        "warnings": [f"fold {fold}: {text}" for fold, result in enumerate(folds) for text in result["warnings"]],
         "folds": len(folds),
     }
