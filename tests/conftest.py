@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before anything imports ray, which reads them once: one auth mode for every local cluster of the tests
 # (unset, it depends on whether a token file happens to exist), and no usage report leaves the machine.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+# A deadline in wall time fails on a busy machine, not on a wrong result.
+settings.register_profile("equiray", deadline=None)
+settings.load_profile("equiray")
 
 
 @pytest.fixture(scope="session")
