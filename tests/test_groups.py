@@ -12,8 +12,8 @@ from equiray.metrics.groups import (
     accuracy_effect,
     group_estimates,
     stage_effects,
-    wilson,
 )
+from equiray.metrics.intervals import Proportion, newcombe, wilson
 
 LABELS = Labels(task="t", stage="baseline", model="raw")
 FAST = Resampling(replicates=500, seed=1)
@@ -74,16 +74,39 @@ def test_one_group_alone_has_no_disparity():
     assert _by_name(estimates, "demographic_parity_difference").status == "not_estimable"
 
 
-def test_an_interval_of_equal_groups_reaches_zero_nearly_always():
-    reached = 0
-    for seed in range(100):
+@pytest.mark.parametrize("sizes", [(150, 150), (60, 60, 60, 60, 60), (850, 100, 30, 10, 8), (500, 8)])
+def test_an_interval_of_equal_groups_reaches_zero_however_small_they_are(sizes: tuple[int, ...]):
+    found = 0
+    names = np.repeat([f"g{i}" for i in range(len(sizes))], sizes).tolist()
+    for seed in range(300):
         generator = np.random.default_rng(seed)
-        label, prediction = (generator.integers(0, 2, 300).astype(np.int8) for _ in range(2))
-        groups = Grouping.of("g", generator.choice(["a", "b", "c", "d", "e"], 300).tolist())
-        resampling = Resampling(replicates=500, seed=seed)
-        estimate = group_estimates(Decisions(label, prediction), groups, LABELS, resampling)
-        reached += _by_name(estimate, "demographic_parity_difference").low == 0.0
-    assert reached >= 90
+        label, prediction = ((generator.random(sum(sizes)) < 0.2).astype(np.int8) for _ in range(2))
+        estimates = group_estimates(Decisions(label, prediction), Grouping.of("g", names), LABELS, FAST)
+        low = _by_name(estimates, "demographic_parity_difference").low
+        found += low is not None and low > 0
+    # 5 % of 300 and three standard errors of that
+    assert found <= 15 + 3 * np.sqrt(300 * 0.05 * 0.95)
+
+
+def test_newcombe_gives_the_published_example():
+    # Newcombe 1998, table II, example (a): 56/70 - 48/80, method 10
+    low, high = newcombe(Proportion(56, 70), Proportion(48, 80), 0.95)
+    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_a_declared_group_without_rows_is_listed_and_no_gap_is_claimed():
+    decisions, groups = _random(5, groups=("a", "b"))
+    estimates = group_estimates(decisions, Grouping.of("g", groups, ["a", "b", "rare"]), LABELS, FAST)
+    rare = _by_name(estimates, "selection_rate", "rare")
+    assert (rare.value, rare.status, rare.n) == (None, "not_estimable", 0)
+    assert _by_name(estimates, "demographic_parity_difference").status == "not_estimable"
+
+
+def test_a_paired_effect_on_a_handful_of_rows_is_partial():
+    one, groups = _random(6, groups=("a", "b"))
+    few = ["rare"] * 5 + groups[5:]
+    effects = stage_effects(one, one, Grouping.of("g", few), LABELS, FAST)
+    assert {e.status for e in effects} <= {"partial", "not_estimable"}
 
 
 def test_paired_effect_of_equal_predictions_is_exactly_zero_and_swaps_sign():
@@ -102,8 +125,8 @@ def test_paired_effect_of_equal_predictions_is_exactly_zero_and_swaps_sign():
 
 
 def test_wilson_equals_the_score_test_it_inverts():
-    low, high = wilson(0.3, 40, 0.95)
+    low, high = wilson(Proportion(12, 40), 0.95)
     for bound in (low, high):
         z = (0.3 - bound) / np.sqrt(bound * (1 - bound) / 40)
         assert abs(z) == pytest.approx(1.959964, abs=1e-5)
-    assert wilson(0.0, 10, 0.95)[0] == 0.0
+    assert wilson(Proportion(0, 10), 0.95).low == 0.0
