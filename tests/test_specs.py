@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from equiray.errors import BadInput
-from equiray.specs import load_run_spec
+from equiray.specs import RunSpec, TaskSpec, load_run_spec
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = "schema: equiray.run/1\nname: x\ntasks: [{name: german}]\n"
@@ -14,6 +15,15 @@ DOCUMENT = "schema: equiray.run/1\nname: x\ntasks: [{name: german}]\n"
 @pytest.mark.parametrize("name", ["jobs/quickstart.yaml", "jobs/paper.yaml", "docs/contracts/run.yaml"])
 def test_shipped_specs_load(name: str):
     assert load_run_spec(ROOT / name).tasks
+
+
+def test_the_contract_lists_every_key_with_its_default():
+    document = yaml.safe_load((ROOT / "docs/contracts/run.yaml").read_text(encoding="utf-8"))
+    defaults = RunSpec.model_validate(yaml.safe_load(DOCUMENT)).model_dump(mode="json", by_alias=True)
+    assert set().union(*document["tasks"]) == set(TaskSpec.model_fields)
+    for required in ("schema", "name", "tasks"):
+        del document[required], defaults[required]
+    assert document == defaults  # sections too: their keys are the fields of their models
 
 
 def test_equal_documents_have_equal_hashes_however_written(tmp_path: Path):
@@ -33,6 +43,14 @@ def test_equal_documents_have_equal_hashes_however_written(tmp_path: Path):
         (DOCUMENT + "unlearning: {steps: -3}\n", "-3"),
         (DOCUMENT + "stages: [baseline, magic]\n", "magic"),
         ("schema: equiray.run/1\nname: x\ntasks: [{name: own, path: a.csv}]\n", "table_schema"),
+        (DOCUMENT.replace("german", "../../evil"), "tasks.0.name"),
+        (DOCUMENT + "stages: []\n", "stages"),
+        (DOCUMENT + "models: [raw, raw]\n", "'raw' stands twice"),
+        (DOCUMENT + "unlearning: {attributes: []}\n", "unlearning.attributes"),
+        (DOCUMENT + "intrinsic: {templates: [equiray, equiray]}\n", "'equiray' stands twice"),
+        (DOCUMENT + "intrinsic: {attributes: []}\n", "intrinsic.attributes"),
+        (DOCUMENT + "unlearning: {folds: 2}\nintrinsic: {families: 4}\n", "`intrinsic.families` would be ignored"),
+        (DOCUMENT + "language_model: {source: 'http://localhost:1/v1'}\n", "`language_model.name` is missing"),
         ("- a\n- b\n", "list"),
         ("a: [1\n", "YAML"),
     ],
@@ -59,3 +77,20 @@ def test_an_override_that_cannot_be_applied_is_bad_input(tmp_path: Path, overrid
     path.write_text(DOCUMENT)
     with pytest.raises(BadInput):
         load_run_spec(path, (override,))
+
+
+def test_a_wrong_entry_is_named_once(tmp_path: Path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(DOCUMENT)
+    with pytest.raises(BadInput, match=r"tasks.0.rows: input should be greater") as caught:
+        load_run_spec(path, ("tasks.0.rows=10",))
+    assert "at least 1" not in str(caught.value)
+    with pytest.raises(BadInput, match=r"tasks: .*at least 1"):
+        load_run_spec(path, ("tasks=[]",))
+
+
+def test_a_spec_in_another_encoding_is_told_to_be_utf8(tmp_path: Path):
+    path = tmp_path / "spec.yaml"
+    path.write_bytes((DOCUMENT + "# naïve\n").encode("latin-1"))
+    with pytest.raises(BadInput, match="fix:   save it as UTF-8"):
+        load_run_spec(path)

@@ -3,15 +3,28 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from equiray.errors import BadInput
 
 Stage = Literal["baseline", "cda", "unlearning", "cda_unlearning"]
 ModelType = Literal["raw", "embedding", "prompt"]
+TemplateSetName = Literal["poor_or_rich", "equiray"]
+_T = TypeVar("_T")
+
+
+def _distinct(values: tuple[_T, ...]) -> tuple[_T, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value!r} stands twice")
+    return values
+
+
+Distinct = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class _Spec(BaseModel):
@@ -21,7 +34,7 @@ class _Spec(BaseModel):
 class TaskSpec(_Spec):
     """One table and what is asked of it: a built-in task by name, or the user's own table with a schema file."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="names the task's files, too")
     path: str | None = Field(default=None, description="the user's own CSV or Parquet; with `table_schema`")
     table_schema: str | None = Field(default=None, description="YAML file that describes the columns of `path`")
     attributes: tuple[str, ...] = Field(default=(), description="sensitive attributes to report; empty = all declared")
@@ -59,6 +72,12 @@ class LanguageModelSpec(_Spec):
         default=True, description="endpoint only: read answer probabilities, else parse its text"
     )
 
+    @model_validator(mode="after")
+    def _endpoint_needs_a_name(self) -> "LanguageModelSpec":
+        if self.is_endpoint and not self.name:
+            raise ValueError("`language_model.name` is missing: an endpoint needs the model's name there")
+        return self
+
     @property
     def is_endpoint(self) -> bool:
         """Whether the model is a black box behind an OpenAI-compatible HTTP endpoint."""
@@ -74,8 +93,8 @@ class LoraSpec(_Spec):
 class UnlearningSpec(_Spec):
     """The four-term loss of arXiv 2509.16462 and its budget (methods: section 1.2)."""
 
-    templates: Literal["poor_or_rich", "equiray"] = "equiray"
-    attributes: tuple[str, ...] = ("gender",)
+    templates: TemplateSetName = "equiray"
+    attributes: Distinct[str] = ("gender",)
     reference: Literal["truthfulqa", "targeted"] = "truthfulqa"
     lambda_unlearn: float = Field(default=0.05, ge=0)
     lambda_learn: float = Field(default=0.1, ge=0)
@@ -109,8 +128,8 @@ class UnlearningSpec(_Spec):
 class IntrinsicSpec(_Spec):
     """Intrinsic bias of the language model, before and after unlearning (methods: section 1.3)."""
 
-    templates: tuple[Literal["poor_or_rich", "equiray"], ...] = ("equiray",)
-    attributes: tuple[str, ...] = ("gender",)
+    templates: Distinct[TemplateSetName] = ("equiray",)
+    attributes: Distinct[str] = ("gender",)
     families: int | None = Field(
         default=None, ge=2, description="evaluate on that many held-out families; none = all held out"
     )
@@ -142,14 +161,23 @@ class RunSpec(_Spec):
     name: str
     seed: int = 0
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
-    stages: tuple[Stage, ...] = ("baseline", "cda", "unlearning", "cda_unlearning")
-    models: tuple[ModelType, ...] = ("raw", "embedding")
+    stages: Distinct[Stage] = ("baseline", "cda", "unlearning", "cda_unlearning")
+    models: Distinct[ModelType] = ("raw", "embedding")
     language_model: LanguageModelSpec = LanguageModelSpec()
     serialization: SerializationSpec = SerializationSpec()
     unlearning: UnlearningSpec = UnlearningSpec()
     intrinsic: IntrinsicSpec | None = IntrinsicSpec()
     streaming: StreamingSpec = StreamingSpec()
     statistics: StatisticsSpec = StatisticsSpec()
+
+    @model_validator(mode="after")
+    def _folds_hold_out_every_family(self) -> "RunSpec":
+        if self.unlearning.folds > 1 and self.intrinsic is not None and self.intrinsic.families is not None:
+            raise ValueError(
+                "`intrinsic.families` would be ignored: with `unlearning.folds` above 1 every family is held out once; "
+                "remove one of the two"
+            )
+        return self
 
     def sha256(self) -> str:
         """Content hash of the spec: equal documents, however written, have equal hashes."""
@@ -167,7 +195,9 @@ def load_run_spec(path: Path, overrides: tuple[str, ...] = ()) -> RunSpec:
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise BadInput(f"cannot read it: {error}", place=str(path), fix="save it as UTF-8") from error
+    except OSError as error:
         raise BadInput(f"cannot read it: {error}", place=str(path), fix="name an existing YAML file") from error
     except yaml.YAMLError as error:
         raise BadInput(f"not valid YAML: {error}", place=str(path), fix="mend the syntax at that line") from error
@@ -206,8 +236,20 @@ def _apply_override(document: dict[str, Any], override: str) -> None:
 
 def _as_bad_input(error: ValidationError, path: Path) -> BadInput:
     lines = []
-    for item in error.errors()[:5]:
+    for item in _own_errors(error.errors())[:5]:
         where = ".".join(str(part) for part in item["loc"]) or "document"
-        shown = "" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r:.80})"
-        lines.append(f"{where}: {item['msg'].lower()}{shown}")
+        whole = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
+        shown = "" if whole else f" (got {item['input']!r:.80})"
+        said = item["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {said[:1].lower()}{said[1:]}{shown}")
     return BadInput("the spec is not valid: " + "; ".join(lines), place=str(path), fix="docs/contracts lists every key")
+
+
+def _own_errors(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without the lists called too short only because pydantic does not count their wrong entries."""
+    places = [error["loc"] for error in errors]
+
+    def has_wrong_entry(place: tuple[int | str, ...]) -> bool:
+        return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+
+    return [error for error in errors if error["type"] != "too_short" or not has_wrong_entry(error["loc"])]
