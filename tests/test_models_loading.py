@@ -1,5 +1,6 @@
 """Where language models come from: directories, GGUF, the embedded one; and what each bad source is told."""
 
+import json
 import shutil
 import time
 
@@ -73,6 +74,49 @@ def test_a_torn_weight_file(tmp_path):
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(BadInput, match="cannot load the language model"):
         load_causal_lm(str(directory))
+
+
+def test_weights_of_another_shape_than_the_config_says(tmp_path):
+    directory = tiny_models.save(tiny_models.tiny("llama"), tmp_path / "model")
+    config = directory / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": 64}))
+    with pytest.raises(BadInput, match=r"cannot load the language model .*: RuntimeError: "):
+        load_causal_lm(str(directory))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "named"),
+    [
+        ("tokenizer.json", "{}", "KeyError"),
+        ("tokenizer.json", "{", "JSONDecodeError"),
+        ("tokenizer_config.json", "{", "JSONDecodeError"),
+        ("config.json", "{", "OSError"),
+        ("config.json", "{}", "ValueError"),
+    ],
+)
+def test_a_broken_file_is_known_before_any_compute(tmp_path, file, text, named):
+    directory = tiny_models.save(tiny_models.tiny("llama"), tmp_path / "model")
+    (directory / file).write_text(text)
+    for check in (check_source, load_causal_lm):
+        with pytest.raises(BadInput, match=f"cannot load the language model .*: {named}: "):
+            check(str(directory))
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "cache").write_text("a file, no folder")
+    monkeypatch.setenv("EQUIRAY_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(BadInput, match="set EQUIRAY_CACHE to a writable folder") as caught:
+        load_causal_lm(str(tmp_path / "model.gguf"))
+    assert caught.value.place == f"the cache {tmp_path / 'cache'}"
+
+
+def test_a_torn_gguf_is_no_fault_of_the_cache(tmp_path, monkeypatch):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    monkeypatch.setenv("EQUIRAY_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(BadInput, match=r"cannot load the language model .*model.gguf"):
+        load_causal_lm(str(tmp_path / "model.gguf"))
+    assert not list((tmp_path / "cache" / "models").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,7 +19,7 @@ import torch
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from equiray.errors import BadInput
 
@@ -77,20 +79,14 @@ def load_causal_lm(source: str, *, dtype: str = "bfloat16", device: torch.device
     Raises
     ------
     BadInput
-        No such file or hub id, a directory without tokenizer or weights, a file that is no GGUF.
+        No such file or hub id, a directory without tokenizer or weights or with broken ones, a file that is no GGUF,
+        a cache that cannot be written.
     """
     directory, name, identity = _locate(source)
     offline = identity is not None or not _hub_answers(source)
-    try:
+    with _loading(source):
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=offline)
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=offline)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise BadInput(
-            f"cannot load the language model {source!r}: {str(error).splitlines()[0]}",
-            place="language_model.source",
-            fix="name a directory with config.json, weights and tokenizer, a .gguf file, a reachable hub id, "
-            "or `embedded`",
-        ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
@@ -108,6 +104,23 @@ def check_source(source: str) -> None:
     path, _ = _find(source)
     if path is None:
         _hub_answers(source)
+    elif path.is_dir():
+        with _loading(source):
+            AutoTokenizer.from_pretrained(path, local_files_only=True)
+            AutoConfig.from_pretrained(path, local_files_only=True)
+
+
+@contextmanager
+def _loading(source: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # what a broken file raises is any type: KeyError, RuntimeError, TypeError, ...
+        said = next(iter(str(error).splitlines()), "")
+        raise _bad_source(
+            f"cannot load the language model {source!r}: {type(error).__name__}: {said}",
+            "name a directory with config.json, weights of its shapes and a tokenizer, a .gguf file, "
+            "a reachable hub id, or `embedded`",
+        ) from error
 
 
 def _locate(source: str) -> tuple[str, str, str | None]:
@@ -197,8 +210,19 @@ def cache_directory() -> Path:
 def _converted(gguf: Path, identity: str) -> Path:
     """The cached safetensors directory of a GGUF file, made if it is not there; safe under concurrent calls."""
     target = cache_directory() / "models" / identity[:24]
-    if target.is_dir():
-        return target
+    try:
+        if not target.is_dir():
+            _fill(target, gguf)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(
+            f"cannot keep the converted model: {error}",
+            place=f"the cache {cache_directory()}",
+            fix="set EQUIRAY_CACHE to a writable folder with space for the model's weights in bf16",
+        ) from error
+    return target
+
+
+def _fill(target: Path, gguf: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
     try:
@@ -210,13 +234,13 @@ def _converted(gguf: Path, identity: str) -> Path:
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return target
 
 
 def _convert(gguf: Path, target: Path) -> None:
     options = {"gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **options)
-    quantized = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.bfloat16, **options)
+    with _loading(str(gguf)):
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **options)
+        quantized = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.bfloat16, **options)
     # save_pretrained refuses a model that says it is quantized, so its weights move into one that does not
     config = quantized.config
     delattr(config, "quantization_config")
