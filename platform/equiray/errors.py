@@ -4,6 +4,16 @@ Exit codes (docs/contracts): 0 done or PASS, 1 FAIL, 2 INCONCLUSIVE, 3 bad input
 resumed), 70 internal error, 130 interrupted.
 """
 
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# safetensors writes in Rust, whose errors are no OSError and carry the system's number only in their text
+_RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
 
 class EquirayError(Exception):
     """Base of every error raised on purpose; anything else that escapes is an internal error (70)."""
@@ -42,3 +52,31 @@ class Incomplete(EquirayError):
     """Work stopped before its end and what was finished is on disk: the same command resumes it."""
 
     exit_code = 4
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Around what writes a file or a folder of a run that can be resumed.
+
+    Raises
+    ------
+    Incomplete
+        The system refuses to write: the disk is full, or the place is not writable.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = _system_error(error)
+        if number is None:
+            raise
+        fix = "free some space" if number in _FULL else "make the folder writable"
+        raise Incomplete(
+            f"cannot write: {error}\n  where: {file}\n  fix:   {fix}, then repeat the command: finished parts are kept"
+        ) from error
+
+
+def _system_error(error: Exception) -> int | None:
+    if isinstance(error, OSError):
+        return error.errno
+    found = _RUST_OS_ERROR.search(str(error))
+    return int(found[1]) if found else None

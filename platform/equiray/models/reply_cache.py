@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from equiray.errors import writing
+
 
 @dataclass(frozen=True)
 class ReplyCache:
@@ -30,13 +32,23 @@ class ReplyCache:
             return None
 
     def put(self, key: str, reply: Mapping[str, Any]) -> None:
-        """Keep a reply; it appears whole or not at all."""
+        """Keep a reply; it appears whole or not at all.
+
+        Raises
+        ------
+        Incomplete
+            The disk is full or not writable; replies kept before stay.
+        """
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(reply, file, ensure_ascii=False)
-        Path(scratch).replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, scratch = tempfile.mkstemp(dir=path.parent, suffix=".part")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(reply, file, ensure_ascii=False)
+                Path(scratch).replace(path)
+            finally:
+                Path(scratch).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.directory / key[:2] / f"{key}.json"

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 
-from equiray.errors import BadInput
+from equiray.errors import BadInput, writing
 from equiray.models.loading import CausalLM
 from equiray.specs import LoraSpec, UnlearningSpec
 
@@ -133,16 +133,24 @@ def save_adapter(
         As from `Trainable.weights`.
     about : mapping
         What `unlearning.json` says beside the schema; ``base_identity`` is what `load_adapter` checks.
+
+    Raises
+    ------
+    Incomplete
+        The disk is full or not writable.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    if lora is None:
-        save_file(dict(weights), directory / FULL_WEIGHTS)
-    else:
-        lora.save_pretrained(str(directory))
+    file, named = directory / FULL_WEIGHTS, dict(weights)
+    if lora is not None:
+        file = directory / LORA_WEIGHTS
         named = {_PEFT_PREFIX + n.replace(f".{_ADAPTER}.", "."): tensor for n, tensor in weights.items()}
-        save_file(named, directory / LORA_WEIGHTS, metadata={"format": "pt"})
+    with writing(file):
+        directory.mkdir(parents=True, exist_ok=True)
+        if lora is not None:
+            lora.save_pretrained(str(directory))
+        save_file(named, file, metadata={"format": "pt"})
     document = {"schema": SCHEMA, **about}
-    (directory / ABOUT).write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
+    with writing(directory / ABOUT):
+        (directory / ABOUT).write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def load_adapter(lm: CausalLM, directory: Path) -> CausalLM:

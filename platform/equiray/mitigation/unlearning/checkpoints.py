@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load_file, save_file
 
-from equiray.errors import BadInput
+from equiray.errors import BadInput, writing
 
 _STATE, _WEIGHTS, _MOMENTS, _BEST = "state.json", "weights.safetensors", "moments.safetensors", "best.safetensors"
 _GLOB = "step-*"
@@ -29,15 +29,27 @@ class Snapshot(NamedTuple):
 
 
 def save_checkpoint(directory: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot beside the last one, then remove that: a kill at any moment leaves one whole snapshot."""
+    """Write a snapshot beside the last one, then remove that: a kill at any moment leaves one whole snapshot.
+
+    Raises
+    ------
+    Incomplete
+        The disk is full or not writable; the last snapshot stays.
+    """
     step = snapshot.state["step"]
     scratch, target = directory / f".writing-{step:06d}", directory / f"step-{step:06d}"
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    for name, tensors in ((_WEIGHTS, snapshot.weights), (_MOMENTS, snapshot.moments), (_BEST, snapshot.best)):
-        save_file(dict(tensors), scratch / name)
-    (scratch / _STATE).write_text(json.dumps(snapshot.state), encoding="utf-8")
-    scratch.rename(target)
+    try:
+        with writing(target):
+            scratch.mkdir(parents=True)
+        for name, tensors in ((_WEIGHTS, snapshot.weights), (_MOMENTS, snapshot.moments), (_BEST, snapshot.best)):
+            with writing(target / name):
+                save_file(dict(tensors), scratch / name)
+        with writing(target / _STATE):
+            (scratch / _STATE).write_text(json.dumps(snapshot.state), encoding="utf-8")
+            scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)  # a half snapshot must not keep a full disk full
     for old in directory.glob(_GLOB):
         if old != target:
             shutil.rmtree(old)

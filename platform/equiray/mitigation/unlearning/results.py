@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equiray.errors import BadInput
+from equiray.errors import BadInput, writing
 from equiray.mitigation.unlearning.diagnostics import CurvePoint
 
 CURVE, RESULT, ADAPTER = "curve.jsonl", "result.json", "adapter"
@@ -103,10 +103,20 @@ def finished(out_dir: Path, run: str) -> UnlearnResult | None:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a file whole or not at all: a reader never sees half a line."""
+    """Write a file whole or not at all: a reader never sees half a line.
+
+    Raises
+    ------
+    Incomplete
+        The disk is full or not writable; what was there before stays.
+    """
     scratch = file.with_suffix(".writing")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(file)
+    try:
+        with writing(file):
+            scratch.write_text(text, encoding="utf-8")
+            scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def progress_line(point: CurvePoint, steps: int) -> str:

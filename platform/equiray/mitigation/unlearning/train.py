@@ -17,7 +17,7 @@ import torch
 
 from equiray.data.reference import ReferenceTexts
 from equiray.data.templates import Fillers, Prompt
-from equiray.errors import BadInput
+from equiray.errors import BadInput, writing
 from equiray.mitigation.unlearning.adapters import Trainable, save_adapter, trainable
 from equiray.mitigation.unlearning.checkpoints import (
     Snapshot,
@@ -89,6 +89,8 @@ def unlearn(
     ------
     BadInput
         No prompts, or `out_dir` holds another training.
+    Incomplete
+        The disk is full or not writable: the same call goes on from the last checkpoint.
     """
     if not train_prompts or not any(prompt.side != "neutral" for prompt in validation_prompts):
         raise BadInput(
@@ -99,7 +101,8 @@ def unlearn(
     run = _digest(lm, train_prompts, validation_prompts, reference, spec, seed, fold)
     if (done := finished(out_dir, run)) is not None:
         return done
-    out_dir.mkdir(parents=True, exist_ok=True)
+    with writing(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
     kl_texts, watched = reference.split(seed)
     monitor = Monitor.of(
         validation_prompts,
