@@ -8,6 +8,8 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -57,7 +59,7 @@ def printed(value: float, metric: str) -> str:
 
 def summary_of(tmp_path: Path, estimates: list[dict]) -> str:
     page = write_report(write_synthetic_run(tmp_path / "run", estimates=estimates)).read_text(encoding="utf-8")
-    lede = re.search(r'<p class="lede">(.*?)</p>', page, re.DOTALL)
+    lede = re.search(r'<div class="lede">(.*?)</div>', page, re.DOTALL)
     assert lede
     return lede[1].replace("\N{NO-BREAK SPACE}", " ")
 
@@ -95,8 +97,8 @@ def test_an_effect_is_coloured_only_if_its_interval_excludes_zero(tmp_path: Path
     [
         (-0.1, -0.01, "CDA: disparity is clearly smaller in 1 of 1 comparison with the baseline."),
         (0.01, 0.1, "CDA: disparity is clearly larger in 1 of 1 comparison with the baseline."),
-        (-0.1, 0.1, "CDA (1 compared): we cannot tell whether any disparity changed."),
-        (-0.1, 0.0, "CDA (1 compared): we cannot tell whether any disparity changed."),
+        (-0.1, 0.1, "We cannot tell whether CDA changed any disparity (1 comparison with the baseline)."),
+        (-0.1, 0.0, "We cannot tell whether CDA changed any disparity (1 comparison with the baseline)."),
     ],
 )
 def test_the_summary_names_a_direction_only_where_the_interval_does(
@@ -108,6 +110,33 @@ def test_the_summary_names_a_direction_only_where_the_interval_does(
     summary = summary_of(tmp_path, [before, change | {"low": low, "high": high}])
     assert claim in summary
     assert ("clearly" in summary) == ("clearly" in claim)
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        (("raw", "raw"), "whether CDA or unlearning changed any disparity (1 comparison with the baseline each)"),
+        (("raw",), "whether CDA changed any disparity (1 comparison with the baseline)"),
+        (("raw", "both"), "whether CDA or unlearning changed any disparity (1 and 2 comparisons with the baseline)"),
+    ],
+)
+def test_stages_without_a_clear_change_are_told_in_one_sentence(tmp_path: Path, models: tuple, words: str) -> None:
+    records = []
+    for stage, which in zip(("cda", "unlearning"), models, strict=False):
+        for model in ("raw", "embedding") if which == "both" else (which,):
+            metric = "demographic_parity_difference"
+            records.append(estimate("german", f"{stage}-baseline", model, metric, 0.0, attribute="sex"))
+    assert words in summary_of(tmp_path, records)
+
+
+def test_dropping_the_sensitive_column_is_not_before_mitigation(tmp_path: Path) -> None:
+    levels = [("raw", 0.2), ("embedding", 0.1), ("raw_unaware", 0.4)]
+    metric = "demographic_parity_difference"
+    records = [estimate("german", "baseline", model, metric, value, attribute="sex") for model, value in levels]
+    summary = summary_of(tmp_path, records)
+    assert "the largest of 2 differences in selection rate between groups is 0.200 [0.170, 0.230]" in summary
+    tile = page_of(tmp_path / "run").text.split("Largest selection-rate difference")[1]
+    assert tile.startswith("0.200[0.170, 0.230]German Credit, by sex, raw columns")
 
 
 def test_a_disparity_whose_interval_reaches_zero_is_not_claimed(tmp_path: Path) -> None:
@@ -135,6 +164,33 @@ def test_the_intrinsic_sentence_follows_the_paired_change(tmp_path: Path, change
     assert words in summary_of(tmp_path, [*levels, *([effect | change] if change else [])])
 
 
+def test_the_reduction_has_its_interval_and_the_gaps_theirs(tmp_path: Path) -> None:
+    metric, more = "intrinsic_gap_counterfactual", {"attribute": "gender"}
+    records = [
+        estimate("equiray", "baseline", "lm", metric, 0.2, 0.02, **more),
+        estimate("equiray", "unlearning", "lm", metric, 0.08, 0.01, **more),
+        estimate("equiray", "unlearning-baseline", "lm", metric, -0.12, 0.03, **more),
+        estimate("equiray", "unlearning-baseline", "lm", f"{metric}_reduction", 0.61, 0.08, **more),
+    ]
+    assert "clearly smaller, by 61 % [53 %, 69 %]." in summary_of(tmp_path, records)
+    text = page_of(tmp_path / "run").text
+    assert "Counterfactual gap0.200 → 0.080[0.180, 0.220] → [0.070, 0.090]gender, before and after" in text
+    assert "– – +0.610 [0.530, 0.690]" in text
+
+
+@pytest.mark.parametrize(("sizes", "words"), [((3, 3), "(3 families), "), ((3, 4), "family, "), ((), "family, ")])
+def test_the_number_of_families_is_said_where_one_number_is_true(tmp_path: Path, sizes: tuple, words: str) -> None:
+    run_dir = write_synthetic_run(tmp_path / "run")
+    (run_dir / "intrinsic").mkdir()
+    for attribute, size in zip(("gender", "race"), sizes, strict=False):
+        for fold in range(2):  # the folds share out the families
+            names = [f"family {i}" for i in range(size) if i % 2 == fold] * 2
+            file = f"equiray.{attribute}.baseline.fold{fold}.parquet"
+            pq.write_table(pa.table({"family": names}), run_dir / "intrinsic" / file)
+    text = page_of(run_dir).text
+    assert f"clustered by template {'family ' if 'families' in words else ''}{words}those of perplexity by text" in text
+
+
 @pytest.mark.parametrize(("after", "inverted"), [((-0.06, -0.02), True), ((-0.06, 0.01), False), ((0.01, 0.05), False)])
 def test_inversion_is_said_only_when_both_signs_are_clear(tmp_path: Path, after: tuple, inverted: bool) -> None:
     records = []
@@ -143,7 +199,10 @@ def test_inversion_is_said_only_when_both_signs_are_clear(tmp_path: Path, after:
         low, high = after
         later = estimate("equiray", "unlearning", "lm", metric, (low + high) / 2, attribute="gender")
         records.append(later | {"low": low, "high": high})
-    assert ("inversion" in summary_of(tmp_path, records)) == inverted
+    summary = summary_of(tmp_path, records)
+    assert ("About gender the signed gap changed sides" in summary) == inverted
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert ('<span class="badge">inversion</span>' in page) == inverted
 
 
 def test_labels_of_short_and_smoke_runs(tmp_path: Path) -> None:
@@ -151,7 +210,9 @@ def test_labels_of_short_and_smoke_runs(tmp_path: Path) -> None:
     page = page_of(run_dir)
     assert page.rows("badge") == 2
     assert "smoke run" in page.text
-    assert "short run, stopped after 120 steps" in page.text
+    summary = " ".join(page.text.split("This run measured")[0].split())
+    assert "short run, stopped by its time budget after 120 steps" in summary
+    assert "depends on the speed of the machine" in summary
     details = json.loads((run_dir / "details.json").read_text())
     details["smoke"], details["unlearning"]["label"] = False, "full"
     (run_dir / "details.json").write_text(json.dumps(details))
@@ -159,6 +220,7 @@ def test_labels_of_short_and_smoke_runs(tmp_path: Path) -> None:
     assert page.rows("badge") == 0
     assert "smoke" not in page.text
     assert "short run" not in page.text
+    assert "speed of the machine" not in page.text
 
 
 @pytest.mark.parametrize("absent", ["details.json", "unlearning", "predictions", "spec.yaml"])

@@ -49,6 +49,19 @@ def test_a_panel_draws_the_interval_on_the_axis_it_labels() -> None:
     assert (missing.dot, missing.low, missing.value) == (None, None, "not estimable")
 
 
+def test_the_signed_gap_stands_on_an_axis_of_its_own_around_zero() -> None:
+    levels = {"intrinsic_gap": 0.8, "intrinsic_gap_signed": -0.01}
+    records = [Estimate(**estimate("t", "baseline", "lm", m, v, 0.004, attribute="sex")) for m, v in levels.items()]
+    (shared,) = panels_of(Figures(records), "t", ["intrinsic_gap"], "sex", effects=False)
+    (signed,) = panels_of(Figures(records), "t", ["intrinsic_gap_signed"], "sex", effects=False)
+    (row,) = signed.blocks[0].rows
+    assert signed.zero == pytest.approx(50)
+    assert row.low is not None and 0 < row.low < 10, "the axis is fitted to the data"
+    assert row.dot is not None and row.low < row.dot < 50
+    assert signed.sides == ("against the stereotype", "towards it")
+    assert (shared.zero, shared.sides) == (None, None)
+
+
 def test_curves_hold_one_point_per_logged_value_and_fold_higher_values_higher() -> None:
     curve = synthetic_curve(folds=2)
     charts = {chart.title: chart for chart in charts_of(curve)}

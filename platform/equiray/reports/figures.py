@@ -8,10 +8,11 @@ from equiray.errors import BadInput
 from equiray.metrics.estimates import Estimate
 from equiray.reports.words import MODELS, STAGES
 
+SIGNED_GAP = "intrinsic_gap_signed"
 INTRINSIC_METRICS = (
     "intrinsic_gap_counterfactual",
     "intrinsic_gap_counterfactual_reduction",
-    "intrinsic_gap_signed",
+    SIGNED_GAP,
     "intrinsic_gap",
     "intrinsic_gap_reduction",
     "par",
@@ -28,6 +29,7 @@ TABLE_METRICS = (
 )
 DISPARITIES = (*TABLE_METRICS[1:], "equal_opportunity_difference")
 QUALITIES = ("accuracy", "auc")
+MITIGATED_MODELS = ("raw_unaware",)  # dropping the sensitive column is a mitigation, also at stage baseline
 GROUP_RATES = ("selection_rate", "tpr", "fpr")
 
 Reading = Literal["better", "worse", "changed", "cannot tell", "identical", "not estimable"]
@@ -70,6 +72,15 @@ class Figures:
             if e.metric == metric and e.stage == "baseline" and e.group is None and e.value is not None
         ]
 
+    def unmitigated(self, metric: str) -> list[Estimate]:
+        """`levels` without the models that are themselves a mitigation."""
+        return [e for e in self.levels(metric) if e.model not in MITIGATED_MODELS]
+
+    def inversions(self) -> list[Estimate]:
+        """The signed gaps after unlearning that lie clearly below 0 where the baseline's lay clearly above."""
+        pairs = ((e, self.get(e.task, "unlearning", e.model, e.metric, e.attribute)) for e in self.levels(SIGNED_GAP))
+        return [after for before, after in pairs if after and [_side(before), _side(after)] == [1, -1]]
+
     def changes(self, metrics: Container[str]) -> list[Estimate]:
         """The paired differences from the baseline in `metrics`, over all groups."""
         return [e for e in self.all if e.stage.endswith("-baseline") and e.metric in metrics and e.group is None]
@@ -95,6 +106,13 @@ class Figures:
     def groups(self, task: str, attribute: str) -> list[str]:
         matching = (e for e in self.all if e.task == task and e.attribute == attribute)
         return _unique(e.group for e in matching if e.group is not None)
+
+
+def _side(e: Estimate) -> int:
+    """The side of 0 on which the whole interval lies, 0 where it includes 0."""
+    if e.low is None or e.high is None:
+        return 0
+    return 1 if e.low > 0 else -1 if e.high < 0 else 0
 
 
 def is_effect(estimate: Estimate) -> bool:

@@ -14,6 +14,7 @@ class KeyFigure(NamedTuple):
     label: str
     value: str
     note: str
+    interval: str = ""
 
 
 def task_words(run: RunRecord, task: str) -> str:
@@ -29,8 +30,8 @@ def place_words(run: RunRecord, disparity: Estimate) -> str:
 
 
 def largest_disparity(figures: Figures) -> Estimate | None:
-    """The baseline's largest demographic parity difference, over tasks, models and attributes."""
-    return max(figures.levels("demographic_parity_difference"), key=lambda e: e.value or 0, default=None)
+    """The largest demographic parity difference before mitigation, over tasks, models and attributes."""
+    return max(figures.unmitigated("demographic_parity_difference"), key=lambda e: e.value or 0, default=None)
 
 
 def key_figures(run: RunRecord, figures: Figures) -> list[KeyFigure]:
@@ -52,16 +53,20 @@ def _gap_tile(figures: Figures, metric: str) -> KeyFigure | None:
         return None
     after = figures.get(before.task, "unlearning", before.model, metric, before.attribute)
     value = number(before.value) + (f" → {number(after.value)}" if after else "")
+    interval = " → ".join(bracket(e) for e in (before, after) if e)
     when = "before and after unlearning" if after else "before any mitigation"
-    return KeyFigure(metric_words(metric).label, value, f"{attribute_words(before.attribute or 'all prompts')}, {when}")
+    note = f"{attribute_words(before.attribute or 'all prompts')}, {when}"
+    if metric == "intrinsic_gap":
+        note += "; mixes bias with a taste for words"
+    return KeyFigure(metric_words(metric).label, value, note, interval)
 
 
 def _disparity_tile(run: RunRecord, figures: Figures) -> KeyFigure | None:
     largest = largest_disparity(figures)
     if largest is None:
         return None
-    note = f"{bracket(largest)} · {place_words(run, largest)}, before mitigation"
-    return KeyFigure("Largest selection-rate difference", number(largest.value), note)
+    note = f"{place_words(run, largest)}, before mitigation"
+    return KeyFigure("Largest selection-rate difference", number(largest.value), note, bracket(largest))
 
 
 def _changes_tile(figures: Figures) -> KeyFigure | None:

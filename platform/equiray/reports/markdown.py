@@ -48,7 +48,7 @@ def effects_table(figures: Figures, task: str, attribute: str) -> Table | None:
                 for metric in TABLE_METRICS
             ]
             if any(found):
-                cells = tuple(effect_cell(e) if e else Cell(value="·") for e in found)
+                cells = tuple(effect_cell(e) if e else Cell(value="–") for e in found)
                 rows.append(TableRow(label=stage_words(stage), cells=cells))
         if rows:
             blocks.append(TableBlock(title=model_words(model), rows=tuple(rows)))

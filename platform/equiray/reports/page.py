@@ -56,7 +56,7 @@ def render(run: RunRecord) -> str:
     )
     return environment.get_template("report.html.j2").render(
         run=run,
-        summary=" ".join(write_summary(run, figures)),
+        summary=write_summary(run, figures),
         tiles=key_figures(run, figures),
         verdicts=run.results.verdicts,
         intrinsic=sections.intrinsic_sections(run, figures),
@@ -68,7 +68,7 @@ def render(run: RunRecord) -> str:
         made=sections.made_by(run, run_environment(run.path)),
         durations=_durations(run),
         confidence=_confidence(figures),
-        badges=_badges(run),
+        badges=_badges(run, figures),
         count=count,
     )
 
@@ -78,9 +78,10 @@ def _confidence(figures: Figures) -> str:
     return " and ".join(f"{level * 100:g} %" for level in levels)
 
 
-def _badges(run: RunRecord) -> list[str]:
+def _badges(run: RunRecord, figures: Figures) -> list[str]:
     label = run.details.unlearning.label if run.details.unlearning else None
-    return ["smoke"] * run.details.smoke + (["short run"] if label == "short run" else [])
+    shown = {"smoke": run.details.smoke, "short run": label == "short run", "inversion": bool(figures.inversions())}
+    return [badge for badge, holds in shown.items() if holds]
 
 
 def _durations(run: RunRecord) -> list[tuple[str, str, float]]:

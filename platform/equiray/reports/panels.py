@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from equiray.metrics.estimates import Estimate
 from equiray.reports.axes import Axis, Tick, axis_over
-from equiray.reports.figures import Figures, Reading, is_effect, read_effect
+from equiray.reports.figures import SIGNED_GAP, Figures, Reading, is_effect, read_effect
 from equiray.reports.words import MODELS, bracket, metric_words, model_words, number, stage_words
 
 
@@ -47,15 +47,19 @@ class Panel:
 def panels_of(
     figures: Figures, task: str, metrics: Sequence[str], attribute: str | None, *, effects: bool
 ) -> list[Panel]:
-    """A panel for each of `metrics` that has estimates, all on one axis so that they can be compared by eye."""
+    """A panel for each of `metrics` that has estimates, all on one axis so that they can be compared by eye.
+
+    Effects, and the signed gap when it is asked for alone, get an axis centred on 0.
+    """
     found = {metric: _select(figures, task, metric, attribute, effects) for metric in metrics}
     found = {metric: estimates for metric, estimates in found.items() if estimates}
     extent = [x for estimates in found.values() for e in estimates for x in (e.value, e.low, e.high) if x is not None]
     if not extent:
         return []
-    if not effects and "accuracy" not in metrics:
+    centred = effects or list(found) == [SIGNED_GAP]
+    if not centred and "accuracy" not in metrics:
         extent.append(0.0)  # a disparity is read by its distance from 0
-    axis = axis_over(extent, symmetric=effects)
+    axis = axis_over(extent, symmetric=centred)
     return [_panel(figures, metric, estimates, axis, effects) for metric, estimates in found.items()]
 
 
@@ -90,9 +94,15 @@ def _panel(figures: Figures, metric: str, estimates: Iterable[Estimate], axis: A
             for model, rows in by_model.items()
         ),
         ticks=axis.ticks,
-        zero=axis.at(0) if effects else None,
-        sides=(("smaller gap", "larger gap") if lower_is_better else ("worse", "better")) if effects else None,
+        zero=axis.at(0) if effects or metric == SIGNED_GAP else None,
+        sides=_sides(metric, effects, lower_is_better),
     )
+
+
+def _sides(metric: str, effects: bool, lower_is_better: bool) -> tuple[str, str] | None:
+    if effects:
+        return ("smaller gap", "larger gap") if lower_is_better else ("worse", "better")
+    return ("against the stereotype", "towards it") if metric == SIGNED_GAP else None
 
 
 def interval_row(e: Estimate, axis: Axis, label: str, reference: float | None = None) -> Row:

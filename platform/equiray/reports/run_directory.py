@@ -101,6 +101,7 @@ class RunRecord:
     """Everything a report may say about a run.
 
     `predictions` maps the path of each Parquet file to its number of rows, None where the file cannot be read;
+    `families` the template families that were scored, by template set and attribute, as far as the scores were kept;
     `curve` holds the logged steps of unlearning; `spec_text` is the run's YAML as it was written, if it is there.
     """
 
@@ -109,6 +110,7 @@ class RunRecord:
     details: RunDetails
     curve: tuple[Mapping[str, Any], ...]
     predictions: Mapping[str, int | None]
+    families: Mapping[tuple[str, str], frozenset[str]]
     spec_text: str | None
 
     @property
@@ -149,6 +151,7 @@ def load_run(run_dir: Path) -> RunRecord:
         details=_read_json(details_path, RunDetails) if details_path.is_file() else RunDetails(),
         curve=_read_curve(run_dir / "unlearning" / "curve.jsonl"),
         predictions={file.relative_to(run_dir).as_posix(): _rows(file) for file in prediction_files},
+        families=_families(run_dir / "intrinsic"),
         spec_text=spec_path.read_text(encoding="utf-8", errors="replace") if spec_path.is_file() else None,
     )
 
@@ -202,3 +205,16 @@ def _rows(path: Path) -> int | None:
         return pq.read_metadata(path).num_rows
     except (OSError, pa.ArrowException):
         return None
+
+
+def _families(folder: Path) -> dict[tuple[str, str], frozenset[str]]:
+    """Read from the scores of every stage and fold, ``{templates}.{attribute}.{stage}.fold{i}.parquet``."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for file in sorted(folder.glob("*.*.*.fold*.parquet")):
+        templates, attribute = file.name.split(".")[:2]
+        try:
+            names = pq.read_table(file, columns=["family"])["family"].to_pylist()
+        except (OSError, pa.ArrowException, KeyError):
+            return {}  # without one fold the number would be too small
+        found[templates, attribute] = found.get((templates, attribute), frozenset()) | frozenset(map(str, names))
+    return found

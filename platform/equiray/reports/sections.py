@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from equiray.metrics.estimates import Estimate
 from equiray.reports.curves import Chart, charts_of
-from equiray.reports.figures import DISPARITIES, INTRINSIC_METRICS, QUALITIES, Figures, is_effect
+from equiray.reports.figures import DISPARITIES, INTRINSIC_METRICS, QUALITIES, SIGNED_GAP, Figures, is_effect
 from equiray.reports.key_figures import task_words
 from equiray.reports.panels import Panel, panels_of
 from equiray.reports.run_directory import RunRecord
@@ -33,6 +33,7 @@ class Fact(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class IntrinsicSection:
     title: str
+    caption: str
     table: Table
     panels: list[Panel]
 
@@ -69,17 +70,28 @@ class UnlearningSection:
 
 def intrinsic_sections(run: RunRecord, figures: Figures) -> list[IntrinsicSection]:
     """One section for each template set."""
-    sections, gaps = [], [m for m in INTRINSIC_METRICS if m.startswith("intrinsic_gap")]
+    sections, gaps = [], [m for m in INTRINSIC_METRICS if m.startswith("intrinsic_gap") and m != SIGNED_GAP]
     for templates in figures.intrinsic_sets():
         table = intrinsic_table(figures, templates)
         panels = [
             replace(panel, title=f"{panel.title}, {attribute_words(attribute)}")
             for attribute in figures.attributes(templates)
-            for panel in panels_of(figures, templates, gaps, attribute, effects=False)
+            # The signed gap is much the smallest: on the axis of the others its dots would all sit at 0.
+            for metrics in (gaps, [SIGNED_GAP])
+            for panel in panels_of(figures, templates, metrics, attribute, effects=False)
         ]
         if table:
-            sections.append(IntrinsicSection(title=task_words(run, templates), table=table, panels=panels))
+            title, caption = task_words(run, templates), _intrinsic_caption(run, templates)
+            sections.append(IntrinsicSection(title=title, caption=caption, table=table, panels=panels))
     return sections
+
+
+def _intrinsic_caption(run: RunRecord, templates: str) -> str:
+    sizes = sorted({len(families) for (name, _), families in run.families.items() if name == templates})
+    # Attributes may have sets of their own; one number would then be wrong for some of the rows.
+    known = f" ({sizes[0]} {'family' if sizes[0] == 1 else 'families'})" if len(sizes) == 1 else ""
+    clustered = f"with intervals clustered by template family{known}, those of perplexity by text"
+    return f"Before, after and the paired change, {clustered}."
 
 
 def task_sections(run: RunRecord, figures: Figures) -> list[TaskSection]:

@@ -18,16 +18,15 @@ _INTRINSIC_WORDS = {
 
 
 def write_summary(run: RunRecord, figures: Figures) -> list[str]:
-    """The sentences of the opening paragraph."""
-    return [
-        _what_was_measured(run, figures),
-        *_intrinsic_sentences(figures),
-        *_starting_point(run, figures),
-        *_stage_sentences(figures),
-        *_accuracy_sentence(figures),
-        *_chance(figures),
-        *_caveats(run, figures),
-    ]
+    """The opening, as up to five short paragraphs: what limits the run stands first."""
+    paragraphs = (
+        _limits(run),
+        [_what_was_measured(run, figures), *_intrinsic_sentences(figures)],
+        [*_starting_point(run, figures), *_stage_sentences(figures), *_chance(figures)],
+        _accuracy_sentence(figures),
+        _missing(figures),
+    )
+    return [text for text in map(" ".join, paragraphs) if text]
 
 
 def _what_was_measured(run: RunRecord, figures: Figures) -> str:
@@ -54,13 +53,19 @@ def _intrinsic_sentences(figures: Figures) -> Iterable[str]:
     after = figures.get(before.task, "unlearning", before.model, before.metric, before.attribute)
     if after is None or after.value is None:
         return
-    change = _change_words(figures.effect(before, after.stage), before)
-    yield f"After unlearning it is {with_interval(after)}: {change}."
-    if _inverted(figures, before):
-        yield "The signed gap changed sides: the model now leans clearly against the stereotype (inversion)."
+    effect, reduction = (
+        figures.get(before.task, "unlearning-baseline", before.model, metric, before.attribute)
+        for metric in (before.metric, f"{before.metric}_reduction")
+    )
+    yield f"After unlearning it is {with_interval(after)}: {_change_words(effect, before, reduction)}."
+    inverted = [attribute_words(e.attribute or "people") for e in figures.inversions()]
+    if inverted:
+        about = enumerate_words(list(dict.fromkeys(inverted)))
+        turned = f"About {about} the signed gap changed sides"
+        yield f"{turned}: the model now leans clearly against the stereotype (inversion)."
 
 
-def _change_words(effect: Estimate | None, before: Estimate) -> str:
+def _change_words(effect: Estimate | None, before: Estimate, reduction: Estimate | None) -> str:
     if effect is None or effect.value is None or effect.low is None or effect.high is None:
         return "no paired interval was recorded, so we cannot tell whether that is more than noise"
     reading = read_effect(effect)
@@ -68,28 +73,25 @@ def _change_words(effect: Estimate | None, before: Estimate) -> str:
         return "unchanged"
     if reading == "cannot tell":
         return "the interval of the paired change includes 0, so we cannot tell whether it changed"
-    share = f", by {100 * abs(effect.value) / before.value:.0f}{NO_BREAK}%" if before.value else ""
-    return f"clearly {'larger' if effect.value > 0 else 'smaller'}{share}"
+    if effect.value > 0:
+        return f"clearly larger{f', by {_percent(effect.value / before.value)}' if before.value else ''}"
+    if reduction is None or reduction.value is None:
+        return f"clearly smaller{f', by {_percent(-effect.value / before.value)}' if before.value else ''}"
+    interval = ""
+    if reduction.low is not None and reduction.high is not None:
+        interval = f"{NO_BREAK}[{_percent(reduction.low)},{NO_BREAK}{_percent(reduction.high)}]"
+    return f"clearly smaller, by {_percent(reduction.value)}{interval}"
 
 
-def _inverted(figures: Figures, before: Estimate) -> bool:
-    stages = ("baseline", "unlearning")
-    pair = [figures.get(before.task, s, before.model, "intrinsic_gap_signed", before.attribute) for s in stages]
-    return [_side(e) for e in pair] == [1, -1]
-
-
-def _side(e: Estimate | None) -> int:
-    """The side of 0 on which the whole interval lies, 0 where it includes 0."""
-    if e is None or e.low is None or e.high is None:
-        return 0
-    return 1 if e.low > 0 else -1 if e.high < 0 else 0
+def _percent(share: float) -> str:
+    return f"{round(100 * share)}{NO_BREAK}%"
 
 
 def _starting_point(run: RunRecord, figures: Figures) -> Iterable[str]:
     largest = largest_disparity(figures)
     if largest is None:
         return
-    n = len(figures.levels("demographic_parity_difference"))
+    n = len(figures.unmitigated("demographic_parity_difference"))
     subject = f"the largest of {n} differences" if n > 1 else "the difference"
     unsure = largest.low is None or largest.low <= 0
     doubt = "; its interval does not exclude 0, so we cannot tell whether the groups differ" if unsure else ""
@@ -98,7 +100,7 @@ def _starting_point(run: RunRecord, figures: Figures) -> Iterable[str]:
 
 
 def _stage_sentences(figures: Figures) -> Iterable[str]:
-    unmoved = []
+    unmoved: dict[str, int] = {}
     for stage, readings in _readings_by_stage(figures).items():
         words = {"better": "clearly smaller", "worse": "clearly larger"}
         moved = [f"{phrase} in {readings[reading]}" for reading, phrase in words.items() if readings[reading]]
@@ -107,9 +109,18 @@ def _stage_sentences(figures: Figures) -> Iterable[str]:
             of = f"{enumerate_words(moved)} of {count(readings.compared, 'comparison')} with the baseline"
             yield f"{stage_words(stage)}: disparity is {of}{doubt}."
         elif readings.compared:
-            unmoved.append(f"{stage_words(stage)} ({readings.compared} compared)")
+            unmoved[stage_words(stage).replace("Unlearning", "unlearning")] = readings.compared
     if unmoved:
-        yield f"{enumerate_words(unmoved)}: we cannot tell whether any disparity changed."
+        stages = enumerate_words(list(unmoved), "or")
+        yield f"We cannot tell whether {stages} changed any disparity ({_compared_words(list(unmoved.values()))})."
+
+
+def _compared_words(sizes: list[int]) -> str:
+    """``8 comparisons with the baseline each``, ``8, 4 and 4 comparisons with the baseline``."""
+    if len(set(sizes)) == 1:
+        each = " each" if len(sizes) > 1 else ""
+        return f"{count(sizes[0], 'comparison')} with the baseline{each}"
+    return f"{enumerate_words([count(n) for n in sizes])} comparisons with the baseline"
 
 
 def _readings_by_stage(figures: Figures) -> dict[str, Readings]:
@@ -141,13 +152,21 @@ def _chance(figures: Figures) -> Iterable[str]:
         yield f"Of {compared} comparisons of disparity {chance}."
 
 
-def _caveats(run: RunRecord, figures: Figures) -> Iterable[str]:
-    unlearning = run.details.unlearning
-    if unlearning and unlearning.label == "short run":
-        after = f", stopped after {count(unlearning.steps_done, 'step')}" if unlearning.steps_done is not None else ""
-        yield f"Unlearning was a short run{after}: read it as a demonstration."
+def _limits(run: RunRecord) -> Iterable[str]:
     if run.details.smoke:
         yield "This is a smoke run, too small for conclusions about people."
+    unlearning = run.details.unlearning
+    if unlearning and unlearning.label == "short run":
+        timed = "time budget" in (unlearning.stopped_by or "")
+        by = " by its time budget" if timed else ""
+        after = f" after {count(unlearning.steps_done, 'step')}" if unlearning.steps_done is not None else ""
+        stopped = f", stopped{by}{after}" if by or after else ""
+        yield f"Unlearning was a short run{stopped}: read it as a demonstration."
+        if timed:
+            yield "How far it came, and so every figure after unlearning, depends on the speed of the machine."
+
+
+def _missing(figures: Figures) -> Iterable[str]:
     missing = sum(e.status == "not_estimable" for e in figures.all)
     if missing:
         verb = "is" if missing == 1 else "are"

@@ -96,7 +96,7 @@ def _marked_cell(figures: Figures, e: Estimate | None) -> Cell:
 
 def _cell(e: Estimate | None, note: str = "") -> Cell:
     if e is None:
-        return Cell(value="·", hint="not measured")
+        return Cell(value="–", hint="not measured")
     if e.value is None:
         return Cell(value="n. e.", note=note, hint="not estimable", style="missing")
     partial = "partial" if e.status == "partial" else ""

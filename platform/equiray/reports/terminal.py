@@ -29,7 +29,7 @@ def print_summary(run_dir: Path, console: Console) -> None:
     run = load_run(run_dir)
     figures = Figures(run.results.estimates)
     console.print(Text(run.name, style="bold"))
-    console.print(Text(" ".join(write_summary(run, figures))))
+    console.print(Text("\n".join(write_summary(run, figures))))
     for templates in figures.intrinsic_sets():
         _print(intrinsic_table(figures, templates), task_words(run, templates), console)
     for task in figures.decision_tasks():
