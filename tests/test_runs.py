@@ -117,16 +117,7 @@ def test_a_corrupted_part_is_named(model: Path, finished: Path):
 
 
 def test_a_table_without_flips_can_be_evaluated_but_not_augmented(model: Path, tmp_path: Path):
-    rows = {"x": [float(i % 7) for i in range(300)], "y": ["yes" if i % 7 > 3 else "no" for i in range(300)]}
-    rows["g"] = ["a" if i % 2 else "b" for i in range(300)]
-    pq.write_table(pa.table(rows), tmp_path / "own.parquet")
-    (tmp_path / "schema.yaml").write_text(
-        "schema: equiray.table/1\ntitle: Invented rows\n"
-        "features: [{name: x, label: x, kind: numeric}, {name: g, label: g, kind: categorical}]\n"
-        "label: {column: y, values: ['yes', 'no'], positive: 'yes'}\n"
-        "question: Is it so? Yes or no?\nanswers: ['Yes', 'No']\nsensitive: [{name: g, column: g}]\n"
-    )
-    own = {"name": "own", "path": str(tmp_path / "own.parquet"), "table_schema": str(tmp_path / "schema.yaml")}
+    own = _own_table(tmp_path, 0.0)
     spec = spec_of(model, tasks=[own], models=["raw"], stages=["baseline"], intrinsic=None)
     run_evaluation(spec, tmp_path / "out", command=COMMAND)
     assert [p.name for p in (tmp_path / "out").glob("predictions/*")] == ["own.raw.baseline.parquet"]
@@ -135,12 +126,34 @@ def test_a_table_without_flips_can_be_evaluated_but_not_augmented(model: Path, t
     assert not (tmp_path / "other").exists()  # known before anything is made
 
 
+def _own_table(folder: Path, shift: float) -> dict:
+    rows = {"x": [float(i % 7) + shift for i in range(300)], "y": ["yes" if i % 7 > 3 else "no" for i in range(300)]}
+    rows["g"] = ["a" if i % 2 else "b" for i in range(300)]
+    pq.write_table(pa.table(rows), folder / "own.parquet")
+    (folder / "schema.yaml").write_text(
+        "schema: equiray.table/1\ntitle: Invented rows\n"
+        "features: [{name: x, label: x, kind: numeric}, {name: g, label: g, kind: categorical}]\n"
+        "label: {column: y, values: ['yes', 'no'], positive: 'yes'}\n"
+        "question: Is it so? Yes or no?\nanswers: ['Yes', 'No']\nsensitive: [{name: g, column: g}]\n"
+    )
+    return {"name": "own", "path": str(folder / "own.parquet"), "table_schema": str(folder / "schema.yaml")}
+
+
+def test_a_run_is_not_resumed_on_another_table(model: Path, tmp_path: Path):
+    own = _own_table(tmp_path, 0.0)
+    spec = spec_of(model, tasks=[own], models=["raw"], stages=["baseline"], intrinsic=None)
+    run_evaluation(spec, tmp_path / "out", command=COMMAND)
+    _own_table(tmp_path, 1.0)
+    with pytest.raises(BadInput, match="task own has changed"):
+        run_evaluation(spec, tmp_path / "out", command=COMMAND)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"tasks": [{"name": "german"}, {"name": "german"}]}, "stands twice"),
         ({"language_model": {"source": "/no/such/model"}}, "no model directory"),
-        ({"language_model": {"source": "http://127.0.0.1:9/v1"}}, "endpoint gives no embedding"),
+        ({"language_model": {"source": "http://127.0.0.1:9/v1", "name": "m"}}, "endpoint gives no embedding"),
         ({"intrinsic": {"attributes": ["shoe_size"]}}, "shoe_size"),
         ({"unlearning": {"attributes": ["shoe_size"]}}, "shoe_size"),
     ],

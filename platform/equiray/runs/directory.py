@@ -59,6 +59,25 @@ class RunDirectory:
             ) from error
         return directory
 
+    def hold_inputs(self, inputs: Mapping[str, str]) -> None:
+        """Note what the run reads (name -> digest), or refuse to go on with something else.
+
+        Raises
+        ------
+        BadInput
+            An earlier part of the run read another table, model or template set under that name.
+        """
+        path = self.path / "inputs.json"
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        for name, digest in inputs.items():
+            if before.get(name, digest) != digest:
+                raise BadInput(
+                    f"{name} has changed since this run began: it was {before[name][:16]}, it is {digest[:16]}",
+                    place=str(path),
+                    fix="name a new directory with --out, or put the former input back",
+                )
+        self.write_json("inputs.json", {**before, **inputs})
+
     def write_text(self, name: str, text: str) -> Path:
         """Write a file atomically."""
         with self.atomic(name) as scratch:

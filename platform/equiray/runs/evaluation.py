@@ -5,10 +5,12 @@ unlearning, its bias afterwards; then, task by task, decisions at every stage; t
 Every part is on disk when it is finished, so the same command takes up where a killed run stopped.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from equiray import __version__
 from equiray.data.importance import feature_importance
 from equiray.data.schema import Task
 from equiray.data.tasks.load import load_task
@@ -48,6 +50,7 @@ def run_evaluation(spec: RunSpec, out: Path, *, address: str | None = None, comm
     checked = _check(spec)
     directory = RunDirectory.open(out, spec)
     run = RunContext(spec=spec, directory=directory, models=LanguageModels(spec=spec.language_model), address=address)
+    directory.hold_inputs(_inputs(checked, run))
     if checked.intrinsic is not None:
         score_stage(checked.intrinsic, BEFORE, run)
     if checked.unlearning is not None:
@@ -71,6 +74,23 @@ class _Checked:
     tasks: tuple[tuple[TaskSpec, Task], ...]
     intrinsic: IntrinsicPlan | None
     unlearning: UnlearningPlan | None
+
+
+def _inputs(checked: _Checked, run: RunContext) -> dict[str, str]:
+    """Digests of all that finished parts depend on beside the spec: a resumed run must read the same."""
+    inputs = {"equiray": __version__}
+    for task_spec, task in checked.tasks:
+        inputs[f"task {task_spec.name}"] = task.source_sha256
+        inputs[f"schema {task_spec.name}"] = hashlib.sha256(repr(task.schema).encode()).hexdigest()
+    if _needs_language_model(run.spec) and not run.spec.language_model.is_endpoint:
+        inputs["language model"] = run.models.base().identity
+    if checked.intrinsic is not None:
+        inputs["held-out texts"] = checked.intrinsic.held_out.sha256
+        inputs |= {f"templates {q.templates.name}": q.templates.sha256 for q in checked.intrinsic.questions}
+    if checked.unlearning is not None:
+        inputs["reference texts"] = checked.unlearning.reference.sha256
+        inputs[f"templates {checked.unlearning.templates.name}"] = checked.unlearning.templates.sha256
+    return inputs
 
 
 def _check(spec: RunSpec) -> _Checked:

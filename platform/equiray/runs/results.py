@@ -1,7 +1,7 @@
 """From predictions to estimates, and from a run to what its report wants to know beside the figures."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,59 +32,74 @@ def task_results(prepared: PreparedTask, run: RunContext) -> Iterator[Estimate]:
     """Estimates of every cell of one task on its test split, and each stage's paired effect over the baseline."""
     task, resampling = prepared.schema.name, run.resampling
     decided: dict[Cell, pa.Table] = {}
+    groups = {attribute: group_names(prepared, attribute) for attribute in prepared.attributes}
     for cell in cells(run.spec):
         predictions = run.directory.read_table(predictions_file(task, cell))
         assert predictions is not None, "results are computed after the last prediction"
         decided[cell] = predictions.filter(pc.equal(predictions["split"], "test"))
         labels = Labels(task=task, stage=cell.stage, model=cell.model)
-        yield from _cell_results(decided[cell], prepared.attributes, labels, resampling)
+        yield from _cell_results(decided[cell], groups, labels, resampling)
     for cell, after in decided.items():
         before = decided.get(Cell(cell.model, "baseline"))
         if cell.stage != "baseline" and before is not None:
             labels = Labels(task=task, stage=f"{cell.stage}-baseline", model=cell.model)
-            yield from _effects(before, after, prepared.attributes, labels, resampling)
+            yield from _effects(before, after, groups, labels, resampling)
 
 
-def _cell_results(
-    rows: pa.Table, attributes: tuple[str, ...], labels: Labels, resampling: Resampling
-) -> Iterator[Estimate]:
+Groups = Mapping[str, tuple[str, ...]]
+"""Names of the groups of each attribute, over all rows of the task."""
+
+
+def _cell_results(rows: pa.Table, groups: Groups, labels: Labels, resampling: Resampling) -> Iterator[Estimate]:
     answered = rows.filter(rows["prediction"].is_valid())
+    estimates = [accuracy_estimate(_decisions(answered), labels, resampling)]
+    for attribute, names in groups.items():
+        estimates += group_estimates(_decisions(answered), grouping(answered, attribute, names), labels, resampling)
+    yield from _marked(estimates, len(rows) - len(answered))
     if len(answered) < len(rows):
-        for attribute in attributes:
-            yield from unanswered_estimates(
-                rows["prediction"].is_null().to_numpy(), grouping(rows, attribute), labels, resampling
-            )
-    yield accuracy_estimate(_decisions(answered), labels, resampling)
-    for attribute in attributes:
-        estimates = group_estimates(_decisions(answered), grouping(answered, attribute), labels, resampling)
-        # Rows without an answer are a part of the group that these figures know nothing about.
-        yield from (_partial(e) for e in estimates) if len(answered) < len(rows) else estimates
+        for attribute, names in groups.items():
+            unanswered = rows["prediction"].is_null().to_numpy()
+            yield from unanswered_estimates(unanswered, grouping(rows, attribute, names), labels, resampling)
 
 
 def _effects(
-    before: pa.Table, after: pa.Table, attributes: tuple[str, ...], labels: Labels, resampling: Resampling
+    before: pa.Table, after: pa.Table, groups: Groups, labels: Labels, resampling: Resampling
 ) -> Iterator[Estimate]:
     both = pc.and_(before["prediction"].is_valid(), after["prediction"].is_valid())
+    unanswered = len(after) - pc.sum(both).as_py()
     before, after = before.filter(both), after.filter(both)
-    yield accuracy_effect(_decisions(before), _decisions(after), labels, resampling)
-    for attribute in attributes:
-        groups = grouping(after, attribute)
-        yield from stage_effects(_decisions(before), _decisions(after), groups, labels, resampling)
+    estimates = [accuracy_effect(_decisions(before), _decisions(after), labels, resampling)]
+    for attribute, names in groups.items():
+        grouped = grouping(after, attribute, names)
+        estimates += stage_effects(_decisions(before), _decisions(after), grouped, labels, resampling)
+    yield from _marked(estimates, unanswered)
 
 
 def _decisions(rows: pa.Table) -> Decisions:
     return Decisions(rows["label"].to_numpy(), rows["prediction"].to_numpy())
 
 
-def _partial(estimate: Estimate) -> Estimate:
-    return replace(estimate, status="partial") if estimate.status == "estimated" else estimate
+def _marked(estimates: list[Estimate], unanswered: int) -> Iterator[Estimate]:
+    """Where rows have no answer, figures over the others know nothing about them: ``partial``."""
+    for estimate in estimates:
+        partial = unanswered and estimate.status == "estimated"
+        yield replace(estimate, status="partial") if partial else estimate
 
 
-def grouping(rows: pa.Table, attribute: str) -> Grouping:
+def group_names(prepared: PreparedTask, attribute: str) -> tuple[str, ...]:
+    """Every group of an attribute in the whole task: one without a test row is listed, not lost."""
+    joined = _joined(prepared.task.table, [ATTRIBUTE_PREFIX + name for name in attribute.split("*")])
+    return tuple(sorted({name for name in joined if name is not None}))
+
+
+def grouping(rows: pa.Table, attribute: str, names: tuple[str, ...]) -> Grouping:
     """Groups of an attribute, or of an intersection (``sex*race``: a row belongs where all parts are known)."""
-    parts = [rows[name].to_pylist() for name in attribute.split("*")]
-    joined = [None if None in values else " * ".join(values) for values in zip(*parts, strict=True)]
-    return Grouping.of(attribute, joined)
+    return Grouping.of(attribute, _joined(rows, attribute.split("*")), names)
+
+
+def _joined(rows: pa.Table, columns: list[str]) -> list[str | None]:
+    parts = [rows[name].to_pylist() for name in columns]
+    return [None if None in values else " * ".join(values) for values in zip(*parts, strict=True)]
 
 
 def task_details(prepared: PreparedTask) -> dict[str, Any]:

@@ -51,20 +51,19 @@ def unlearn_folds(plan: UnlearningPlan, run: RunContext) -> tuple[Path, ...]:
     adapters = []
     for fold in range(len(plan.folds)):
         out = _fold_directory(run.directory, fold)
-        if not (out / "result.json").is_file():
-            with run.directory.step(f"unlearning, fold {fold + 1} of {len(plan.folds)}"):
-                unlearn(
-                    run.models.trainable(spec.dtype),
-                    plan.prompts(fold, "train", spec.attributes),
-                    plan.prompts(fold, "validation", spec.attributes),
-                    plan.templates.fillers,
-                    plan.reference,
-                    spec,
-                    out,
-                    seed=run.spec.seed + fold,
-                    fold=fold,
-                    say=run.directory.say,
-                )
+        with run.directory.step(f"unlearning, fold {fold + 1} of {len(plan.folds)}"):
+            unlearn(  # a finished training is read back, another's is refused
+                run.models.trainable(spec.dtype),
+                plan.prompts(fold, "train", spec.attributes),
+                plan.prompts(fold, "validation", spec.attributes),
+                plan.templates.fillers,
+                plan.reference,
+                spec,
+                out,
+                seed=run.spec.seed + fold,
+                fold=fold,
+                say=run.directory.say,
+            )
         adapters.append(out / "adapter")
     _join_curves(plan, run.directory)
     return tuple(adapters)
