@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from equiray.errors import BadInput
+from equiray.errors import BadInput, Incomplete
 from equiray.reports import verify_evidence
 from equiray.runs.directory import RunDirectory
 from equiray.runs.evaluation import run_evaluation
@@ -167,7 +167,7 @@ def test_what_cannot_work_is_refused_before_anything_is_made(model: Path, tmp_pa
 def test_a_write_that_fails_leaves_what_was_there(model: Path, tmp_path: Path):
     directory = RunDirectory.open(tmp_path / "out", spec_of(model))
     directory.write_text("note", "first")
-    with pytest.raises(BadInput, match="No space left"):
+    with pytest.raises(Incomplete, match="No space left"):
         _write_half(directory)
     assert (tmp_path / "out" / "note").read_text() == "first"
     assert [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")] == []

@@ -22,7 +22,7 @@ from equiray.data.schema import Schema
 from equiray.errors import BadInput
 
 THRESHOLD = 0.5
-"""Probability from which on the decision is positive."""
+"""Probability above which the decision is positive."""
 
 L2_STRENGTHS = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
 """λ of mean log loss + λ/2 ‖w‖², from strong to weak."""
@@ -185,7 +185,7 @@ def _fit(x: Matrix, y: NDArray, validation_x: Matrix, validation_y: NDArray) -> 
         model.set_params(C=1 / (l2 * len(y))).fit(x, y)
         weights, intercept = model.coef_[0].copy(), float(np.ravel(model.intercept_)[0])
         logits = validation_x @ weights + intercept
-        accuracy = float(np.mean((expit(logits) >= THRESHOLD) == validation_y))
+        accuracy = float(np.mean((expit(logits) > THRESHOLD) == validation_y))
         loss = float(np.mean(np.logaddexp(0, np.where(validation_y == 1, -logits, logits))))
         candidates.append(
             (accuracy, -loss, Logistic(weights=weights, intercept=intercept, l2=l2, validation_accuracy=accuracy))

@@ -29,18 +29,6 @@ class ScoredTokens(NamedTuple):
     """int64: index into `TreeBatch.sequences` of the sequence each scored token belongs to"""
 
 
-def scored_tokens(batch: TreeBatch, first_scored: np.ndarray, device: torch.device) -> ScoredTokens:
-    """All tokens of each sequence from position `first_scored[sequence]` (at least 1) on."""
-    nodes, targets, owner = [], [], []
-    for row, (index, path) in enumerate(zip(batch.sequences, batch.paths, strict=True)):
-        start = int(first_scored[index])
-        nodes.append(path[start - 1 : -1])
-        targets.append(batch.tokens[path[start:]])
-        owner.append(np.full(len(path) - start, row))
-    as_tensor = [torch.as_tensor(np.concatenate(part), device=device) for part in (nodes, targets)]
-    return ScoredTokens(as_tensor[0], as_tensor[1], np.concatenate(owner))
-
-
 def token_logprobs(lm: CausalLM, hidden: torch.Tensor, scored: ScoredTokens) -> torch.Tensor:
     """Log p(target | ancestors), float32 [scored tokens].
 
@@ -73,8 +61,10 @@ def _capped(lm: CausalLM, logits: torch.Tensor) -> torch.Tensor:
 def predicted_tokens(
     batch: TreeBatch, sequences: Sequence[Sequence[int]], first_scored: np.ndarray, device: torch.device
 ) -> ScoredTokens:
-    """As `scored_tokens`, for a batch made of the sequences without their last tokens: those predict nothing, so they
-    need no state, and sequences that differ in their last token alone (two answers to a prompt) are one.
+    """The tokens of each sequence from `first_scored` (at least 1) on.
+
+    The batch is made of the sequences without their last tokens: those predict nothing, so they need no state, and
+    sequences that differ in their last token alone (two answers to a prompt) are one.
     """
     nodes, targets, owner = [], [], []
     for row, (index, path) in enumerate(zip(batch.sequences, batch.paths, strict=True)):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 
-from equiray.errors import BadInput
+from equiray.errors import BadInput, Incomplete, writing
 from equiray.specs import RunSpec, load_run_spec
 
 
@@ -53,9 +53,10 @@ class RunDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
             directory.write_text("spec.yaml", document)
-        except OSError as error:
+        except (OSError, Incomplete) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
             raise BadInput(
-                f"cannot write there: {error.strerror}", place=str(path), fix="name a writable directory with --out"
+                f"cannot write there: {reason}", place=str(path), fix="name a writable directory with --out"
             ) from error
         return directory
 
@@ -117,18 +118,16 @@ class RunDirectory:
 
         Raises
         ------
-        BadInput
+        Incomplete
             The disk is full or not writable; what was there before stays.
         """
         path = self.path / name
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield scratch
-            scratch.replace(path)
-        except OSError as error:
-            fix = "free some space, then repeat the command: finished parts are kept"
-            raise BadInput(f"cannot write: {error.strerror or error}", place=str(path), fix=fix) from error
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                yield scratch
+                scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
 

@@ -19,14 +19,13 @@ from equiray.data.schema import ATTRIBUTE_PREFIX, Schema, Task
 from equiray.data.text import Serializer
 from equiray.errors import BadInput
 from equiray.mitigation.cda import Augmented, augment
-from equiray.models.classifiers import fit_embedding_classifier, fit_raw_classifier
+from equiray.models.classifiers import THRESHOLD, fit_embedding_classifier, fit_raw_classifier
 from equiray.runs.context import RunContext
 from equiray.runs.prompting import prompt_scores
 from equiray.specs import RunSpec, Stage, TaskSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_table
 
-THRESHOLD = 0.5
 UNAWARE = "raw_unaware"
 """Logistic regression without the flipped attributes' own columns: what CDA on raw columns amounts to."""
 
