@@ -1,5 +1,8 @@
 """ACS rows as folktexts asks about them, and equiray's answer to the same words: shared by the score benchmarks."""
 
+# The peers are installed by `make bench` alone.
+# pyright: reportMissingImports=false
+
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 

@@ -7,6 +7,9 @@ folktexts runs its transformers classifier with its own correction of the order 
 prompts is inside the timed part for both. Needs the mirror of the ACS rows (EQUIRAY_DATA).
 """
 
+# The peers are installed by `make bench` alone.
+# pyright: reportMissingImports=false
+
 import logging
 import sys
 import time
