@@ -195,7 +195,13 @@ def test_ctrl_c_detaches_and_the_job_goes_on(head, client, tmp_path):
     spec = write_spec(tmp_path, "detached")
     command = [str(BIN / "equiray"), "submit", str(spec), "--address", head.address, "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
-        command, env=head.environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        command,
+        env=head.environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        # A job in a shell's background inherits SIGINT ignored, and would hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     assert plan(spec).base_id in process.stderr.readline()
