@@ -54,14 +54,16 @@ class Rates(NamedTuple):
     peer: float
 
 
-def measure(ours: Side, peer: Side, rows: int, *, quick: bool) -> list[Rates]:
+def measure(ours: Side, peer: Side, rows: int, *, quick: bool, at_least: int = 1) -> list[Rates]:
     """Interleave both sides over the same rows; within a repeat both get the same ones, each for `SECONDS` or more.
 
-    `rows` is how many there are to choose from; repeats that would outgrow them begin again at the first.
+    `rows` is how many there are to choose from; repeats that would outgrow them begin again at the first. A repeat does
+    `at_least` so many, where work that rows share would otherwise be undercounted: it grows with their number.
     """
     repeats, seconds = (QUICK_REPEATS, QUICK_SECONDS) if quick else (REPEATS, SECONDS)
     pace = min(_pace(side, rows) for side in (ours, peer))
-    size = min(int(pace * seconds) + 1, rows)  # the slower side's time; the faster one does the same rows again
+    wanted = max(int(pace * seconds) + 1, 1 if quick else at_least)
+    size = min(wanted, rows)  # the slower side's time; the faster one does the same rows again
     print(f"warm-up done; {repeats} repeats of {size} rows, {seconds:g} s or more each side")
     rates = []
     for repeat in range(repeats):
