@@ -60,8 +60,8 @@ def measure(ours: Side, peer: Side, rows: int, *, quick: bool) -> list[Rates]:
     `rows` is how many there are to choose from; repeats that would outgrow them begin again at the first.
     """
     repeats, seconds = (QUICK_REPEATS, QUICK_SECONDS) if quick else (REPEATS, SECONDS)
-    pace = max(_pace(side, rows) for side in (ours, peer))
-    size = min(int(pace * seconds * 1.2) + 1, rows)  # enough to keep the faster side busy
+    pace = min(_pace(side, rows) for side in (ours, peer))
+    size = min(int(pace * seconds) + 1, rows)  # the slower side's time; the faster one does the same rows again
     print(f"warm-up done; {repeats} repeats of {size} rows, {seconds:g} s or more each side")
     rates = []
     for repeat in range(repeats):
