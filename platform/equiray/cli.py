@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from equiray import __version__
+from equiray.commands_gate import gate
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
@@ -85,6 +86,9 @@ def report(directory: Path, markdown: bool) -> None:
     write_report(directory)
     write_evidence(directory, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
     click.echo(f"done: {directory / 'report.html'}")
+
+
+commands.add_command(_debug(gate))
 
 
 @commands.group()
