@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiray.errors import BadInput
-from equiray.metrics.clusters import Resampling
+from equiray.metrics.disparities import EQUALIZED_ODDS_DIFFERENCE_MAX
 from equiray.metrics.frontiers import (
     FRONTIER_METRICS,
     Split,
@@ -23,11 +23,20 @@ from equiray.metrics.frontiers import (
     read_frontier,
     threshold_frontier,
 )
-from equiray.metrics.groups import Decisions, Grouping, Labels, group_estimates
-from equiray.metrics.tables import ScoreCounts
+from equiray.metrics.intervals.binomial import rate_interval
+from equiray.metrics.intervals.limits import Counted
+from equiray.metrics.intervals.simultaneous import largest_difference
+from equiray.metrics.rates import FPR, TPR
+from equiray.metrics.tables import MISSING, ScoreCounts
 from score_tables import ScoredRows, decide, scored_rows, split_of
 
 METRICS = tuple(FRONTIER_METRICS)
+RATES = {
+    "demographic_parity_difference": ["selection_rate"],
+    "equal_opportunity_difference": ["tpr"],
+    "fpr_difference": ["fpr"],
+    "equalized_odds_difference_max": ["tpr", "fpr"],
+}
 DP, EODDS = "demographic_parity_difference", "equalized_odds_difference_max"
 
 
@@ -65,7 +74,7 @@ def brute_force(rows: ScoredRows, metric: str) -> list[tuple[Fraction, Fraction]
 def _outcome(rows: ScoredRows, g: int, threshold: float, metric: str) -> tuple[list[Fraction], int]:
     chosen = [(s >= threshold, y) for s, y, at in zip(rows.score, rows.label, rows.group, strict=True) if at == g]
     pools = {"selection_rate": chosen, "tpr": [c for c in chosen if c[1]], "fpr": [c for c in chosen if not c[1]]}
-    rates = [pools[name] for name in FRONTIER_METRICS[metric]]
+    rates = [pools[name] for name in RATES[metric]]
     return [Fraction(sum(bool(d) for d, _ in pool), len(pool)) for pool in rates], sum(d == y for d, y in chosen)
 
 
@@ -97,8 +106,7 @@ def test_each_rule_does_what_its_point_says(metric: str, groups: int) -> None:
             accuracy = np.where(rows.label == 1, positive, 1 - positive).mean()
             pools = {"selection_rate": rows.label >= 0, "tpr": rows.label == 1, "fpr": rows.label == 0}
             rates = [
-                [positive[pools[name] & (rows.group == g)].mean() for g in range(groups)]
-                for name in FRONTIER_METRICS[metric]
+                [positive[pools[name] & (rows.group == g)].mean() for g in range(groups)] for name in RATES[metric]
             ]
             disparity = max(max(rate) - min(rate) for rate in rates)
             assert point.on_choice == pytest.approx((disparity, accuracy), abs=1e-9)
@@ -213,23 +221,23 @@ def test_weights_count_rows_several_times() -> None:
     assert {(p.low, p.high) for p in read_frontier(weighted, other).points} == {(None, None)}
 
 
-def test_a_threshold_is_read_as_the_engine_reads_any_decision() -> None:
-    """Rules chosen on one split, applied row by row to another, and measured by the metrics of a run."""
+def test_a_rule_is_read_as_the_engine_reads_any_decision() -> None:
+    """Rules chosen on one split, applied row by row to another, and counted like the predictions of a model."""
     chosen = threshold_frontier(split_of(scored_rows(11, 300, 2, decimals=2), "validation"), EODDS)
     rows = scored_rows(12, 500, 2, decimals=3)
     reading = read_frontier(chosen, split_of(rows, "test"), confidence=0.9)
     assert reading.n == 500 and len(reading.points) == len(chosen.points) > 3
     for point in reading.points:
-        decisions = Decisions(rows.label.astype(np.int8), decide(rows, point.rule).astype(np.int8))
-        grouping = Grouping.of("sex", [f"group {g}" for g in rows.group])
-        labels = Labels(task="t", stage="s", model="m")
-        estimates = group_estimates(decisions, grouping, labels, Resampling(confidence=0.9, replicates=1, seed=0))
-        (odds,) = [e for e in estimates if e.metric == EODDS]
-        assert point.low is not None and point.high is not None
-        measured = (point.on_read.disparity, point.low.disparity, point.high.disparity)
-        assert measured == pytest.approx((odds.value, odds.low, odds.high))
-        assert point.on_read.accuracy == pytest.approx((decisions.label == decisions.prediction).mean())
-        assert point.low.accuracy < point.on_read.accuracy < point.high.accuracy
+        positive = decide(rows, point.rule).astype(np.int64)
+        mass = np.zeros((2, 2, 2), dtype=np.int64)
+        np.add.at(mass, (rows.group, rows.label, positive), 1)
+        counted = [Counted(rate.events(mass), rate.trials(mass)) for rate in (TPR, FPR)]
+        apart = largest_difference(counted, 0.9)
+        right = int((positive == rows.label).sum())
+        among = rate_interval(right, 500, 0.9)
+        assert point.on_read == pytest.approx((float(EQUALIZED_ODDS_DIFFERENCE_MAX.of(mass)), right / 500))
+        assert point.low == pytest.approx((float(apart.low), float(among.low)))
+        assert point.high == pytest.approx((float(apart.high), float(among.high)))
 
 
 def test_groups_are_matched_by_name() -> None:
@@ -293,7 +301,7 @@ def test_a_group_without_a_denominator_has_no_frontier(find) -> None:
     reading = read_frontier(whole, split_of(one_class._replace(score=rows.score / 2), "test"))
     assert (reading.status, reading.points) == ("not_estimable", ())
     alone = ScoredRows(rows.score, rows.label, np.zeros_like(rows.group), 1)
-    assert find(split_of(alone, "validation"), DP).reason.startswith("sex has 1 group")
+    assert find(split_of(alone, "validation"), DP).reason.startswith("sex has fewer than the two groups")
     empty = ScoredRows(rows.score, rows.label, np.zeros_like(rows.group), 2)
     assert find(split_of(empty, "validation"), DP).status == "not_estimable"
 
@@ -308,6 +316,18 @@ def test_what_is_left_out_or_rounded_makes_the_frontier_partial() -> None:
     assert split.table.scores is not None
     on_grid = replace(split.table, scores=split.table.scores._replace(exact=False))
     assert "on a grid" in threshold_frontier(Split("validation", on_grid), DP).reason
+
+
+def test_rows_of_no_group_have_no_rule() -> None:
+    rows = scored_rows(25, 300, 3, decimals=2)
+    split = split_of(rows, "validation")
+    gapped = Split("validation", replace(split.table, groups=("group 0", "group 1", MISSING)))
+    found = threshold_frontier(gapped, DP)
+    known = rows.group < 2
+    two = split_of(ScoredRows(rows.score[known], rows.label[known], rows.group[known], 2), "validation")
+    assert (found.groups, found.points) == (("group 0", "group 1"), threshold_frontier(two, DP).points)
+    assert found.status == "partial"
+    assert found.reason == f"{(~known).sum()} of validation's rows have no sex and are left out"
 
 
 def test_bad_input_is_refused_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:

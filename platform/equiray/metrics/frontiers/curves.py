@@ -10,19 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.errors import BadInput
+from equiray.metrics.disparities import (
+    DEMOGRAPHIC_PARITY_DIFFERENCE,
+    EQUAL_OPPORTUNITY_DIFFERENCE,
+    EQUALIZED_ODDS_DIFFERENCE_MAX,
+    FPR_DIFFERENCE,
+    Disparity,
+    without_missing,
+)
+from equiray.metrics.rates import ACCURACY, FPR, SELECTION_RATE, TPR, Rate
 from equiray.metrics.tables import GroupTable, ScoreCounts
 
 NOBODY, EVERYBODY = math.inf, -math.inf
 """The two thresholds that no score decides: a row is decided positively where its score >= the threshold."""
 
-# What each disparity compares between groups: the largest difference between two of them, in any of these rates.
-FRONTIER_METRICS: Mapping[str, tuple[str, ...]] = {
-    "demographic_parity_difference": ("selection_rate",),
-    "equal_opportunity_difference": ("tpr",),
-    "fpr_difference": ("fpr",),
-    "equalized_odds_difference_max": ("tpr", "fpr"),
+FRONTIER_METRICS: Mapping[str, Disparity] = {
+    "demographic_parity_difference": DEMOGRAPHIC_PARITY_DIFFERENCE,
+    "equal_opportunity_difference": EQUAL_OPPORTUNITY_DIFFERENCE,
+    "fpr_difference": FPR_DIFFERENCE,
+    "equalized_odds_difference_max": EQUALIZED_ODDS_DIFFERENCE_MAX,
 }
-_NEEDS = {"selection_rate": "rows", "tpr": "positive rows", "fpr": "negative rows"}
+"""Largest differences between two groups in rates that never fall as a threshold falls."""
+
+_NEEDS = {SELECTION_RATE: "rows", TPR: "positive rows", FPR: "negative rows"}
 
 
 class Split(NamedTuple):
@@ -32,15 +42,20 @@ class Split(NamedTuple):
     table: GroupTable
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups that have rules: all but that of missing values, which no disparity compares."""
+        return without_missing(self.table).groups
+
+    @property
     def scores(self) -> ScoreCounts:
-        """The table's scores.
+        """The scores of `groups`.
 
         Raises
         ------
         BadInput
             The table has none, or it has not two classes.
         """
-        scores, place = self.table.scores, f"{self.name} split, attribute {self.table.attribute}"
+        scores, place = without_missing(self.table).scores, f"{self.name} split, attribute {self.table.attribute}"
         if scores is None or len(self.table.classes) != 2:
             problem = "no scores were counted" if scores is None else f"{len(self.table.classes)} classes, not 2"
             fix = "count predictions with a score of the positive class; a threshold decides between two classes"
@@ -51,23 +66,26 @@ class Split(NamedTuple):
     def fingerprint(self) -> str:
         """A sha256 of the counts: two splits with the same one hold the same rows, whatever they are called."""
         scores = self.scores
-        digest = hashlib.sha256(repr(self.table.groups).encode())
+        digest = hashlib.sha256(repr(self.groups).encode())
         for part in (scores.values, scores.count, scores.weight):
             digest.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
     @property
     def rows(self) -> int:
-        """Rows with a score."""
+        """Rows of `groups` with a score."""
         return int(self.scores.count.sum())
 
     @property
     def caveats(self) -> list[str]:
-        """Why a frontier on this split is partial: rows without a score; scores known up to a grid."""
-        mass, found = self.table.mass, []
-        without = 0 if mass is None else int(mass.count.sum()) - self.rows
-        if without:
-            found.append(f"{without:,} of {self.name}'s rows have no score and are left out")
+        """Why a frontier on this split is partial: rows that no rule decides; scores known up to a grid."""
+        known, whole = without_missing(self.table), self.table.mass
+        found = []
+        if known.mass is not None and whole is not None:
+            unknown = int(whole.count.sum() - known.mass.count.sum())
+            unscored = int(known.mass.count.sum()) - self.rows
+            left_out = {f"have no {self.table.attribute}": unknown, "have no score": unscored}
+            found = [f"{n:,} of {self.name}'s rows {why} and are left out" for why, n in left_out.items() if n]
         if not self.scores.exact:
             found.append(f"{self.name}'s scores are counted on a grid, so thresholds stand at its edges alone")
         return found
@@ -75,65 +93,50 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupCurve:
-    """One group under each of its T distinct thresholds, from `NOBODY` down to `EVERYBODY`.
+    """One group under each of its T distinct thresholds, descending from `NOBODY` to `EVERYBODY`.
 
-    `thresholds` [T] descending; `hits` and `alarms` [T], the positive and the negative rows decided positively (or
-    the sums of their weights), from 0 up to `positives` and `negatives`.
+    `mass` [T, 2, 2] holds its rows (or the sums of their weights) by label and decision.
     """
 
     thresholds: NDArray[np.float64]
-    hits: NDArray[np.float64]
-    alarms: NDArray[np.float64]
-    positives: float
-    negatives: float
+    mass: NDArray[np.float64]
+
+    @property
+    def rows(self) -> float:
+        return float(self.mass[0].sum())
 
     @property
     def correct(self) -> NDArray[np.float64]:
         """Rows decided as they are labelled, [T]."""
-        return self.hits + (self.negatives - self.alarms)
+        return ACCURACY.events(self.mass[:, None])[:, 0]
 
-    def rate(self, name: str) -> NDArray[np.float64]:
-        """``selection_rate``, ``tpr`` or ``fpr`` under each threshold, [T], never falling; NaN without trials."""
-        events, trials = {
-            "selection_rate": (self.hits + self.alarms, self.positives + self.negatives),
-            "tpr": (self.hits, self.positives),
-            "fpr": (self.alarms, self.negatives),
-        }[name]
-        return events / trials if trials > 0 else np.full(len(events), np.nan)
+    def rate(self, rate: Rate) -> NDArray[np.float64]:
+        """A rate of the group under each threshold, [T]; NaN without trials."""
+        return rate.of(self.mass[:, None])[:, 0]
 
     def at(self, chosen: NDArray[np.intp]) -> "GroupCurve":
         """The curve at some of its thresholds."""
-        picked = {name: getattr(self, name)[chosen] for name in ("thresholds", "hits", "alarms")}
-        return GroupCurve(**picked, positives=self.positives, negatives=self.negatives)
+        return GroupCurve(thresholds=self.thresholds[chosen], mass=self.mass[chosen])
 
 
 def group_curves(split: Split) -> list[GroupCurve]:
-    """The curve of every group, in the table's order.
+    """The curve of every group, in the order of `Split.groups`.
 
     Counts are whole numbers in float64, exact below 2^53.
     """
-    scores = split.scores
-    mass = scores.count if scores.weight is None else scores.weight
-    curves = []
-    for rows, weighed in zip(scores.count, mass, strict=True):
+    scores, curves = split.scores, []
+    for rows, amount in zip(scores.count, scores.count if scores.weight is None else scores.weight, strict=True):
         seen = np.flatnonzero(rows.sum(0))[::-1]
-        negative, positive = (np.concatenate([[0.0], np.cumsum(side[seen], dtype=np.float64)]) for side in weighed)
-        thresholds = np.concatenate([[NOBODY], scores.values[seen]])
+        selected = np.cumsum(np.pad(amount[:, seen].astype(np.float64), ((0, 0), (1, 0))), axis=1)
+        thresholds = np.append(NOBODY, scores.values[seen])
         thresholds[-1] = EVERYBODY if len(seen) else NOBODY
-        curves.append(
-            GroupCurve(
-                thresholds=thresholds,
-                hits=positive,
-                alarms=negative,
-                positives=float(positive[-1]),
-                negatives=float(negative[-1]),
-            )
-        )
+        mass = np.stack([selected[:, -1:] - selected, selected], axis=-1)  # label x threshold x decision
+        curves.append(GroupCurve(thresholds=thresholds, mass=mass.swapaxes(0, 1)))
     return curves
 
 
-def check_metric(metric: str) -> tuple[str, ...]:
-    """The rates a disparity compares.
+def disparity_of(metric: str) -> Disparity:
+    """What a metric compares.
 
     Raises
     ------
@@ -146,12 +149,12 @@ def check_metric(metric: str) -> tuple[str, ...]:
     return FRONTIER_METRICS[metric]
 
 
-def lacking(split: Split, curves: list[GroupCurve], rates: tuple[str, ...]) -> str | None:
-    """Why a disparity in `rates` cannot be had on this split; None where it can."""
+def lacking(split: Split, curves: list[GroupCurve], disparity: Disparity) -> str | None:
+    """Why a disparity cannot be had on this split; None where it can."""
     if len(curves) < 2:
-        return f"{split.table.attribute} has {len(curves)} group, and a disparity needs two"
-    for name in rates:
-        for group, curve in zip(split.table.groups, curves, strict=True):
-            if np.isnan(curve.rate(name)[0]):
-                return f"group {group!r} has no {_NEEDS[name]} with a score in {split.name}"
+        return f"{split.table.attribute} has fewer than the two groups that a disparity needs"
+    for rate in disparity.rates:
+        for group, curve in zip(split.groups, curves, strict=True):
+            if np.isnan(curve.rate(rate)[0]):
+                return f"group {group!r} has no {_NEEDS[rate]} with a score in {split.name}"
     return None

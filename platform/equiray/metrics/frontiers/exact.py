@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from equiray.errors import BadInput
-from equiray.metrics.frontiers.curves import GroupCurve, Split, check_metric, group_curves, lacking
-from equiray.metrics.frontiers.rules import Chosen, Frontier, Step, Trade, spread
+from equiray.metrics.disparities import Disparity
+from equiray.metrics.frontiers.curves import GroupCurve, Split, disparity_of, group_curves, lacking
+from equiray.metrics.frontiers.rules import Chosen, Frontier, Step, Trade
 from equiray.metrics.frontiers.search import SAME, Path, Starts, WindowSearch
 
 MOST_STARTS = 2_000_000
@@ -45,14 +46,14 @@ def threshold_frontier(split: Split, metric: str) -> Frontier:
         Unknown metric; no scores, or not two classes; equalized odds of three groups or more with over `MOST_STARTS`
         pairs of rates.
     """
-    rates, curves = check_metric(metric), group_curves(split)
-    reason = lacking(split, curves, rates)
-    points = () if reason else _points(curves, rates, split)
+    disparity, curves = disparity_of(metric), group_curves(split)
+    reason = lacking(split, curves, disparity)
+    points = () if reason else _points(curves, disparity, split)
     caveats = split.caveats
     return Frontier(
         metric=metric,
         attribute=split.table.attribute,
-        groups=split.table.groups,
+        groups=split.groups,
         kind="thresholds",
         chosen_on=split.name,
         fingerprint=split.fingerprint,
@@ -62,16 +63,16 @@ def threshold_frontier(split: Split, metric: str) -> Frontier:
     )
 
 
-def _points(curves: list[GroupCurve], rates: tuple[str, ...], split: Split) -> tuple[Chosen, ...]:
-    paths = [Path(np.stack([curve.rate(name) for name in rates]), curve.correct) for curve in curves]
-    rows = sum(curve.positives + curve.negatives for curve in curves)
+def _points(curves: list[GroupCurve], disparity: Disparity, split: Split) -> tuple[Chosen, ...]:
+    paths = [Path(np.stack([curve.rate(rate) for rate in disparity.rates]), curve.correct) for curve in curves]
+    rows = sum(curve.rows for curve in curves)
     found: list[Chosen] = []
     ask, width = _two_groups(paths) if len(paths) == 2 else _many_groups(paths, split), 1.0
     while width >= 0 and (picks := ask(width)) is not None:
         at = np.stack([path.rates[:, pick] for path, pick in zip(paths, picks, strict=True)], axis=-1)
         correct = sum(float(path.correct[pick]) for path, pick in zip(paths, picks, strict=True))
         rule = tuple((Step(float(c.thresholds[pick]), 1.0),) for c, pick in zip(curves, picks, strict=True))
-        trade = Trade(float(spread(at)), correct / rows)
+        trade = Trade(float(disparity.of_rates(at)), correct / rows)
         if found and trade.accuracy >= found[-1].on_choice.accuracy - SAME:
             found.pop()  # as accurate, and fairer
         found.append(Chosen(rule, trade))

@@ -8,8 +8,9 @@ from scipy.optimize import linprog
 from scipy.sparse import block_diag, csr_array, hstack, kron, vstack
 
 from equiray.errors import BadInput
-from equiray.metrics.frontiers.curves import GroupCurve, Split, check_metric, group_curves, lacking
-from equiray.metrics.frontiers.rules import Chosen, Frontier, Rule, Step, Trade, spread
+from equiray.metrics.disparities import Disparity
+from equiray.metrics.frontiers.curves import GroupCurve, Split, disparity_of, group_curves, lacking
+from equiray.metrics.frontiers.rules import Chosen, Frontier, Rule, Step, Trade
 
 LEVELS = 41
 _NONE = 1e-9  # a probability below this is rounding of the solver
@@ -53,17 +54,17 @@ def randomised_frontier(split: Split, metric: str, levels: Sequence[float] | int
     """
     if not isinstance(levels, int) and not all(0 <= level <= 1 for level in levels):
         raise BadInput(f"a disparity allowed is not within 0..1: {list(levels)}", place="levels", fix="use 0..1")
-    rates, curves = check_metric(metric), group_curves(split)
-    reason, caveats = lacking(split, curves, rates), split.caveats
+    disparity, curves = disparity_of(metric), group_curves(split)
+    reason, caveats = lacking(split, curves, disparity), split.caveats
     points: tuple[Chosen, ...] = ()
     if not reason:
-        program = _Program([curve.at(upper_hull(curve)) for curve in curves], rates)
+        program = _Program([curve.at(upper_hull(curve)) for curve in curves], disparity)
         asked = np.linspace(0, program.unbound().disparity, levels) if isinstance(levels, int) else np.sort(levels)
         points = _rising([program.solve(float(level)) for level in asked])
     return Frontier(
         metric=metric,
         attribute=split.table.attribute,
-        groups=split.table.groups,
+        groups=split.groups,
         kind="randomised",
         chosen_on=split.name,
         fingerprint=split.fingerprint,
@@ -85,7 +86,7 @@ def upper_hull(curve: GroupCurve) -> NDArray[np.intp]:
 
 def _above_or_on(curve: GroupCurve, start: int, end: int, between: int) -> bool:
     """Whether the line from start to end passes above `between` or through it; exact for whole counts."""
-    x, y = curve.alarms, curve.hits
+    x, y = curve.mass[:, 0, 1], curve.mass[:, 1, 1]
     across = (x[end] - x[start]) * (y[between] - y[start])
     return bool(across <= (y[end] - y[start]) * (x[between] - x[start]))
 
@@ -93,16 +94,16 @@ def _above_or_on(curve: GroupCurve, start: int, end: int, between: int) -> bool:
 class _Program:
     """The linear program of one split; only its right-hand side changes with the level."""
 
-    def __init__(self, hulls: list[GroupCurve], rates: tuple[str, ...]) -> None:
-        self._hulls = hulls
-        self._rates = [np.stack([hull.rate(name) for name in rates]) for hull in hulls]  # each [D, V_g]
-        self._rows = sum(hull.positives + hull.negatives for hull in hulls)
+    def __init__(self, hulls: list[GroupCurve], disparity: Disparity) -> None:
+        self._hulls, self._disparity = hulls, disparity
+        self._rates = [np.stack([hull.rate(rate) for rate in disparity.rates]) for hull in hulls]  # each [D, V_g]
+        self._rows = sum(hull.rows for hull in hulls)
         self._gain = np.concatenate([hull.correct for hull in hulls]) / self._rows
         at = csr_array(block_diag(self._rates))  # [G D, H]
-        lows = kron(np.ones((len(hulls), 1)), np.eye(len(rates)))  # [G D, D]
+        lows = kron(np.ones((len(hulls), 1)), np.eye(len(disparity.rates)))  # [G D, D]
         self._upper = vstack([hstack([at, -lows]), hstack([-at, lows])]).tocsr()
         ones = block_diag([np.ones((1, len(hull.thresholds))) for hull in hulls])
-        self._whole = hstack([ones, csr_array((len(hulls), len(rates)))]).tocsr()
+        self._whole = hstack([ones, csr_array((len(hulls), len(disparity.rates)))]).tocsr()
 
     def solve(self, level: float) -> Chosen:
         """The best rule whose disparity is at most `level`."""
@@ -135,7 +136,7 @@ class _Program:
             tuple(Step(float(t), float(p)) for t, p in zip(hull.thresholds, w, strict=True) if p > 0)
             for hull, w in zip(self._hulls, weights, strict=True)
         )
-        return Chosen(rule, Trade(float(spread(at)), correct / self._rows))
+        return Chosen(rule, Trade(float(self._disparity.of_rates(at)), correct / self._rows))
 
 
 def _rising(points: list[Chosen]) -> tuple[Chosen, ...]:

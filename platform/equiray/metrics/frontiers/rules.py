@@ -1,10 +1,8 @@
 """Rules that decide by group, the frontier they form on the split that chose them, and how they did on another."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from equiray.metrics.estimates import Status
 
@@ -59,7 +57,7 @@ class Frontier:
 class Read(NamedTuple):
     """One rule of a frontier on rows that had no part in its choice, with limits for that rule alone.
 
-    `low` and `high` are None where no interval is known: rules that draw, and weighted rows.
+    `low` and `high` are None where rows are weighted: counts of scores do not tell how far their weights differ.
     """
 
     rule: Rule
@@ -101,9 +99,4 @@ class FrontierReading:
 
 
 def _json_float(threshold: float) -> float | str:
-    return threshold if np.isfinite(threshold) else str(threshold)
-
-
-def spread(rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The largest difference between two groups in any rate, [...] of rates [..., D, G]."""
-    return (rates.max(-1) - rates.min(-1)).max(-1)
+    return threshold if math.isfinite(threshold) else str(threshold)
