@@ -95,7 +95,9 @@ def target_sums(group: np.ndarray, target: np.ndarray, prediction: np.ndarray, g
     return TargetSums(*(np.bincount(group, part, minlength=groups) for part in parts))
 
 
-def table(mass: np.ndarray | None = None, groups: tuple[str, ...] = ("a", "b", "c"), **parts) -> GroupTable:
-    classes = tuple(str(k) for k in range(2 if mass is None else mass.shape[-2]))
-    counted = None if mass is None else Mass(mass)
-    return GroupTable(attribute="g", groups=groups, classes=classes, mass=counted, **parts)
+def table(counts: np.ndarray | None = None, groups: tuple[str, ...] = ("a", "b", "c"), **parts) -> GroupTable:
+    """A table of `counts` [G, K, K + 2] alone, or of other parts by their names."""
+    classes = tuple(str(k) for k in range(2 if counts is None else counts.shape[-2]))
+    if counts is not None:
+        parts.setdefault("mass", Mass(counts))
+    return GroupTable(attribute="g", groups=groups, classes=classes, **parts)

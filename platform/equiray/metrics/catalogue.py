@@ -111,7 +111,7 @@ METRICS: Mapping[str, Metric] = {
         reads="mass", scope="relative", interval="ratio", rates=(SELECTION_RATE,), binary=True),
     "scoring_rate": _metric("scoring_rate", thresholds.scoring_rate,
         "P(s > median of all rows | g)", "none", "nobody in the group scores above the median",
-        reads="scores", scope="relative", rates=(SELECTION_RATE,)),
+        reads="scores", scope="relative", interval="rate", rates=(SELECTION_RATE,)),
     "scoring_impact_ratio": _metric("scoring_impact_ratio", thresholds.scoring_impact_ratio,
         "Scoring rate of g / max_g' scoring rate of g'", "higher", "none scores above the median",
         reads="scores", scope="relative", interval="ratio", rates=(SELECTION_RATE,)),

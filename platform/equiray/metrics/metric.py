@@ -24,9 +24,13 @@ Reads = Literal["mass", "scores", "score_sums", "targets", "twin_decisions", "tw
 """What the function takes: a part of a `GroupTable`, or a record of `individual`."""
 
 IntervalKind = Combination | Literal["rate", "smooth", "bins", "none"]
-"""What the limits are made of: one rate's trials; the rates of a `Disparity`, combined likewise; replicates of a smooth
-function of the table (of one that is not smooth, ``max_difference`` without rates, the means of the groups); limits in
-bins (`calibration.ece_limits`); ``none``: rows that depend on each other."""
+"""What the limits are made of.
+
+``rate``: events and trials. ``max_difference``, ``sum``, ``mean``, ``ratio``, ``minimum``: the limits of
+`Metric.rates`, combined as the values are; without rates, those of the groups' means. ``smooth``: replicates of the
+table. ``bins``: limits in calibration bins (`calibration.ece_limits`). ``none``: rows depend on each other, no limits
+are known.
+"""
 
 
 class Range(NamedTuple):
