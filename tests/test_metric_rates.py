@@ -6,22 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, precision_score, recall_score
 
-from equiray.metrics.disparities import (
-    ACCURACY_PARITY_DIFFERENCE,
-    DEMOGRAPHIC_PARITY_DIFFERENCE,
-    DISPARATE_IMPACT_RATIO,
-    EQUAL_OPPORTUNITY_DIFFERENCE,
-    EQUALIZED_ODDS_DIFFERENCE_MAX,
-    EQUALIZED_ODDS_DIFFERENCE_MEAN,
-    EQUALIZED_ODDS_DIFFERENCE_SUM,
-    FNR_DIFFERENCE,
-    FPR_DIFFERENCE,
-    PREDICTIVE_PARITY_DIFFERENCE,
-    WORST_GROUP_ACCURACY_CELLS,
-    WORST_GROUP_ACCURACY_GROUPS,
-    impact_ratios,
-    large_enough,
-)
+from equiray.metrics import disparities
+from equiray.metrics.disparities import impact_ratios, large_enough
 from equiray.metrics.rates import (
     ACCURACY,
     CELL_ACCURACY,
@@ -116,17 +102,17 @@ def error_parity_disparities(rows) -> dict[str, float]:
 
 
 OURS = {
-    "demographic_parity_difference": DEMOGRAPHIC_PARITY_DIFFERENCE,
-    "disparate_impact_ratio": DISPARATE_IMPACT_RATIO,
-    "equalized_odds_difference_max": EQUALIZED_ODDS_DIFFERENCE_MAX,
-    "equalized_odds_difference_mean": EQUALIZED_ODDS_DIFFERENCE_MEAN,
-    "equalized_odds_difference_sum": EQUALIZED_ODDS_DIFFERENCE_SUM,
-    "equal_opportunity_difference": EQUAL_OPPORTUNITY_DIFFERENCE,
-    "accuracy_parity_difference": ACCURACY_PARITY_DIFFERENCE,
-    "predictive_parity_difference": PREDICTIVE_PARITY_DIFFERENCE,
-    "fpr_difference": FPR_DIFFERENCE,
-    "fnr_difference": FNR_DIFFERENCE,
-    "worst_group_accuracy_groups": WORST_GROUP_ACCURACY_GROUPS,
+    "demographic_parity_difference": disparities.DEMOGRAPHIC_PARITY_DIFFERENCE,
+    "disparate_impact_ratio": disparities.DISPARATE_IMPACT_RATIO,
+    "equalized_odds_difference_max": disparities.EQUALIZED_ODDS_DIFFERENCE_MAX,
+    "equalized_odds_difference_mean": disparities.EQUALIZED_ODDS_DIFFERENCE_MEAN,
+    "equalized_odds_difference_sum": disparities.EQUALIZED_ODDS_DIFFERENCE_SUM,
+    "equal_opportunity_difference": disparities.EQUAL_OPPORTUNITY_DIFFERENCE,
+    "accuracy_parity_difference": disparities.ACCURACY_PARITY_DIFFERENCE,
+    "predictive_parity_difference": disparities.PREDICTIVE_PARITY_DIFFERENCE,
+    "fpr_difference": disparities.FPR_DIFFERENCE,
+    "fnr_difference": disparities.FNR_DIFFERENCE,
+    "worst_group_accuracy_groups": disparities.WORST_GROUP_ACCURACY_GROUPS,
 }
 PEERS = pytest.mark.parametrize("peer", [fairlearn_disparities, error_parity_disparities])
 
@@ -146,7 +132,7 @@ def test_disparities_equal_the_peers_or_are_not_estimable(peer, mass):
     """Over tables with empty, tiny and one-class groups; what peers say of the others is listed in their own test."""
     rows = decided_rows(mass)
     if len(np.unique(rows.group)) < 2:  # one of them asserts that there are two
-        assert np.isnan(DEMOGRAPHIC_PARITY_DIFFERENCE.of(mass))
+        assert np.isnan(disparities.DEMOGRAPHIC_PARITY_DIFFERENCE.of(mass))
         return
     for name, theirs in peer(rows).items():
         ours = OURS[name].of(mass)
@@ -180,16 +166,16 @@ def test_the_worst_cell_is_the_lowest_recall_of_a_class_in_a_group(mass):
     rows = decided_rows(mass)
     recalls = [recall_score(*rows.of(g), labels=[0, 1, 2], average=None) for g in range(len(mass))]
     np.testing.assert_allclose(CELL_ACCURACY.of(mass), np.ravel(recalls), atol=TOLERANCE)
-    assert same(WORST_GROUP_ACCURACY_CELLS.of(mass), np.min(recalls))
+    assert same(disparities.WORST_GROUP_ACCURACY_CELLS.of(mass), np.min(recalls))
 
 
 def test_the_worst_accuracy_needs_every_cell_but_no_second_group():
     mass = random_mass(0, (1, 2, 4))
-    assert WORST_GROUP_ACCURACY_GROUPS.of(mass) == ACCURACY.of(mass)[0]
+    assert disparities.WORST_GROUP_ACCURACY_GROUPS.of(mass) == ACCURACY.of(mass)[0]
     mass[0, 1] = 0
-    assert np.isnan(WORST_GROUP_ACCURACY_CELLS.of(mass))
-    assert WORST_GROUP_ACCURACY_GROUPS.of(mass) == ACCURACY.of(mass)[0]
-    assert np.isnan(WORST_GROUP_ACCURACY_GROUPS.of(mass[:0]))
+    assert np.isnan(disparities.WORST_GROUP_ACCURACY_CELLS.of(mass))
+    assert disparities.WORST_GROUP_ACCURACY_GROUPS.of(mass) == ACCURACY.of(mass)[0]
+    assert np.isnan(disparities.WORST_GROUP_ACCURACY_GROUPS.of(mass[:0]))
 
 
 def test_sums_of_weights_equal_fairlearn_with_sample_weights():
@@ -206,9 +192,9 @@ def test_sums_of_weights_equal_fairlearn_with_sample_weights():
         "sensitive_features": rows.group,
         "sample_weight": each,
     }
-    assert same(DEMOGRAPHIC_PARITY_DIFFERENCE.of(mass), fairlearn.demographic_parity_difference(**given))
-    assert same(EQUALIZED_ODDS_DIFFERENCE_MAX.of(mass), fairlearn.equalized_odds_difference(**given))
-    assert same(WORST_GROUP_ACCURACY_GROUPS.of(mass), fairlearn.accuracy_score_group_min(**given))
+    assert same(disparities.DEMOGRAPHIC_PARITY_DIFFERENCE.of(mass), fairlearn.demographic_parity_difference(**given))
+    assert same(disparities.EQUALIZED_ODDS_DIFFERENCE_MAX.of(mass), fairlearn.equalized_odds_difference(**given))
+    assert same(disparities.WORST_GROUP_ACCURACY_GROUPS.of(mass), fairlearn.accuracy_score_group_min(**given))
     assert amounts(Mass(count)) is count
 
 
