@@ -10,7 +10,7 @@ What is notable:
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,6 @@ from equiray.models.embedding import Progress
 from equiray.models.loading import CausalLM
 from equiray.models.scoring import Scorer
 
-Form = Literal["choice", "direct"]
-
 
 class Variant(NamedTuple):
     """One way to put the question: `tail` follows the row's text, then the model answers one of the two."""
@@ -32,15 +30,12 @@ class Variant(NamedTuple):
     negative: str
 
 
-def variants(prompts: Prompts, form: Form) -> tuple[Variant, ...]:
-    """The ways a task's question is put.
+def variants(prompts: Prompts) -> tuple[Variant, ...]:
+    """The ways a task's question is put: its two answers as A and B, once in each order.
 
-    ``choice`` lists the two answers as A and B, once in each order, before the suffix's last line ("Answer:");
-    ``direct`` asks for the answer's own words.
+    They stand before the suffix's last line ("Answer:").
     """
     positive, negative = (answer.strip() for answer in prompts.answers)
-    if form == "direct":
-        return (Variant(prompts.suffix, positive, negative),)
     question, _, cue = prompts.suffix.rpartition("\n")
     options = "{question}\nA. {first}\nB. {second}\n{cue}".format
     return (
@@ -69,22 +64,18 @@ def prompt_frame(lm: CausalLM) -> Frame:
     return Frame(before, after, "", False)  # the template has written the special tokens already
 
 
-def score_answers(
-    lm: CausalLM, prompts: Prompts, *, form: Form = "choice", progress: Progress | None = None
-) -> NDArray[np.float64]:
+def score_answers(lm: CausalLM, prompts: Prompts, *, progress: Progress | None = None) -> NDArray[np.float64]:
     """Probability of the positive answer to each prompt.
 
-    Within a variant the mean log-probability per token of the two answers is normalised to one, so an answer of more
-    tokens is not at a loss; the variants' probabilities are averaged. A chat template is used where the tokenizer has
-    one.
+    Within a variant the probabilities of the two answers are normalised to one (of an answer that a tokenizer cuts in
+    pieces, the mean per token counts); the variants' probabilities are averaged. A chat template is used where the
+    tokenizer has one.
 
     Parameters
     ----------
     lm : CausalLM
     prompts : Prompts
         `answers[0]` is the positive one.
-    form : {"choice", "direct"}
-        See `variants`.
 
     Returns
     -------
@@ -92,7 +83,7 @@ def score_answers(
     """
     if not prompts.row_bodies:
         return np.empty(0)
-    asked = variants(prompts, form)
+    asked = variants(prompts)
     frame = prompt_frame(lm)
     texts = [
         frame.before + prompts.task_prefix + body + variant.tail + frame.after

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from equiray.data.text import Prompts
 from equiray.errors import BadInput
-from equiray.models.answers import Form, Variant, variants
+from equiray.models.answers import Variant, variants
 from equiray.models.reply_cache import ReplyCache
 
 KEY_VARIABLE = "EQUIRAY_API_KEY"
@@ -90,9 +90,7 @@ class Reading(NamedTuple):
     probability: float
 
 
-def ask(
-    endpoint: Endpoint, prompts: Prompts, *, form: Form = "choice", sleep: Callable[[float], None] = time.sleep
-) -> Answers:
+def ask(endpoint: Endpoint, prompts: Prompts, *, sleep: Callable[[float], None] = time.sleep) -> Answers:
     """Ask the endpoint about every row, in every variant of the question (`equiray.models.answers.variants`).
 
     A row is scored where all its variants are: half of two orders would carry the position bias that two take out.
@@ -103,7 +101,7 @@ def ask(
         The endpoint cannot be reached, refuses the key or the model, or keeps failing. What was answered before stays
         in the cache.
     """
-    asked = variants(prompts, form)
+    asked = variants(prompts)
     questions = [
         (_body(endpoint, prompts.task_prefix + body + variant.tail), variant)
         for body in prompts.row_bodies
