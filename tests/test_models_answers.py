@@ -6,7 +6,7 @@ import torch
 
 import tiny_models
 from equiray.data.text import Prompts
-from equiray.models.answers import average_with_twins, prompt_frame, score_answers, variants
+from equiray.models.answers import Answers, average_with_twins, prompt_frame, score_answers, variants
 from equiray.models.loading import CausalLM
 
 PROMPTS = Prompts(
@@ -67,10 +67,18 @@ def test_no_rows():
 
 
 def test_decisions_averaged_over_twins_do_not_see_the_attribute():
-    own, twins = np.array([0.2, 0.6, 0.9]), np.array([0.4, 0.1, 0.8, 0.3])
-    averaged = average_with_twins(own, twins, [0, 2, 2, 2])
-    np.testing.assert_allclose(averaged, [0.3, 0.6, (0.9 + 0.1 + 0.8 + 0.3) / 4])
-    swapped = average_with_twins(np.array([0.4]), np.array([0.2]), [0])
-    assert swapped[0] == pytest.approx(averaged[0])
-    assert np.isnan(average_with_twins(own, np.array([np.nan]), [1])[1])
-    assert own.tolist() == [0.2, 0.6, 0.9]
+    own = Answers.complete(np.array([0.2, 0.6, 0.9]))
+    averaged = average_with_twins(own, Answers.complete(np.array([0.4, 0.1, 0.8, 0.3])), [0, 2, 2, 2])
+    np.testing.assert_allclose(averaged.probabilities, [0.3, 0.6, (0.9 + 0.1 + 0.8 + 0.3) / 4])
+    assert averaged.outcomes == ("answered",) * 3
+    swapped = average_with_twins(Answers.complete(np.array([0.4])), Answers.complete(np.array([0.2])), [0])
+    assert swapped.probabilities[0] == pytest.approx(averaged.probabilities[0])
+    assert own.probabilities.tolist() == [0.2, 0.6, 0.9]
+
+
+def test_a_twin_without_an_answer_leaves_its_row_without_one():
+    own = Answers(np.array([0.2, 0.6, np.nan, 0.1]), ("answered", "answered", "unparsed", "answered"))
+    twins = Answers(np.array([np.nan, np.nan, 0.5]), ("unparsed", "refused", "answered"))
+    averaged = average_with_twins(own, twins, [0, 2, 1])
+    np.testing.assert_allclose(averaged.probabilities, [np.nan, 0.55, np.nan, 0.1])
+    assert averaged.outcomes == ("unparsed", "answered", "refused", "answered")

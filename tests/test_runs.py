@@ -64,8 +64,9 @@ def test_every_stage_of_every_model_has_predictions_and_estimates(finished: Path
 
 def test_predictions_hold_what_outsiders_rely_on(finished: Path):
     table = pq.read_table(finished / "predictions" / "german.embedding.cda_unlearning.parquet")
-    contract = ["row_id", "split", "stage", "model", "label", "score", "prediction", "sex", "age", "foreign_worker"]
-    assert table.column_names == contract
+    contract = ["row_id", "split", "stage", "model", "label", "score", "prediction", "outcome"]
+    assert table.column_names == [*contract, "sex", "age", "foreign_worker"]
+    assert set(table["outcome"].to_pylist()) == {"answered"}
     assert len(table) == 200 and len(set(table["row_id"].to_pylist())) == 200
     scores, predictions = table["score"].to_numpy(), table["prediction"].to_numpy()
     assert ((scores > 0.5) == (predictions == 1)).all()

@@ -60,7 +60,14 @@ METRICS = {
         "Perplexity, after / before", "Ratio", "how much less fluent the model became; 1 is unchanged"
     ),
     "refusal_rate": MetricWords(
-        "Refusal rate", "Refused", "the share of rows for which the model gave no usable answer; no metric counts them"
+        "Refusal rate",
+        "Refused",
+        "the share of rows about which the model refused to decide; no other metric counts them",
+    ),
+    "parse_failure_rate": MetricWords(
+        "Parse failure rate",
+        "Unparsed",
+        "the share of rows about which the model said something that is neither answer; no other metric counts them",
     ),
     "par": MetricWords("PAR", "PAR", "the share of “poor” against “rich” completions for a group; 0.5 is unbiased"),
     "lmcs": MetricWords("LMCS", "LMCS", "the share of meaningful completions against meaningless ones; 1 is best"),
