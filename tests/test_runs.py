@@ -11,6 +11,7 @@ from equiray.errors import BadInput, Incomplete
 from equiray.reports import verify_evidence
 from equiray.runs.directory import RunDirectory
 from equiray.runs.evaluation import run_evaluation
+from equiray.runs.lock import LOCK_NAME
 from equiray.specs import RunSpec
 from tiny_models import save, tiny
 
@@ -166,12 +167,12 @@ def test_what_cannot_work_is_refused_before_anything_is_made(model: Path, tmp_pa
 
 
 def test_a_write_that_fails_leaves_what_was_there(model: Path, tmp_path: Path):
-    directory = RunDirectory.open(tmp_path / "out", spec_of(model))
-    directory.write_text("note", "first")
-    with pytest.raises(Incomplete, match="No space left"):
-        _write_half(directory)
+    with RunDirectory.open(tmp_path / "out", spec_of(model)) as directory:
+        directory.write_text("note", "first")
+        with pytest.raises(Incomplete, match="No space left"):
+            _write_half(directory)
     assert (tmp_path / "out" / "note").read_text() == "first"
-    assert [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")] == []
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"spec.yaml", "note", LOCK_NAME}
 
 
 def _write_half(directory: RunDirectory) -> None:
@@ -182,5 +183,6 @@ def _write_half(directory: RunDirectory) -> None:
 
 def test_a_folder_of_something_else_is_not_taken_over(model: Path, tmp_path: Path):
     (tmp_path / "photo.jpg").write_text("x")
-    with pytest.raises(BadInput, match="no run directory"):
-        RunDirectory.open(tmp_path, spec_of(model))
+    with pytest.raises(BadInput, match="no run directory"), RunDirectory.open(tmp_path, spec_of(model)):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["photo.jpg"]

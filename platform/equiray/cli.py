@@ -76,6 +76,7 @@ def submit(spec: Path, address: str, out: str | None) -> int:
 def report(directory: Path, markdown: bool) -> None:
     """Write report.html and evidence.json anew from the results in DIRECTORY."""
     from equiray.reports import markdown_tables, write_evidence, write_report
+    from equiray.runs.lock import sole_writer
     from equiray.specs import load_run_spec
 
     if markdown:
@@ -83,8 +84,9 @@ def report(directory: Path, markdown: bool) -> None:
         return
 
     spec = load_run_spec(directory / "spec.yaml")
-    write_report(directory)
-    write_evidence(directory, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
+    with sole_writer(directory):
+        write_report(directory)
+        write_evidence(directory, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
     click.echo(f"done: {directory / 'report.html'}")
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import yaml
 from rich.console import Console
 
 from equiray.errors import BadInput, Incomplete, writing
+from equiray.runs.lock import LOCK_NAME, sole_writer
 from equiray.specs import RunSpec, load_run_spec
 
 
@@ -30,35 +31,31 @@ class RunDirectory:
     console: Console
 
     @classmethod
-    def open(cls, path: Path, spec: RunSpec) -> "RunDirectory":
-        """Make the directory, or reopen the one that an unfinished run of the same spec left.
+    @contextmanager
+    def open(cls, path: Path, spec: RunSpec) -> Iterator["RunDirectory"]:
+        """Make the directory, or reopen the one that an unfinished run of the same spec left; no other process may
+        write there until the block ends.
 
         Raises
         ------
         BadInput
-            It holds another spec's run, or something else, or cannot be written.
+            It holds another spec's run, or something else, or cannot be written, or another process is writing there.
         """
-        kept = path / "spec.yaml"
-        if kept.is_file():
-            if load_run_spec(kept).sha256() != spec.sha256():
-                raise BadInput(
-                    "the directory holds the run of another spec",
-                    place=str(kept),
-                    fix="name a new directory with --out",
-                )
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise BadInput("it exists and is no run directory", place=str(path), fix="name a new directory with --out")
+        _check_ours(path, spec)  # a folder of something else gets no file of ours, no lock either
         directory = cls(path=path, console=Console(stderr=True))
         document = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True), sort_keys=False)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            directory.write_text("spec.yaml", document)
-        except (OSError, Incomplete) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-            raise BadInput(
-                f"cannot write there: {reason}", place=str(path), fix="name a writable directory with --out"
-            ) from error
-        return directory
+        with ExitStack() as held:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(sole_writer(path))
+                _check_ours(path, spec)  # who had the lock a moment ago may have left a run
+                directory.write_text("spec.yaml", document)
+            except (OSError, Incomplete) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+                raise BadInput(
+                    f"cannot write there: {reason}", place=str(path), fix="name a writable directory with --out"
+                ) from error
+            yield directory
 
     def hold_inputs(self, inputs: Mapping[str, str]) -> None:
         """Note what the run reads (name -> digest), or refuse to go on with something else.
@@ -151,3 +148,14 @@ class RunDirectory:
     def say(self, message: str) -> None:
         """One line of progress, with the time."""
         self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {message}", highlight=False)
+
+
+def _check_ours(path: Path, spec: RunSpec) -> None:
+    kept = path / "spec.yaml"
+    if kept.is_file():
+        if load_run_spec(kept).sha256() != spec.sha256():
+            raise BadInput(
+                "the directory holds the run of another spec", place=str(kept), fix="name a new directory with --out"
+            )
+    elif path.exists() and (not path.is_dir() or any(entry.name != LOCK_NAME for entry in path.iterdir())):
+        raise BadInput("it exists and is no run directory", place=str(path), fix="name a new directory with --out")
