@@ -100,8 +100,11 @@ def data() -> None:
 
 @data.command("list")
 @_debug
-def list_tasks() -> None:
-    """List the built-in tasks, what they ask, and where their rows would come from."""
+def list_tasks() -> int:
+    """List the built-in tasks, what they ask, and where their rows would come from.
+
+    A task whose local file cannot be used is marked, and its error follows the list; the exit code is then 3.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Column, Table
@@ -114,12 +117,18 @@ def list_tasks() -> None:
     for task in tasks:
         rows = "?" if task.rows is None else f"{task.rows:,}"
         origin = task.origin or "the official site, on first use"
+        if task.problem:
+            origin = "[red]cannot be used, see below[/red]"
         table.add_row(task.name, task.title, rows, ", ".join(task.attributes), origin)
     Console().print(table)
     for task in tasks:
         click.echo(f"{task.name}: {task.licence}")
         for warning in task.warnings:
             click.echo(click.wrap_text(f"- {warning}", initial_indent="  ", subsequent_indent="    ", width=100))
+    problems = dict.fromkeys(str(task.problem) for task in tasks if task.problem)  # a wrong folder is every task's
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    return BadInput.exit_code if problems else 0
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
