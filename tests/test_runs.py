@@ -109,13 +109,37 @@ def test_a_lost_part_is_made_again_to_the_same_figures(model: Path, finished: Pa
     assert lost.is_file() and _results(finished) == results
 
 
-def test_a_corrupted_part_is_named(model: Path, finished: Path):
-    file = finished / "predictions" / "german.raw.cda.parquet"
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BadInput, match=file.name):
-        run_evaluation(spec_of(model), finished, command=COMMAND)
-    file.write_bytes(whole)
+def test_corrupted_parts_are_set_aside_and_made_again_to_the_same_figures(model: Path, finished: Path, capsys):
+    results = _results(finished)
+    short = finished / "predictions" / "german.raw.cda.parquet"
+    altered = finished / "intrinsic" / "equiray.gender.unlearning.fold0.parquet"
+    short.write_bytes(short.read_bytes()[:500])
+    whole, content = pq.read_table(altered), bytearray(altered.read_bytes())
+    content[pq.read_metadata(altered).row_group(0).column(0).data_page_offset - 1] ^= 1  # the dictionary's last letter
+    altered.write_bytes(content)
+    assert not pq.read_table(altered).equals(whole)  # without its checksum nobody would know
+    others = {f: f.stat().st_mtime_ns for f in finished.glob("*/*.parquet") if f not in (short, altered)}
+    run_evaluation(spec_of(model), finished, command=COMMAND)
+    assert _results(finished) == results
+    assert others == {f: f.stat().st_mtime_ns for f in others}
+    said = "".join(capsys.readouterr().err.split())
+    for file in (short, altered):
+        broken = file.with_name(file.name + ".corrupt")
+        assert broken.is_file() and f"keptas{broken.name}andmadeagain" in said
+        broken.unlink()
+
+
+def test_a_part_that_may_not_be_read_is_not_taken_for_corrupted(model: Path, tmp_path: Path, monkeypatch):
+    with RunDirectory.open(tmp_path / "out", spec_of(model)) as directory:
+        directory.write_table("part.parquet", pa.table({"x": [1]}))
+
+        def forbidden(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("equiray.runs.directory.pq.ParquetFile", forbidden)
+        with pytest.raises(BadInput, match="Permission denied"):
+            directory.read_table("part.parquet")
+    assert (tmp_path / "out" / "part.parquet").is_file()
 
 
 def test_a_table_without_flips_can_be_evaluated_but_not_augmented(model: Path, tmp_path: Path):

@@ -87,27 +87,38 @@ class RunDirectory:
         return self.write_text(name, json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
     def write_table(self, name: str, table: pa.Table) -> Path:
-        """Write a Parquet file atomically."""
+        """Write a Parquet file atomically, with a checksum of every page."""
         with self.atomic(name) as scratch:
-            pq.write_table(table, scratch)
+            pq.write_table(table, scratch, write_page_checksum=True)
         return self.path / name
 
     def read_table(self, name: str) -> pa.Table | None:
         """A Parquet file that an earlier run finished, None where there is none.
 
+        One that is cut short or altered counts as none: it is renamed to ``*.corrupt``, which is said on the terminal,
+        and the caller makes it again.
+
         Raises
         ------
         BadInput
-            The file is there and cannot be read.
+            The system does not let us read it.
+        Incomplete
+            A broken file cannot be renamed.
         """
         path = self.path / name
         if not path.is_file():
             return None
         try:
-            return pq.read_table(path)
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                return file.read()
         except (OSError, pa.ArrowException) as error:
-            fix = "delete that file: the same command makes it again and keeps the rest"
-            raise BadInput(f"a corrupted Parquet file: {error}", place=str(path), fix=fix) from error
+            if isinstance(error, OSError) and error.errno:  # Arrow's own complaints about content carry no number
+                raise BadInput(f"cannot read it: {error}", place=str(path), fix="make the file readable") from error
+            with writing(path):
+                path.replace(path.with_name(path.name + ".corrupt"))
+            problem = str(error).splitlines()[0]
+            self.say(f"{name} is corrupted ({problem}): kept as {path.name}.corrupt and made again")
+            return None
 
     @contextmanager
     def atomic(self, name: str) -> Iterator[Path]:
