@@ -56,8 +56,10 @@ def family_line(judgement: Judgement) -> str:
     """What the verdicts hold at."""
     size, look = len(judgement.verdicts), judgement.look
     remark = f" ({look.remark})" if look.remark else ""
+    if size == 1:
+        return f"The verdict holds with confidence {1 - look.level:.6g}{remark}."
     return (
-        f"All {count(size, 'verdict')} together hold with confidence {1 - look.level:.4g}{remark}: "
+        f"All {count(size, 'verdict')} hold together with confidence {1 - look.level:.4g}{remark}: "
         f"each one's limits have confidence {1 - look.level / size:.6g}."
     )
 
