@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score, roc_curve
 
-from equiray.metrics.calibration import brier, ece, ece_limits, reliability
+from equiray.metrics.calibration import brier, ece, reliability
 from equiray.metrics.disparities import DEMOGRAPHIC_PARITY_DIFFERENCE
 from equiray.metrics.ranking import auc, auc_bounds
 from equiray.metrics.rates import ACCURACY, FPR, SELECTION_RATE, TPR
@@ -115,21 +115,6 @@ def test_reliability_tells_score_and_share_apart():
     assert found.mean_score[0, 3] == pytest.approx(0.32)
     assert found.positive_rate[0, 3] == pytest.approx(1 / 3)
     assert np.isnan(found.mean_score[1, 3])
-
-
-@FEW
-@given(SEEDS)
-def test_limits_of_the_shares_enclose_the_calibration_error(seed):
-    sums = score_sums(people(seed), groups=4)
-    share = reliability(sums).positive_rate
-    low, high = ece_limits(sums, share, share)
-    np.testing.assert_allclose(low, ece(sums), atol=TOLERANCE)
-    np.testing.assert_allclose(high, ece(sums), atol=TOLERANCE)
-    low, high = ece_limits(sums, np.clip(share - 0.2, 0, 1), np.clip(share + 0.2, 0, 1))
-    known = ~np.isnan(high)
-    assert known.tolist() == [True, True, True, False]
-    assert ((low <= ece(sums)) & (ece(sums) <= high + TOLERANCE))[known].all()
-    assert (ece_limits(sums, np.zeros_like(share), np.ones_like(share))[0] == 0)[known].all()
 
 
 @FEW

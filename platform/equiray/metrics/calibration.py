@@ -59,30 +59,3 @@ def ece(sums: ScoreSums) -> NDArray[np.float64]:
     """
     gap = np.abs(sums.score.sum(-2) - sums.rows[..., -1, :]).sum(-1)
     return np.clip(divide(gap, sums.rows.sum((-1, -2))), 0, 1)
-
-
-def ece_limits(sums: ScoreSums, low: Array, high: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Limits of `ece` from simultaneous limits of the share of positives in every bin, given the scores.
-
-    |mean score - share| is a distance, so a bootstrap of it never reaches 0; its limits are read off those of the
-    share, and weighted sums of them enclose the sum.
-
-    Parameters
-    ----------
-    sums : ScoreSums
-    low, high : [..., G, B]
-        Limits of the share of positives; bins without rows may hold anything.
-
-    Returns
-    -------
-    tuple of [..., G]
-        Lower and upper limit; NaN for a group without scores.
-    """
-    rows, score, _ = reliability(sums)
-    nearest = np.maximum(0, np.maximum(low - score, score - high))
-    farthest = np.maximum(np.abs(low - score), np.abs(high - score))
-    total = rows.sum(-1)
-    return (
-        divide(np.where(rows > 0, rows * nearest, 0).sum(-1), total),
-        divide(np.where(rows > 0, rows * farthest, 0).sum(-1), total),
-    )

@@ -27,9 +27,8 @@ IntervalKind = Combination | Literal["rate", "smooth", "bins", "none"]
 """What the limits are made of.
 
 ``rate``: events and trials. ``max_difference``, ``sum``, ``mean``, ``ratio``, ``minimum``: the limits of
-`Metric.rates`, combined as the values are; without rates, those of the groups' means. ``smooth``: replicates of the
-table. ``bins``: limits in calibration bins (`calibration.ece_limits`). ``none``: rows depend on each other, no limits
-are known.
+`Metric.rates`, combined as the values are; without rates, those of the groups' means. ``smooth``: a smooth function of
+sums over rows. ``bins``: a sum of distances, bin by bin. ``none``: rows depend on each other, no limits are known.
 """
 
 
