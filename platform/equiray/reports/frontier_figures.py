@@ -149,7 +149,8 @@ def _asked(reading: FrontierReading) -> tuple[str, ...]:
 
 def _name(model: str, stage: str) -> str:
     words = model_words(model)
-    return f"{words[:1].lower() + words[1:] if model in MODELS else words}, {stage_words(stage)}"
+    stage = stage_words(stage).replace("Baseline", "baseline")
+    return f"{words[:1].lower() + words[1:] if model in MODELS else words}, {stage}"
 
 
 def _plane(readings: Iterable[FrontierReading], systems: Sequence[System]) -> _Plane:
