@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from equiray.metrics.clusters import Resampling
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation.figures import Figure
 from equiray.metrics.estimation.records import Placed, Setting, figures_of, records
@@ -70,6 +71,15 @@ class CountedEvidence:
             table = without(self._tables[attribute], groups)
             self._rest[attribute, groups] = CountedEvidence(tables=(table,), setting=self.setting)
         return self._rest[attribute, groups]
+
+    def at_equality(self, resampling: Resampling) -> dict[str, dict[str, float]]:
+        """What each disparity of each attribute would be expected to be if its groups were alike (`equality`)."""
+        found: dict[str, dict[str, float]] = {table.attribute: {} for table in self.tables}
+        for (metric, attribute), figure in self._figures.items():
+            expected = figure.at_equality(resampling)
+            if attribute is not None and not np.isnan(expected):
+                found[attribute][metric] = expected
+        return found
 
     @cached_property
     def _tables(self) -> Mapping[str, GroupTable]:

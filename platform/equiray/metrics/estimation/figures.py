@@ -6,14 +6,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from equiray.metrics.clusters import Resampling
+from equiray.metrics.disparities import Disparity
 from equiray.metrics.estimation.read import Read
 from equiray.metrics.estimation.scored import rate_limits, score_limits, score_partial
 from equiray.metrics.estimation.unknown import Known, known
+from equiray.metrics.intervals.equality import expected_at_equality
 from equiray.metrics.intervals.limits import Interval
 from equiray.metrics.intervals.simultaneous import projected, ratio_to_largest
+from equiray.metrics.intervals.weighted import counted
 from equiray.metrics.metric import Metric
 
 _Array = NDArray[np.float64]
+_COMPARE = ("max_difference", "sum", "mean", "ratio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,17 @@ class Figure:
         found = self._limits(confidence)
         there = ~np.isnan(self.values)
         return Interval(*(np.where(there, np.atleast_1d(limit), np.nan) for limit in found))
+
+    def at_equality(self, resampling: Resampling) -> float:
+        """What a difference or ratio over groups would be expected to be if all had one rate; NaN of anything else."""
+        combined = self.metric.interval
+        if self.metric.reads != "mass" or self.metric.scope != "attribute" or combined not in _COMPARE:
+            return float("nan")
+        mass = self.read.table.mass
+        if mass is None or len(self.read.table.groups) < 2:
+            return float("nan")
+        disparity = Disparity(self.metric.rates, combined)
+        return expected_at_equality(disparity.of_rates, [counted(rate, mass) for rate in disparity.rates], resampling)
 
     def _limits(self, confidence: float) -> Interval:
         compared = len(self.read.table.groups)
