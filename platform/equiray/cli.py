@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from equiray import __version__
+from equiray.commands_audit import audit
 from equiray.commands_gate import gate
 from equiray.errors import BadInput, EquirayError
 
@@ -76,20 +77,21 @@ def submit(spec: Path, address: str, out: str | None) -> int:
 def report(directory: Path, markdown: bool) -> None:
     """Write report.html and evidence.json anew from the results in DIRECTORY."""
     from equiray.reports import markdown_tables, write_evidence, write_report
+    from equiray.runs.audit_spec import load_spec
     from equiray.runs.lock import sole_writer
-    from equiray.specs import load_run_spec
 
     if markdown:
         click.echo(markdown_tables(directory))
         return
 
-    spec = load_run_spec(directory / "spec.yaml")
+    spec = load_spec(directory / "spec.yaml")
     with sole_writer(directory):
         write_report(directory)
         write_evidence(directory, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
     click.echo(f"done: {directory / 'report.html'}")
 
 
+commands.add_command(_debug(audit))
 commands.add_command(_debug(gate))
 
 

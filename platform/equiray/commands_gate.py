@@ -1,8 +1,12 @@
 """`equiray gate`: the exit code is the answer."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from equiray.policies import Judgement
 
 _TERMINAL_LINES = 40
 _COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
@@ -34,7 +38,7 @@ def gate(
 ) -> int:
     """Judge the results in DIRECTORY by a policy: exit 0 for PASS, 1 for FAIL, 2 for INCONCLUSIVE."""
     from equiray.reports.junit import write_junit
-    from equiray.reports.verdict_markdown import family_line, headline, write_verdict_markdown
+    from equiray.reports.verdict_markdown import write_verdict_markdown
     from equiray.runs.gate import Chosen, Looking
     from equiray.runs.gate import gate as judge_directory
 
@@ -43,17 +47,23 @@ def gate(
         write_junit(judgement, junit.expanduser())
     if markdown is not None:
         write_verdict_markdown(judgement, markdown.expanduser())
+    show(judgement, all_of_them="--junit FILE lists all")
+    return EXIT_CODES[judgement.answer]
+
+
+def show(judgement: "Judgement", *, all_of_them: str) -> None:
+    """Print verdicts, the worst first, and what was left out; `all_of_them` says where those not printed stand."""
+    from equiray.reports.verdict_markdown import family_line, headline
 
     worst_first = sorted(judgement.verdicts, key=lambda verdict: EXIT_CODES[verdict.verdict] or 3)
     for verdict in worst_first[:_TERMINAL_LINES]:
         answer = click.style(f"{verdict.verdict:12}", fg=_COLOURS[verdict.verdict])
         click.echo(f"{answer} {verdict.rule}: {verdict.reason}")
     if len(worst_first) > _TERMINAL_LINES:
-        click.echo(f"... and {len(worst_first) - _TERMINAL_LINES:,} more: --junit FILE lists all")
+        click.echo(f"... and {len(worst_first) - _TERMINAL_LINES:,} more: {all_of_them}")
     for left in judgement.left_out[:_TERMINAL_LINES]:
         click.echo(f"left out     {left.group} ({left.attribute}), {left.rows:,} rows: {left.why}")
     for line in judgement.not_asked:
         click.echo(f"not asked    {line}")
     click.echo(family_line(judgement))
     click.secho(headline(judgement), bold=True)
-    return EXIT_CODES[judgement.answer]

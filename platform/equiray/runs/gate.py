@@ -11,6 +11,7 @@ from equiray.metrics.verdicts import Evidence
 from equiray.policies import Judgement, StoredEvidence, Subject, apply_policy, load_policy
 from equiray.policies.document import nearest
 from equiray.reports.run_directory import load_run
+from equiray.runs.counted_evidence import read_audit
 
 
 class Chosen(NamedTuple):
@@ -44,7 +45,10 @@ def gate(directory: Path, policy: str, chosen: Chosen, looking: Looking) -> Judg
 
 
 def read_evidence(directory: Path, chosen: Chosen) -> Mapping[Subject, Evidence]:
-    """What a directory says about each subject; a stage's paired effects are none, for a policy bounds levels."""
+    """What a directory says about each subject; a stage's paired effects are none, for a policy bounds levels.
+
+    An audit is judged by its counts, whose limits hold at any confidence, all else by the limits that were stored.
+    """
     by_subject: dict[Subject, list[Estimate]] = {}
     for estimate in load_run(directory).results.estimates:
         if "-" in estimate.stage:  # ``cda-baseline``
@@ -56,8 +60,9 @@ def read_evidence(directory: Path, chosen: Chosen) -> Mapping[Subject, Evidence]
         if name is not None and name not in known:
             place, fix = f"--{part}", f"{directory} has: {', '.join(known)}"
             raise BadInput(f"there is no {part} {name!r}{nearest(name, known)}", place=place, fix=fix)
-    kept = {
-        subject: StoredEvidence(estimates=tuple(estimates))
+    counted = read_audit(directory)
+    kept: dict[Subject, Evidence] = {
+        subject: counted or StoredEvidence(estimates=tuple(estimates))
         for subject, estimates in by_subject.items()
         if all(name in (None, getattr(subject, part)) for part, name in chosen._asdict().items())
     }
