@@ -10,11 +10,10 @@ from equiray.metrics.clusters import Resampling
 from equiray.metrics.disparities import Disparity
 from equiray.metrics.estimation.read import Read
 from equiray.metrics.estimation.scored import rate_limits, score_limits, score_partial
-from equiray.metrics.estimation.unknown import Known, known
+from equiray.metrics.estimation.unknown import Known, counted, known
 from equiray.metrics.intervals.equality import expected_at_equality
 from equiray.metrics.intervals.limits import Interval
 from equiray.metrics.intervals.simultaneous import projected, ratio_to_largest
-from equiray.metrics.intervals.weighted import counted
 from equiray.metrics.metric import Metric
 
 _Array = NDArray[np.float64]

@@ -64,8 +64,13 @@ def known(rate: Rate, mass: Mass, joining: Mass | None = None) -> Known:
     ]
     partial = left_out[0] | left_out[1]
     if not partial.any():
-        return Known(_counted([_Sides(rate.events(part), rate.others(part)) for part in parts]), partial)
+        return Known(counted(rate, mass), partial)
     return Known(Completed(_counted(lowest), _counted(highest)), partial)
+
+
+def counted(rate: Rate, mass: Mass) -> Counted:
+    """Events and trials of a rate as they stand: counts, or of weighted rows effective numbers; [G]."""
+    return _counted([_Sides(rate.events(part), rate.others(part)) for part in mass if part is not None])
 
 
 def _counted(parts: list[_Sides]) -> Counted:
