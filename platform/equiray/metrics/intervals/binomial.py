@@ -89,10 +89,13 @@ def rate_interval(events: ArrayLike, trials: ArrayLike, confidence: float) -> In
     return Interval(lower_limit(x, n, tail, exact), 1 - lower_limit(n - x, n, tail, exact))
 
 
-def needs_exact(events: Array, trials: Array, confidence: float) -> np.ndarray:
-    """Where the approximation of `mid_p` is not good enough at this confidence, bool [...]."""
+def needs_exact(events: Array, trials: Array, confidence: float, rows: Array | None = None) -> np.ndarray:
+    """Where the approximation of `mid_p` is not good enough at this confidence, bool [...].
+
+    `rows` stand in for the trials where these are themselves some out of so many rows.
+    """
     few = np.minimum(events, trials - events) < FEWEST_EVENTS
-    return (trials < FEWEST_TRIALS) | few | (confidence > HIGHEST_CONFIDENCE)
+    return ((trials if rows is None else rows) < FEWEST_TRIALS) | few | (confidence > HIGHEST_CONFIDENCE)
 
 
 def lower_limit(events: Array, trials: Array, tail: ArrayLike, exact: np.ndarray) -> Array:

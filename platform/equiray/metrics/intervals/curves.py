@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from equiray.metrics.intervals.binomial import lower_limit, needs_exact
@@ -49,18 +50,27 @@ def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
     if isinstance(of, Completed):
         return Curves(curves_of(of.lowest, z).low, curves_of(of.highest, z).high)
     confidence = 1 - 2 * float(norm.sf(z))
-    tails = norm.sf(z * _FINER * np.sqrt(np.arange(1, STEPS + 1) / STEPS))
     if isinstance(of, Moments):
         estimate = mean(of)[None]
-        low, high = mean_limits(of, tails.reshape(-1, *(1,) * (estimate.ndim - 1)), confidence)
-    else:
-        estimate = rate(of)[None]
-        events, trials = np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in of))
-        exact = needs_exact(events, trials, confidence)
-        tails = tails.reshape(-1, *(1,) * events.ndim)
-        low = lower_limit(events, trials, tails, exact)
-        high = 1 - lower_limit(trials - events, trials, tails, exact)
+        low, high = mean_limits(of, tails(z, estimate.ndim - 1), confidence)
+        return Curves(np.concatenate([estimate, low]), np.concatenate([estimate, high]))
+    events, trials = np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in of))
+    return counted_curves(Counted(events, trials), z, needs_exact(events, trials, confidence))
+
+
+def counted_curves(of: Counted, z: float, exact: NDArray[np.bool_]) -> Curves:
+    """Curves of a rate [...] up to the normal quantile z, exact ones or mid-P ones."""
+    estimate = rate(of)[None]
+    events, trials = (np.asarray(part, dtype=np.float64) for part in of)
+    steps = tails(z, events.ndim)
+    low = lower_limit(events, trials, steps, exact)
+    high = 1 - lower_limit(trials - events, trials, steps, exact)
     return Curves(np.concatenate([estimate, low]), np.concatenate([estimate, high]))
+
+
+def tails(z: float, dimensions: int) -> Array:
+    """With what probability limits err at each step but the first, [STEPS, 1, ...] for arrays of so many dimensions."""
+    return norm.sf(z * _FINER * np.sqrt(np.arange(1, STEPS + 1) / STEPS)).reshape(-1, *(1,) * dimensions)
 
 
 def lowest_difference(one: Curves, other: Curves, step: int = STEPS) -> Array:

@@ -150,11 +150,11 @@ def _widest(curves: Curves, step: int) -> Array:
 
     At each split of the step the two groups are chosen independently, so that no pairs need be listed.
     """
-    splits = [_largest_pair(curves.high[part], -curves.low[step - part]) for part in range(step + 1)]
+    splits = [largest_pair(curves.high[part], -curves.low[step - part]) for part in range(step + 1)]
     return np.fmax.reduce(splits)
 
 
-def _largest_pair(first: Array, second: Array) -> Array:
+def largest_pair(first: Array, second: Array) -> Array:
     """The greatest first_i + second_j over i != j, [..., G] -> [...]."""
     best, other = (np.sort(values, axis=-1) for values in (first, second))
     same = first.argmax(-1) == second.argmax(-1)

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from equiray.metrics.intervals.limits import Array, Counted
-from equiray.metrics.rates import Rate
-from equiray.metrics.tables import Mass
 
 
 class Weights(NamedTuple):
@@ -39,11 +37,3 @@ def effective(events: Weights, others: Weights) -> Counted:
         linearised = p * (1 - p) * whole**2 / ((1 - p) ** 2 * events.squared + p**2 * others.squared)
     trials = np.where(whole > 0, np.where((p > 0) & (p < 1), np.fmin(kish, linearised), kish), 0)
     return Counted(np.where(whole > 0, p, 0) * trials, trials)
-
-
-def counted(of: Rate, mass: Mass) -> Counted:
-    """Events and trials of a rate: counts, or of weighted rows effective numbers; [..., G]."""
-    if mass.weight is None or mass.weight_squared is None:
-        return Counted(of.events(mass.count), of.trials(mass.count))
-    events = Weights(of.events(mass.weight), of.events(mass.weight_squared))
-    return effective(events, Weights(of.others(mass.weight), of.others(mass.weight_squared)))
