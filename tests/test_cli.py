@@ -169,13 +169,27 @@ def test_data_list_says_what_is_here_and_what_to_know(mirror: Path):
     assert "No claim about women and men" in " ".join(listed.stdout.split())
 
 
-def test_data_list_refuses_a_mirror_whose_bytes_were_changed(mirror: Path, tmp_path: Path):
+def test_3_data_list_marks_what_was_changed_and_lists_the_rest(mirror: Path, tmp_path: Path):
+    for folder in ("adult", "german_credit", "acs"):
+        (tmp_path / folder).symlink_to(mirror / folder)
     (tmp_path / "compas").mkdir()
     (source,) = (mirror / "compas").glob("compas-scores-two-years.csv")
-    (tmp_path / "compas" / source.name).write_bytes(source.read_bytes()[:-1])
-    listed = equiray("data", "list", EQUIRAY_DATA=str(tmp_path))
+    changed = tmp_path / "compas" / source.name
+    changed.write_bytes(source.read_bytes()[:-1])
+    listed = equiray("data", "list", EQUIRAY_DATA=str(tmp_path), COLUMNS="200")
     assert listed.returncode == 3
-    assert "checksum" in listed.stderr and str(tmp_path) in listed.stderr
+    for name, rows in [("adult", "48,842"), ("german", "1,000")]:
+        assert re.search(rf"^\s+{name}\s.*\s{rows}\s.*mirror", listed.stdout, flags=re.MULTILINE)
+    assert re.search(r"^\s+compas\s.*\s\?\s.*cannot be used, see below", listed.stdout, flags=re.MULTILINE)
+    assert listed.stderr.count("error: checksum mismatch") == 1
+    assert str(changed) in listed.stderr and "fix:   the file was changed or cut short" in listed.stderr
+
+
+def test_3_data_list_says_once_that_the_mirror_is_not_there(tmp_path: Path):
+    listed = equiray("data", "list", EQUIRAY_DATA=str(tmp_path / "gone"), COLUMNS="200")
+    assert listed.returncode == 3
+    assert listed.stdout.count("cannot be used, see below") == 4
+    assert listed.stderr.count("error: EQUIRAY_DATA names no folder") == 1
 
 
 REAL = SPEC + "stages: [baseline]\nmodels: [raw]\nintrinsic: null\nstatistics: {replicates: 100}\n"

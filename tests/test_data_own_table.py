@@ -189,6 +189,10 @@ BAD_SCHEMAS: dict[str, tuple[Callable[[dict], object], str]] = {
     ),
     "a feature twice": (lambda d: d["features"].append(d["features"][0]), "feature 'age' is declared twice"),
     "a reserved name": (lambda d: d["features"][0].update(name="row_id"), "'row_id': the name is reserved"),
+    "an attribute named as a column of predictions": (
+        lambda d: d["sensitive"][0].update(name="score"),
+        "sensitive attribute 'score': the name is reserved",
+    ),
     "the label as a feature": (lambda d: d["label"].update(column="age"), "'age' is the label or the split"),
     "groups and a cut": (lambda d: d["sensitive"][1].update(groups={"a": "b"}), "has groups and a cut"),
     "a flip of nothing declared": (lambda d: d["flips"][0].update(attribute="race"), "no such sensitive attribute"),

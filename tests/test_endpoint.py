@@ -1,17 +1,11 @@
 """The endpoint client against a local HTTP server that speaks the chat completions format for a tiny random model."""
 
-import json
 import math
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-import torch
 
-import tiny_models
+from endpoints import TinyModel, serving
 from equiray.data.text import Prompts
 from equiray.errors import BadInput
 from equiray.models.answers import Variant, score_answers
@@ -27,71 +21,9 @@ LETTERS = Variant("", "A", "B")
 WORDS = Variant("", "Yes", "No")
 
 
-class Served:
-    """A tiny model and what its clients did; `failures` are statuses sent before the first answers."""
-
-    def __init__(self) -> None:
-        self.lm = tiny_models.tiny("llama", chat=True)
-        self.failures: list[tuple[int, dict[str, str]]] = []
-        self.texts: list[str] | None = None
-        self.requests: list[dict] = []
-        self.keys: set[str | None] = set()
-        self.lock = threading.Lock()
-
-    def reply(self, body: dict) -> dict:
-        chat = self.lm.tokenizer.apply_chat_template(body["messages"], tokenize=False, add_generation_prompt=True)
-        ids = self.lm.tokenizer(chat, add_special_tokens=False)["input_ids"]
-        with torch.no_grad():
-            logits = self.lm.model(torch.tensor([ids])).logits[0, -1]
-        letters = self.lm.tokenizer.convert_tokens_to_ids(["A", "B"])
-        logits[letters] += 10  # equally: among the 20 that the protocol shows, at an unchanged ratio
-        logprobs = logits.log_softmax(-1)
-        best = logprobs.topk(20)
-        top = [
-            {"token": self.lm.tokenizer.decode([i]), "logprob": p}
-            for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
-        content = self.texts[(len(self.requests) - 1) % len(self.texts)] if self.texts else top[0]["token"]
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
-        if body.get("logprobs"):
-            choice["logprobs"] = {"content": [top[0] | {"top_logprobs": top}]}
-        return {"id": "chat-1", "object": "chat.completion", "model": body["model"], "choices": [choice]}
-
-
-@contextmanager
-def serving(served: Served) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with served.lock:
-                served.keys.add(self.headers.get("Authorization"))
-                status, headers = served.failures.pop(0) if served.failures else (200, {})
-                if self.path != "/v1/chat/completions":
-                    status = 404
-                if status == 200:
-                    served.requests.append(body)
-                payload = served.reply(body) if status == 200 else {"error": {"message": f"status {status}"}}
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(json.dumps(payload).encode())
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 @pytest.fixture
 def served():
-    return Served()
+    return TinyModel()
 
 
 @pytest.fixture
@@ -101,42 +33,42 @@ def endpoint(served, tmp_path):
 
 
 def test_probabilities_are_those_of_the_same_model_in_this_process(served, endpoint):
-    answers = ask(endpoint, PROMPTS)
+    answers, asked, cached = ask(endpoint, PROMPTS)
     np.testing.assert_allclose(answers.probabilities, score_answers(served.lm, PROMPTS), atol=1e-5)
-    assert answers.outcomes == ("scored",) * 3
-    assert (answers.asked, answers.cached) == (6, 0)
+    assert answers.outcomes == ("answered",) * 3
+    assert (asked, cached) == (6, 0)
 
 
 def test_a_rerun_asks_only_what_is_new(served, endpoint):
     first = ask(endpoint, PROMPTS)
     again = ask(endpoint, PROMPTS)
-    np.testing.assert_array_equal(again.probabilities, first.probabilities)
+    np.testing.assert_array_equal(again.answers.probabilities, first.answers.probabilities)
     assert (again.asked, again.cached, len(served.requests)) == (0, 6, 6)
     more = ask(endpoint, PROMPTS._replace(row_bodies=[*PROMPTS.row_bodies, "The sex is Male .", PROMPTS.row_bodies[0]]))
     assert (more.asked, more.cached) == (2, 6)
-    assert more.probabilities[4] == more.probabilities[0]
+    assert more.answers.probabilities[4] == more.answers.probabilities[0]
 
 
 def test_answers_in_words(served, endpoint):
     served.texts = ["A", "B. No", "Answer: A", "I'm sorry, I cannot judge people.", "Both.", "**B**"]
     worded = Endpoint(base_url=endpoint.base_url, model="tiny", cache=endpoint.cache, logprobs=False, concurrency=1)
-    answers = ask(worded, PROMPTS)
+    answers = ask(worded, PROMPTS).answers
     # orders: Yes is A, then B. Row 1: A -> 1, B -> 1; row 2: A -> 1, refused; row 3: neither, B -> 1
     np.testing.assert_array_equal(answers.probabilities, [1, math.nan, math.nan])
-    assert answers.outcomes == ("scored", "refused", "unparsable")
+    assert answers.outcomes == ("answered", "refused", "unparsed")
     assert "logprobs" not in served.requests[0]
 
 
 @pytest.mark.parametrize(
     ("text", "variant", "outcome", "probability"),
     [
-        ("Yes, this person does.", WORDS, "scored", 1.0),
-        ("no", WORDS, "scored", 0.0),
-        ("Not enough information.", WORDS, "unparsable", None),
+        ("Yes, this person does.", WORDS, "answered", 1.0),
+        ("no", WORDS, "answered", 0.0),
+        ("Not enough information.", WORDS, "unparsed", None),
         ("I can't help with that.", WORDS, "refused", None),
-        ("", WORDS, "unparsable", None),
-        ("A person like this earns little", LETTERS, "unparsable", None),
-        ("(B)", LETTERS, "scored", 0.0),
+        ("", WORDS, "unparsed", None),
+        ("A person like this earns little", LETTERS, "unparsed", None),
+        ("(B)", LETTERS, "answered", 0.0),
     ],
 )
 def test_reading_text(text, variant, outcome, probability):
@@ -156,9 +88,9 @@ def test_busy_servers_are_asked_again_after_the_time_they_name(served, endpoint)
     served.failures = [(429, {"Retry-After": "7"}), (503, {}), (500, {})]
     pauses = []
     one = Endpoint(base_url=endpoint.base_url, model="tiny", cache=endpoint.cache, concurrency=1)
-    answers = ask(one, PROMPTS, sleep=pauses.append)
+    answers = ask(one, PROMPTS, sleep=pauses.append).answers
     assert pauses == [7.0, 2.0, 4.0]
-    assert answers.outcomes == ("scored",) * 3
+    assert answers.outcomes == ("answered",) * 3
 
 
 def test_what_was_answered_before_a_failure_is_kept(served, endpoint):
@@ -192,7 +124,7 @@ def test_nobody_there_and_no_chat_completion(endpoint, tmp_path):
     with pytest.raises(BadInput, match="HTTP 404"):
         ask(unversioned, PROMPTS)
     no_completion = {"object": "error"}
-    served = Served()
+    served = TinyModel()
     served.reply = lambda body: no_completion
     with serving(served) as url, pytest.raises(BadInput, match="no chat completion"):
         ask(Endpoint(base_url=url, model="tiny", cache=tmp_path), PROMPTS)

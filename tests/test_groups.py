@@ -12,6 +12,7 @@ from equiray.metrics.groups import (
     accuracy_effect,
     group_estimates,
     stage_effects,
+    unanswered_estimates,
 )
 from equiray.metrics.intervals import Proportion, newcombe, wilson
 
@@ -66,6 +67,20 @@ def test_missing_sensitive_values_are_counted_as_partial():
     estimates = group_estimates(decisions, Grouping.of("g", [None, *groups[1:]]), LABELS, FAST)
     dp = _by_name(estimates, "demographic_parity_difference")
     assert (dp.status, dp.n) == ("partial", len(groups) - 1)
+
+
+def test_refusals_and_parse_failures_are_rates_of_their_own():
+    outcomes = np.array(["refused", "answered", "unparsed", "unparsed", "refused", "answered"])
+    grouping = Grouping.of("g", ["a", "a", "a", "b", None, "b"], ["a", "b", "rare"])
+    found = {(e.metric, e.group): (e.value, e.n) for e in unanswered_estimates(outcomes, grouping, LABELS, FAST)}
+    assert found == {
+        ("refusal_rate", "a"): (pytest.approx(1 / 3), 3),
+        ("refusal_rate", "b"): (0.0, 2),
+        ("refusal_rate", "rare"): (None, 0),
+        ("parse_failure_rate", "a"): (pytest.approx(1 / 3), 3),
+        ("parse_failure_rate", "b"): (0.5, 2),
+        ("parse_failure_rate", "rare"): (None, 0),
+    }
 
 
 def test_one_group_alone_has_no_disparity():

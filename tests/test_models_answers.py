@@ -6,7 +6,7 @@ import torch
 
 import tiny_models
 from equiray.data.text import Prompts
-from equiray.models.answers import average_with_twins, prompt_frame, score_answers, variants
+from equiray.models.answers import Answers, average_with_twins, prompt_frame, score_answers, variants
 from equiray.models.loading import CausalLM
 
 PROMPTS = Prompts(
@@ -41,37 +41,25 @@ def test_both_orders_are_asked_and_averaged(architecture, bos):
     np.testing.assert_allclose(score_answers(lm, PROMPTS), expected, atol=1e-5)
 
 
-def test_direct_form_and_chat_template():
+def test_a_chat_template_stands_around_the_question():
     lm = tiny_models.tiny("qwen3", chat=True, bos=True)
-    expected = [
-        answer_probability(
-            lm, f"<s> user {PROMPTS.task_prefix + body + PROMPTS.suffix} </s> assistant ", "Yes", "No", special=False
-        )
-        for body in PROMPTS.row_bodies
-    ]
-    np.testing.assert_allclose(score_answers(lm, PROMPTS, form="direct"), expected, atol=1e-5)
+    expected = []
+    for body in PROMPTS.row_bodies:
+        start = f"<s> user {PROMPTS.task_prefix + body + QUESTION}"
+        one = answer_probability(lm, f"{start}A. Yes\nB. No\nAnswer: </s> assistant ", "A", "B", special=False)
+        other = answer_probability(lm, f"{start}A. No\nB. Yes\nAnswer: </s> assistant ", "B", "A", special=False)
+        expected.append((one + other) / 2)
+    np.testing.assert_allclose(score_answers(lm, PROMPTS), expected, atol=1e-5)
     frame = prompt_frame(lm)
     assert (frame.before, frame.after) == ("<s> user ", " </s> assistant ")
     assert not frame.add_special_tokens  # the template writes <s>; the tokenizer must not write it again
 
 
 def test_what_differs_between_the_orders_comes_last():
-    first, second = variants(PROMPTS, "choice")
+    first, second = variants(PROMPTS)
     assert first.tail == QUESTION + "A. Yes\nB. No\nAnswer:"
     assert second.tail == QUESTION + "A. No\nB. Yes\nAnswer:"
     assert (first.positive, first.negative, second.positive, second.negative) == ("A", "B", "B", "A")
-
-
-def test_an_answer_of_two_tokens_is_scored_per_token():
-    lm = tiny_models.tiny("llama")
-    prompts = PROMPTS._replace(answers=(" Yes more", " No"))
-    head = lm.tokenizer(PROMPTS.task_prefix + PROMPTS.row_bodies[0] + PROMPTS.suffix)["input_ids"]
-    yes, more, no = lm.tokenizer.convert_tokens_to_ids(["Yes", "more", "No"])
-    with torch.no_grad():
-        logprobs = lm.model(torch.tensor([[*head, yes]])).logits[0].double().log_softmax(-1)
-    positive = float(logprobs[-2, yes] + logprobs[-1, more]) / 2
-    expected = 1 / (1 + np.exp(float(logprobs[-2, no]) - positive))
-    assert score_answers(lm, prompts, form="direct")[0] == pytest.approx(expected, abs=1e-5)
 
 
 def test_no_rows():
@@ -79,10 +67,18 @@ def test_no_rows():
 
 
 def test_decisions_averaged_over_twins_do_not_see_the_attribute():
-    own, twins = np.array([0.2, 0.6, 0.9]), np.array([0.4, 0.1, 0.8, 0.3])
-    averaged = average_with_twins(own, twins, [0, 2, 2, 2])
-    np.testing.assert_allclose(averaged, [0.3, 0.6, (0.9 + 0.1 + 0.8 + 0.3) / 4])
-    swapped = average_with_twins(np.array([0.4]), np.array([0.2]), [0])
-    assert swapped[0] == pytest.approx(averaged[0])
-    assert np.isnan(average_with_twins(own, np.array([np.nan]), [1])[1])
-    assert own.tolist() == [0.2, 0.6, 0.9]
+    own = Answers.complete(np.array([0.2, 0.6, 0.9]))
+    averaged = average_with_twins(own, Answers.complete(np.array([0.4, 0.1, 0.8, 0.3])), [0, 2, 2, 2])
+    np.testing.assert_allclose(averaged.probabilities, [0.3, 0.6, (0.9 + 0.1 + 0.8 + 0.3) / 4])
+    assert averaged.outcomes == ("answered",) * 3
+    swapped = average_with_twins(Answers.complete(np.array([0.4])), Answers.complete(np.array([0.2])), [0])
+    assert swapped.probabilities[0] == pytest.approx(averaged.probabilities[0])
+    assert own.probabilities.tolist() == [0.2, 0.6, 0.9]
+
+
+def test_a_twin_without_an_answer_leaves_its_row_without_one():
+    own = Answers(np.array([0.2, 0.6, np.nan, 0.1]), ("answered", "answered", "unparsed", "answered"))
+    twins = Answers(np.array([np.nan, np.nan, 0.5]), ("unparsed", "refused", "answered"))
+    averaged = average_with_twins(own, twins, [0, 2, 1])
+    np.testing.assert_allclose(averaged.probabilities, [np.nan, 0.55, np.nan, 0.1])
+    assert averaged.outcomes == ("unparsed", "answered", "refused", "answered")

@@ -160,7 +160,7 @@ def test_the_embedded_gguf_by_path_and_by_name(tmp_path, monkeypatch):
     assert round(embedded.parameters / 1e6, 1) == 134.5
     assert embedded.model.get_output_embeddings().weight is embedded.model.get_input_embeddings().weight
     (converted,) = (tmp_path / "cache" / "models").iterdir()
-    from equiray.models.loading import _embedded_file  # the one test that must know where the package lies
+    from equiray.models.sources import _embedded_file  # the one test that must know where the package lies
 
     copy = shutil.copy(_embedded_file(), tmp_path / "mine.gguf")
     start = time.perf_counter()

@@ -11,6 +11,7 @@ from equiray.errors import BadInput, Incomplete
 from equiray.reports import verify_evidence
 from equiray.runs.directory import RunDirectory
 from equiray.runs.evaluation import run_evaluation
+from equiray.runs.lock import LOCK_NAME
 from equiray.specs import RunSpec
 from tiny_models import save, tiny
 
@@ -64,8 +65,9 @@ def test_every_stage_of_every_model_has_predictions_and_estimates(finished: Path
 
 def test_predictions_hold_what_outsiders_rely_on(finished: Path):
     table = pq.read_table(finished / "predictions" / "german.embedding.cda_unlearning.parquet")
-    contract = ["row_id", "split", "stage", "model", "label", "score", "prediction", "sex", "age", "foreign_worker"]
-    assert table.column_names == contract
+    contract = ["row_id", "split", "stage", "model", "label", "score", "prediction", "outcome"]
+    assert table.column_names == [*contract, "sex", "age", "foreign_worker"]
+    assert set(table["outcome"].to_pylist()) == {"answered"}
     assert len(table) == 200 and len(set(table["row_id"].to_pylist())) == 200
     scores, predictions = table["score"].to_numpy(), table["prediction"].to_numpy()
     assert ((scores > 0.5) == (predictions == 1)).all()
@@ -107,13 +109,37 @@ def test_a_lost_part_is_made_again_to_the_same_figures(model: Path, finished: Pa
     assert lost.is_file() and _results(finished) == results
 
 
-def test_a_corrupted_part_is_named(model: Path, finished: Path):
-    file = finished / "predictions" / "german.raw.cda.parquet"
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BadInput, match=file.name):
-        run_evaluation(spec_of(model), finished, command=COMMAND)
-    file.write_bytes(whole)
+def test_corrupted_parts_are_set_aside_and_made_again_to_the_same_figures(model: Path, finished: Path, capsys):
+    results = _results(finished)
+    short = finished / "predictions" / "german.raw.cda.parquet"
+    altered = finished / "intrinsic" / "equiray.gender.unlearning.fold0.parquet"
+    short.write_bytes(short.read_bytes()[:500])
+    whole, content = pq.read_table(altered), bytearray(altered.read_bytes())
+    content[pq.read_metadata(altered).row_group(0).column(0).data_page_offset - 1] ^= 1  # the dictionary's last letter
+    altered.write_bytes(content)
+    assert not pq.read_table(altered).equals(whole)  # without its checksum nobody would know
+    others = {f: f.stat().st_mtime_ns for f in finished.glob("*/*.parquet") if f not in (short, altered)}
+    run_evaluation(spec_of(model), finished, command=COMMAND)
+    assert _results(finished) == results
+    assert others == {f: f.stat().st_mtime_ns for f in others}
+    said = "".join(capsys.readouterr().err.split())
+    for file in (short, altered):
+        broken = file.with_name(file.name + ".corrupt")
+        assert broken.is_file() and f"keptas{broken.name}andmadeagain" in said
+        broken.unlink()
+
+
+def test_a_part_that_may_not_be_read_is_not_taken_for_corrupted(model: Path, tmp_path: Path, monkeypatch):
+    with RunDirectory.open(tmp_path / "out", spec_of(model)) as directory:
+        directory.write_table("part.parquet", pa.table({"x": [1]}))
+
+        def forbidden(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("equiray.runs.directory.pq.ParquetFile", forbidden)
+        with pytest.raises(BadInput, match="Permission denied"):
+            directory.read_table("part.parquet")
+    assert (tmp_path / "out" / "part.parquet").is_file()
 
 
 def test_a_table_without_flips_can_be_evaluated_but_not_augmented(model: Path, tmp_path: Path):
@@ -165,12 +191,12 @@ def test_what_cannot_work_is_refused_before_anything_is_made(model: Path, tmp_pa
 
 
 def test_a_write_that_fails_leaves_what_was_there(model: Path, tmp_path: Path):
-    directory = RunDirectory.open(tmp_path / "out", spec_of(model))
-    directory.write_text("note", "first")
-    with pytest.raises(Incomplete, match="No space left"):
-        _write_half(directory)
+    with RunDirectory.open(tmp_path / "out", spec_of(model)) as directory:
+        directory.write_text("note", "first")
+        with pytest.raises(Incomplete, match="No space left"):
+            _write_half(directory)
     assert (tmp_path / "out" / "note").read_text() == "first"
-    assert [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")] == []
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"spec.yaml", "note", LOCK_NAME}
 
 
 def _write_half(directory: RunDirectory) -> None:
@@ -181,5 +207,6 @@ def _write_half(directory: RunDirectory) -> None:
 
 def test_a_folder_of_something_else_is_not_taken_over(model: Path, tmp_path: Path):
     (tmp_path / "photo.jpg").write_text("x")
-    with pytest.raises(BadInput, match="no run directory"):
-        RunDirectory.open(tmp_path, spec_of(model))
+    with pytest.raises(BadInput, match="no run directory"), RunDirectory.open(tmp_path, spec_of(model)):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["photo.jpg"]

@@ -15,6 +15,8 @@ from typing import NoReturn
 import click
 
 from equiray import __version__
+from equiray.commands_audit import audit
+from equiray.commands_gate import gate
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
@@ -75,16 +77,22 @@ def submit(spec: Path, address: str, out: str | None) -> int:
 def report(directory: Path, markdown: bool) -> None:
     """Write report.html and evidence.json anew from the results in DIRECTORY."""
     from equiray.reports import markdown_tables, write_evidence, write_report
-    from equiray.specs import load_run_spec
+    from equiray.runs.audit_spec import load_spec
+    from equiray.runs.lock import sole_writer
 
     if markdown:
         click.echo(markdown_tables(directory))
         return
 
-    spec = load_run_spec(directory / "spec.yaml")
-    write_report(directory)
-    write_evidence(directory, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
+    spec = load_spec(directory / "spec.yaml")
+    with sole_writer(directory):
+        write_report(directory)
+        write_evidence(directory, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
     click.echo(f"done: {directory / 'report.html'}")
+
+
+commands.add_command(_debug(audit))
+commands.add_command(_debug(gate))
 
 
 @commands.group()
@@ -94,8 +102,11 @@ def data() -> None:
 
 @data.command("list")
 @_debug
-def list_tasks() -> None:
-    """List the built-in tasks, what they ask, and where their rows would come from."""
+def list_tasks() -> int:
+    """List the built-in tasks, what they ask, and where their rows would come from.
+
+    A task whose local file cannot be used is marked, and its error follows the list; the exit code is then 3.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Column, Table
@@ -108,12 +119,18 @@ def list_tasks() -> None:
     for task in tasks:
         rows = "?" if task.rows is None else f"{task.rows:,}"
         origin = task.origin or "the official site, on first use"
+        if task.problem:
+            origin = "[red]cannot be used, see below[/red]"
         table.add_row(task.name, task.title, rows, ", ".join(task.attributes), origin)
     Console().print(table)
     for task in tasks:
         click.echo(f"{task.name}: {task.licence}")
         for warning in task.warnings:
             click.echo(click.wrap_text(f"- {warning}", initial_indent="  ", subsequent_indent="    ", width=100))
+    problems = dict.fromkeys(str(task.problem) for task in tasks if task.problem)  # a wrong folder is every task's
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    return BadInput.exit_code if problems else 0
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

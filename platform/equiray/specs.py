@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
+from equiray.documents import as_bad_input, read_mapping
 from equiray.errors import BadInput
 
 Stage = Literal["baseline", "cda", "unlearning", "cda_unlearning"]
@@ -193,23 +193,13 @@ def load_run_spec(path: Path, overrides: tuple[str, ...] = ()) -> RunSpec:
     BadInput
         The file is absent or no YAML, a key is unknown, a value is out of range; names key and file.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadInput(f"cannot read it: {error}", place=str(path), fix="save it as UTF-8") from error
-    except OSError as error:
-        raise BadInput(f"cannot read it: {error}", place=str(path), fix="name an existing YAML file") from error
-    except yaml.YAMLError as error:
-        raise BadInput(f"not valid YAML: {error}", place=str(path), fix="mend the syntax at that line") from error
-    if not isinstance(document, dict):
-        kind = type(document).__name__
-        raise BadInput(f"a spec is a mapping, this is {kind}", place=str(path), fix="see docs/contracts")
+    document = read_mapping(path, "spec")
     for override in overrides:
         _apply_override(document, override)
     try:
         return RunSpec.model_validate(document)
     except ValidationError as error:
-        raise _as_bad_input(error, path) from error
+        raise as_bad_input(error, str(path), "spec") from error
 
 
 def _apply_override(document: dict[str, Any], override: str) -> None:
@@ -232,24 +222,3 @@ def _apply_override(document: dict[str, Any], override: str) -> None:
         ) from error
     except yaml.YAMLError as error:
         raise BadInput(f"{value!r} is no YAML value", place=f"--set {override}", fix="quote it") from error
-
-
-def _as_bad_input(error: ValidationError, path: Path) -> BadInput:
-    lines = []
-    for item in _own_errors(error.errors())[:5]:
-        where = ".".join(str(part) for part in item["loc"]) or "document"
-        whole = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
-        shown = "" if whole else f" (got {item['input']!r:.80})"
-        said = item["msg"].removeprefix("Value error, ")
-        lines.append(f"{where}: {said[:1].lower()}{said[1:]}{shown}")
-    return BadInput("the spec is not valid: " + "; ".join(lines), place=str(path), fix="docs/contracts lists every key")
-
-
-def _own_errors(errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without the lists called too short only because pydantic does not count their wrong entries."""
-    places = [error["loc"] for error in errors]
-
-    def has_wrong_entry(place: tuple[int | str, ...]) -> bool:
-        return any(len(other) > len(place) and other[: len(place)] == place for other in places)
-
-    return [error for error in errors if error["type"] != "too_short" or not has_wrong_entry(error["loc"])]

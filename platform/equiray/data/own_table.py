@@ -18,6 +18,8 @@ from equiray.data.tasks.raw import RawTable
 from equiray.errors import BadInput
 
 RESERVED = ("row_id", "split", "label", "counterfactual")
+RESERVED_FOR_PREDICTIONS = ("stage", "model", "score", "prediction", "outcome")
+"""Columns of a run's predictions, beside which the sensitive attributes stand."""
 
 
 def _as_text(value: Any) -> Any:
@@ -101,7 +103,7 @@ class TableSpec(_Part):
     @model_validator(mode="after")
     def _hangs_together(self) -> "TableSpec":
         _check_names([f.name for f in self.features], "feature")
-        _check_names([a.name for a in self.sensitive], "sensitive attribute")
+        _check_names([a.name for a in self.sensitive], "sensitive attribute", RESERVED_FOR_PREDICTIONS)
         _check_names([flip.attribute for flip in self.flips], "flip of attribute")
         if self.label.positive not in self.label.values or len(set(self.label.values)) < 2:
             raise ValueError(f"label: positive {self.label.positive!r} must be one of two unlike values")
@@ -182,12 +184,12 @@ def read_own_table(path: Path, spec: TableSpec) -> RawTable:
     return RawTable.numbered(table, place=str(path), sha256=file_sha256(path), origin="given path")
 
 
-def _check_names(names: list[str], what: str) -> None:
+def _check_names(names: list[str], what: str, also_reserved: tuple[str, ...] = ()) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{what} {name!r} is declared twice")
-        if name in RESERVED or name.startswith(ATTRIBUTE_PREFIX):
-            raise ValueError(f"{what} {name!r}: the name is reserved, rename the column")
+        if name in (*RESERVED, *also_reserved) or name.startswith(ATTRIBUTE_PREFIX):
+            raise ValueError(f"{what} {name!r}: the name is reserved, choose another")
 
 
 def _check_flip(flip: FlipSpec, table: TableSpec) -> None:

@@ -71,6 +71,10 @@ DISPARITIES: Mapping[str, tuple[Rate, ...]] = {
 }
 
 
+UNANSWERED: Mapping[str, str] = {"refusal_rate": "refused", "parse_failure_rate": "unparsed"}
+"""The outcome whose share of all rows of a group each of them is; range 0..1, 0 = all answered, lower is better."""
+
+
 class Decisions(NamedTuple):
     """Labels and predictions of N rows, int8 0/1 arrays [N]."""
 
@@ -137,15 +141,22 @@ def group_estimates(decisions: Decisions, grouping: Grouping, labels: Labels, re
 
 
 def unanswered_estimates(
-    unanswered: NDArray[np.bool_], grouping: Grouping, labels: Labels, resampling: Resampling
+    outcomes: NDArray[np.str_], grouping: Grouping, labels: Labels, resampling: Resampling
 ) -> list[Estimate]:
-    """``refusal_rate`` of each group: share of its rows for which a model gave no usable answer; lower is better."""
+    """``refusal_rate`` and ``parse_failure_rate`` of each group (`UNANSWERED`), with Wilson intervals.
+
+    Parameters
+    ----------
+    outcomes : str array [N]
+        ``answered``, or the values of `UNANSWERED`.
+    """
     estimates = []
-    for code, name in enumerate(grouping.names):
-        mine = unanswered[grouping.codes == code]
-        found = Proportion(int(mine.sum()), len(mine))
-        figure = _Figure(found.rate, wilson(found, resampling.confidence), found.trials, "lower")
-        estimates.append(_estimate(labels, "refusal_rate", grouping.attribute, name, figure, resampling))
+    for metric, outcome in UNANSWERED.items():
+        for code, name in enumerate(grouping.names):
+            mine = outcomes[grouping.codes == code] == outcome
+            found = Proportion(int(mine.sum()), len(mine))
+            figure = _Figure(found.rate, wilson(found, resampling.confidence), found.trials, "lower")
+            estimates.append(_estimate(labels, metric, grouping.attribute, name, figure, resampling))
     return estimates
 
 

@@ -9,7 +9,7 @@ What is notable:
 - The words are the same for a model in this process and for one behind an endpoint (`equiray.models.endpoint`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -21,7 +21,31 @@ from equiray.models.embedding import Progress
 from equiray.models.loading import CausalLM
 from equiray.models.scoring import Scorer
 
-Form = Literal["choice", "direct"]
+Outcome = Literal["answered", "refused", "unparsed"]
+"""What became of a question: one of its answers, a refusal, or words in which neither answer is found."""
+
+
+class Answers(NamedTuple):
+    """Decisions about rows.
+
+    `probabilities`: float64 [rows], of the positive answer, NaN where `outcomes` [rows] is not ``answered``.
+    """
+
+    probabilities: NDArray[np.float64]
+    outcomes: tuple[Outcome, ...]
+
+    @classmethod
+    def complete(cls, probabilities: NDArray[np.float64]) -> "Answers":
+        """Decisions of a model that cannot but answer."""
+        return cls(probabilities, ("answered",) * len(probabilities))
+
+
+def joint_outcome(outcomes: Collection[Outcome]) -> Outcome:
+    """What became of a row that was asked about in several ways: answered if all are, refused if one is.
+
+    The answered part alone would decide by half of what was to be averaged: one of two orders, a row without its twin.
+    """
+    return "refused" if "refused" in outcomes else "unparsed" if "unparsed" in outcomes else "answered"
 
 
 class Variant(NamedTuple):
@@ -32,15 +56,12 @@ class Variant(NamedTuple):
     negative: str
 
 
-def variants(prompts: Prompts, form: Form) -> tuple[Variant, ...]:
-    """The ways a task's question is put.
+def variants(prompts: Prompts) -> tuple[Variant, ...]:
+    """The ways a task's question is put: its two answers as A and B, once in each order.
 
-    ``choice`` lists the two answers as A and B, once in each order, before the suffix's last line ("Answer:");
-    ``direct`` asks for the answer's own words.
+    They stand before the suffix's last line ("Answer:").
     """
     positive, negative = (answer.strip() for answer in prompts.answers)
-    if form == "direct":
-        return (Variant(prompts.suffix, positive, negative),)
     question, _, cue = prompts.suffix.rpartition("\n")
     options = "{question}\nA. {first}\nB. {second}\n{cue}".format
     return (
@@ -69,22 +90,18 @@ def prompt_frame(lm: CausalLM) -> Frame:
     return Frame(before, after, "", False)  # the template has written the special tokens already
 
 
-def score_answers(
-    lm: CausalLM, prompts: Prompts, *, form: Form = "choice", progress: Progress | None = None
-) -> NDArray[np.float64]:
+def score_answers(lm: CausalLM, prompts: Prompts, *, progress: Progress | None = None) -> NDArray[np.float64]:
     """Probability of the positive answer to each prompt.
 
-    Within a variant the mean log-probability per token of the two answers is normalised to one, so an answer of more
-    tokens is not at a loss; the variants' probabilities are averaged. A chat template is used where the tokenizer has
-    one.
+    Within a variant the probabilities of the two answers are normalised to one (of an answer that a tokenizer cuts in
+    pieces, the mean per token counts); the variants' probabilities are averaged. A chat template is used where the
+    tokenizer has one.
 
     Parameters
     ----------
     lm : CausalLM
     prompts : Prompts
         `answers[0]` is the positive one.
-    form : {"choice", "direct"}
-        See `variants`.
 
     Returns
     -------
@@ -92,7 +109,7 @@ def score_answers(
     """
     if not prompts.row_bodies:
         return np.empty(0)
-    asked = variants(prompts, form)
+    asked = variants(prompts)
     frame = prompt_frame(lm)
     texts = [
         frame.before + prompts.task_prefix + body + variant.tail + frame.after
@@ -113,9 +130,7 @@ def _answer_tokens(lm: CausalLM, frame: Frame, variant: Variant) -> list[list[in
     return lm.tokenizer(answers, add_special_tokens=False)["input_ids"]
 
 
-def average_with_twins(
-    own: NDArray[np.float64], twins: NDArray[np.float64], twin_of: Sequence[int] | NDArray[np.int64]
-) -> NDArray[np.float64]:
+def average_with_twins(own: Answers, twins: Answers, twin_of: Sequence[int] | NDArray[np.int64]) -> Answers:
     """Counterfactual data augmentation for a model that cannot be trained: decide on a row and its twins together.
 
     The probability of a row becomes the mean over itself and its counterfactual twins. A row and its twins are the same
@@ -125,17 +140,19 @@ def average_with_twins(
 
     Parameters
     ----------
-    own : float64 [rows]
-    twins : float64 [twins]
-        Probabilities of the twins; nan (not answered) makes the row's nan.
+    own, twins : Answers
+        A twin without an answer leaves its row without one (`joint_outcome`).
     twin_of : int [twins]
         Position of each twin's row in `own`. A row without a twin keeps its probability.
 
     Returns
     -------
-    float64 [rows]
+    Answers, of the rows
     """
-    sums, counts = own.astype(np.float64), np.ones(len(own))
-    np.add.at(sums, twin_of, twins)
+    sums, counts = own.probabilities.astype(np.float64), np.ones(len(own.probabilities))
+    np.add.at(sums, twin_of, twins.probabilities)
     np.add.at(counts, twin_of, 1)
-    return sums / counts
+    heard: list[list[Outcome]] = [[outcome] for outcome in own.outcomes]
+    for row, outcome in zip(twin_of, twins.outcomes, strict=True):
+        heard[row].append(outcome)
+    return Answers(sums / counts, tuple(joint_outcome(outcomes) for outcomes in heard))

@@ -4,8 +4,8 @@ What is notable:
 
 - Where the endpoint gives log-probabilities of the first answer token, they are normalised over the two answers;
   elsewhere the text of the answer is read, and the probability is 0 or 1.
-- An answer that is neither option is counted, never dropped: the row's probability is nan and `Answers.outcomes` says
-  whether the model refused or said something that cannot be read.
+- An answer that is neither option is counted, never dropped: the row's probability is NaN and its outcome says whether
+  the model refused or said something in which neither option is found.
 - Every reply is kept on disk under the sha256 of what was asked, so a rerun asks nothing twice, at no cost.
 - The API key is read from the environment when a request is sent; it is in no record, cache entry or message.
 """
@@ -19,19 +19,17 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
-from numpy.typing import NDArray
 
 from equiray.data.text import Prompts
 from equiray.errors import BadInput
-from equiray.models.answers import Form, Variant, variants
+from equiray.models.answers import Answers, Outcome, Variant, joint_outcome, variants
 from equiray.models.reply_cache import ReplyCache
 
 KEY_VARIABLE = "EQUIRAY_API_KEY"
-Outcome = Literal["scored", "refused", "unparsable"]
 
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
 _TOP_LOGPROBS = 20  # the most that the protocol allows
@@ -70,15 +68,10 @@ class Endpoint:
     attempts: int = 6
 
 
-class Answers(NamedTuple):
-    """What an endpoint answered.
+class Asked(NamedTuple):
+    """What an endpoint answered; `asked` counts the requests that were sent, `cached` those that a former run sent."""
 
-    `probabilities`: float64 [rows], of the positive answer, nan where `outcomes` is not ``scored``. `asked` counts the
-    requests that were sent, `cached` those that a former run had sent.
-    """
-
-    probabilities: NDArray[np.float64]
-    outcomes: tuple[Outcome, ...]
+    answers: Answers
     asked: int
     cached: int
 
@@ -90,12 +83,10 @@ class Reading(NamedTuple):
     probability: float
 
 
-def ask(
-    endpoint: Endpoint, prompts: Prompts, *, form: Form = "choice", sleep: Callable[[float], None] = time.sleep
-) -> Answers:
+def ask(endpoint: Endpoint, prompts: Prompts, *, sleep: Callable[[float], None] = time.sleep) -> Asked:
     """Ask the endpoint about every row, in every variant of the question (`equiray.models.answers.variants`).
 
-    A row is scored where all its variants are: half of two orders would carry the position bias that two take out.
+    A row is answered where all its variants are: half of two orders would carry the position bias that two take out.
 
     Raises
     ------
@@ -103,7 +94,7 @@ def ask(
         The endpoint cannot be reached, refuses the key or the model, or keeps failing. What was answered before stays
         in the cache.
     """
-    asked = variants(prompts, form)
+    asked = variants(prompts)
     questions = [
         (_body(endpoint, prompts.task_prefix + body + variant.tail), variant)
         for body in prompts.row_bodies
@@ -125,12 +116,11 @@ def ask(
         known.update(zip(missing, _all(fetch, missing, endpoint.concurrency), strict=True))
     readings = [read_reply(known[cache.key(endpoint.base_url, body)], variant) for body, variant in questions]
     rows = [tuple(readings[i : i + len(asked)]) for i in range(0, len(readings), len(asked))]
-    return Answers(
+    answers = Answers(
         probabilities=np.array([np.mean([r.probability for r in row]) for row in rows], dtype=np.float64),
-        outcomes=tuple(_worst(row) for row in rows),
-        asked=len(missing),
-        cached=len(distinct) - len(missing),
+        outcomes=tuple(joint_outcome({r.outcome for r in row}) for row in rows),
     )
+    return Asked(answers, asked=len(missing), cached=len(distinct) - len(missing))
 
 
 def read_reply(reply: Mapping[str, Any], variant: Variant) -> Reading:
@@ -145,14 +135,14 @@ def read_reply(reply: Mapping[str, Any], variant: Variant) -> Reading:
         positive = _mass(tokens[0]["top_logprobs"], variant.positive, variant.negative)
         negative = _mass(tokens[0]["top_logprobs"], variant.negative, variant.positive)
         if positive + negative > 0:
-            return Reading("scored", positive / (positive + negative))
+            return Reading("answered", positive / (positive + negative))
     message = choice["message"]
     text = (message.get("content") or "").strip()
     positive, negative = (_begins(text, answer) for answer in (variant.positive, variant.negative))
     if positive != negative:
-        return Reading("scored", float(positive))
+        return Reading("answered", float(positive))
     refused = bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter" or _REFUSAL.search(text)
-    return Reading("refused" if refused else "unparsable", math.nan)
+    return Reading("refused" if refused else "unparsed", math.nan)
 
 
 def _mass(alternatives: Sequence[Mapping[str, Any]], answer: str, other: str) -> float:
@@ -169,11 +159,6 @@ def _begins(text: str, answer: str) -> bool:
     # a letter is an option only with its mark or alone: "A person like this ..." is no answer
     end = r"(?:[.):,*]|\s*$)" if len(answer) == 1 else r"(?!\w)"
     return re.match(rf"\W*(?:answer\W+)?{re.escape(answer)}{end}", text, re.IGNORECASE) is not None
-
-
-def _worst(row: Sequence[Reading]) -> Outcome:
-    outcomes = {reading.outcome for reading in row}
-    return "refused" if "refused" in outcomes else "unparsable" if "unparsable" in outcomes else "scored"
 
 
 def _body(endpoint: Endpoint, text: str) -> dict[str, Any]:

@@ -92,13 +92,17 @@ class Scorer:
         float64 array of that length per prefix. Prefix and continuation are tokenized apart, so that a prefix has
         the same tokens whatever follows.
         """
-        sums, counts = self._continuations(prefixes, continuations, progress)
-        return np.split(sums / counts, _ends(continuations))
-
-    def sum_logprobs(self, prefixes: Sequence[str], continuations: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """As `mean_logprobs`, but the log-probability of the whole continuation, in nats."""
-        sums, _ = self._continuations(prefixes, continuations, None)
-        return np.split(sums, _ends(continuations))
+        heads = tokenize(self.lm, prefixes)
+        distinct = sorted({text for group in continuations for text in group})
+        encoded = self.lm.tokenizer(distinct, add_special_tokens=False)["input_ids"] if distinct else []
+        tails = dict(zip(distinct, encoded, strict=True))
+        sequences, first = [], []
+        for head, group in zip(heads, continuations, strict=True):
+            for text in group:
+                sequences.append(head + tails[text])
+                first.append(len(head))
+        sums, counts = self.sequence_logprobs(sequences, np.asarray(first, dtype=np.int64), progress)
+        return np.split(sums / counts, np.cumsum([len(group) for group in continuations])[:-1])
 
     def text_nll(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """(negative log-likelihood in nats, number of predicted tokens) of each text, its first token given."""
@@ -135,21 +139,3 @@ class Scorer:
             if progress is not None:
                 progress(len(done), int(counts[done].sum()))
         return sums, counts
-
-    def _continuations(
-        self, prefixes: Sequence[str], continuations: Sequence[Sequence[str]], progress: Progress | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        heads = tokenize(self.lm, prefixes)
-        distinct = sorted({text for group in continuations for text in group})
-        encoded = self.lm.tokenizer(distinct, add_special_tokens=False)["input_ids"] if distinct else []
-        tails = dict(zip(distinct, encoded, strict=True))
-        sequences, first = [], []
-        for head, group in zip(heads, continuations, strict=True):
-            for text in group:
-                sequences.append(head + tails[text])
-                first.append(len(head))
-        return self.sequence_logprobs(sequences, np.asarray(first, dtype=np.int64), progress)
-
-
-def _ends(continuations: Sequence[Sequence[str]]) -> np.ndarray:
-    return np.cumsum([len(group) for group in continuations])[:-1]

@@ -43,7 +43,8 @@ def write_evidence(run_dir: Path, *, seeds: Mapping[str, int], spec_sha256: str)
     Parameters
     ----------
     run_dir : Path
-        Every regular file below it is hashed, the manifest itself excepted.
+        Every regular file below it is hashed, but for the manifest itself and hidden files: the lock of who is
+        writing there, and what a killed run left half written.
     seeds : mapping of str to int
         What each seed was used for -> the seed.
     spec_sha256 : str
@@ -139,7 +140,7 @@ def verify_evidence(run_dir: Path) -> list[str]:
 
 def _hash_files(run_dir: Path) -> dict[str, FileEvidence]:
     ours = {run_dir / EVIDENCE_NAME, run_dir / (EVIDENCE_NAME + ".part")}
-    files = sorted(path for path in run_dir.rglob("*") if path.is_file() and path not in ours)
+    files = sorted(p for p in run_dir.rglob("*") if p.is_file() and p not in ours and not p.name.startswith("."))
     return {
         path.relative_to(run_dir).as_posix(): FileEvidence(sha256=_sha256(path), bytes=path.stat().st_size)
         for path in files

@@ -31,6 +31,8 @@ DISPARITIES = (*TABLE_METRICS[1:], "equal_opportunity_difference")
 QUALITIES = ("accuracy", "auc")
 MITIGATED_MODELS = ("raw_unaware",)  # dropping the sensitive column is a mitigation, also at stage baseline
 GROUP_RATES = ("selection_rate", "tpr", "fpr")
+AUDIT = "audit"
+"""The stage of predictions that were audited as they are: there is no other to compare them with."""
 
 Reading = Literal["better", "worse", "changed", "cannot tell", "identical", "not estimable"]
 _Key = tuple[str, str, str, str, str | None, str | None]
@@ -65,11 +67,11 @@ class Figures:
         return self.get(of.task, f"{stage}-{of.stage}", of.model, of.metric, of.attribute, of.group)
 
     def levels(self, metric: str) -> list[Estimate]:
-        """The baseline figures of a metric over all groups, where they could be estimated."""
+        """The figures of a metric over all groups, at baseline or audited, where they could be estimated."""
         return [
             e
             for e in self.all
-            if e.metric == metric and e.stage == "baseline" and e.group is None and e.value is not None
+            if e.metric == metric and e.stage in ("baseline", AUDIT) and e.group is None and e.value is not None
         ]
 
     def unmitigated(self, metric: str) -> list[Estimate]:
@@ -87,6 +89,10 @@ class Figures:
 
     def intrinsic_sets(self) -> list[str]:
         return _unique(e.task for e in self.all if e.metric in INTRINSIC_METRICS)
+
+    def is_audit(self, task: str) -> bool:
+        """Whether a task is somebody's predictions, audited as they are."""
+        return self.stages(task) == [AUDIT]
 
     def decision_tasks(self) -> list[str]:
         return _unique(e.task for e in self.all if e.metric not in INTRINSIC_METRICS)

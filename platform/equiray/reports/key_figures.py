@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from equiray.metrics.estimates import Estimate
-from equiray.reports.figures import DISPARITIES, Figures, count_readings, is_effect
+from equiray.reports.figures import AUDIT, DISPARITIES, Figures, count_readings, is_effect
 from equiray.reports.run_directory import RunRecord
 from equiray.reports.words import TASKS, attribute_words, bracket, count, metric_words, model_words, number
 
@@ -65,7 +65,7 @@ def _disparity_tile(run: RunRecord, figures: Figures) -> KeyFigure | None:
     largest = largest_disparity(figures)
     if largest is None:
         return None
-    note = f"{place_words(run, largest)}, before mitigation"
+    note = place_words(run, largest) + ("" if largest.stage == AUDIT else ", before mitigation")
     return KeyFigure("Largest selection-rate difference", number(largest.value), note, bracket(largest))
 
 
@@ -86,7 +86,8 @@ def _accuracy_tile(figures: Figures) -> KeyFigure | None:
     if not found:
         return None
     ends = dict.fromkeys((number(min(found)), number(max(found))))
-    return KeyFigure("Accuracy", " – ".join(ends), "lowest to highest over tasks, models and stages")
+    note = "lowest to highest over tasks, models and stages" if len(found) > 1 else "over all rows"
+    return KeyFigure("Accuracy", " – ".join(ends), note)
 
 
 def _missing_tile(figures: Figures) -> KeyFigure | None:

@@ -69,6 +69,7 @@ class TaskDetails(_Commentary):
     licence: str | None = None
     attributes: dict[str, dict[str, int]] = {}
     twins: TwinDetails | None = None
+    at_equality: dict[str, dict[str, float]] = {}
 
 
 class UnlearningDetails(_Commentary):

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from equiray.metrics.estimates import Estimate
+from equiray.reports.audit_tables import DISPARITY_CAPTION, disparity_table
 from equiray.reports.curves import Chart, charts_of
-from equiray.reports.figures import DISPARITIES, INTRINSIC_METRICS, QUALITIES, SIGNED_GAP, Figures, is_effect
+from equiray.reports.figures import AUDIT, DISPARITIES, INTRINSIC_METRICS, QUALITIES, SIGNED_GAP, Figures, is_effect
 from equiray.reports.key_figures import task_words
 from equiray.reports.panels import Panel, panels_of
 from equiray.reports.run_directory import RunRecord
-from equiray.reports.tables import Table, group_table, intrinsic_table, paper_table
+from equiray.reports.tables import MOST_GROUPS, Table, group_table, intrinsic_table, paper_table
 from equiray.reports.words import (
     attribute_words,
     bracket,
@@ -21,6 +22,12 @@ from equiray.reports.words import (
     number,
     stage_words,
 )
+
+_PAPER_CAPTION = (
+    "Test rows. ▲ or ▼ marks a figure clearly higher or lower than at the baseline of the same model (paired); blue is "
+    "better, orange worse."
+)
+_MOST_LINES = 500
 
 
 class Fact(NamedTuple):
@@ -43,6 +50,7 @@ class AttributeSection:
     name: str
     sizes: list[Fact]
     table: Table | None
+    caption: str
     levels: list[Panel]
     effects: list[Panel]
     groups: Table | None
@@ -122,10 +130,15 @@ def _task_section(run: RunRecord, figures: Figures, task: str, position: int) ->
 def _attribute_section(run: RunRecord, figures: Figures, task: str, attribute: str) -> AttributeSection:
     details = run.details.tasks.get(task)
     sizes = details.attributes.get(attribute, {}) if details else {}
+    audited = figures.is_audit(task)
+    at_equality = details.at_equality.get(attribute) if details else None
     return AttributeSection(
         name=attribute_words(attribute),
-        sizes=[Fact(group, count(n)) for group, n in sizes.items()],
-        table=paper_table(figures, task, attribute),
+        sizes=[Fact(group, count(n)) for group, n in list(sizes.items())[:MOST_GROUPS]],
+        table=disparity_table(figures, task, attribute, at_equality)
+        if audited
+        else paper_table(figures, task, attribute),
+        caption=DISPARITY_CAPTION if audited else _PAPER_CAPTION,
         levels=panels_of(figures, task, DISPARITIES, attribute, effects=False),
         effects=panels_of(figures, task, DISPARITIES, attribute, effects=True),
         groups=group_table(figures, task, attribute),
@@ -184,6 +197,8 @@ def not_estimable_lines(run: RunRecord, figures: Figures) -> list[str]:
         whose = " = ".join(part for part in (attribute, group) if part)
         counted = f" ({count(n)} in its denominator; {count(times, 'stage–model pair')})"
         lines.append(f"{task_words(run, task)}: {metric_words(metric).label}{f', {whose}' if whose else ''}{counted}")
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES:] = [f"… and {count(len(lines) - _MOST_LINES, 'more figure')}: see results.json"]
     return lines + [_setting(item) for item in run.details.not_estimable]
 
 
@@ -203,6 +218,8 @@ def _shown_elsewhere(e: Estimate) -> bool:
         return True
     if e.group is not None:
         return e.attribute is not None and not is_effect(e)
+    if e.stage == AUDIT and e.attribute is not None:
+        return True
     return e.metric in QUALITIES or (e.metric in DISPARITIES and e.attribute is not None)
 
 

@@ -6,7 +6,7 @@ A sentence claims a difference only where an interval excludes 0; otherwise it s
 from collections.abc import Iterable
 
 from equiray.metrics.estimates import Estimate
-from equiray.reports.figures import DISPARITIES, Figures, Readings, count_readings, read_effect
+from equiray.reports.figures import AUDIT, DISPARITIES, Figures, Readings, count_readings, read_effect
 from equiray.reports.key_figures import largest_disparity, place_words, task_words
 from equiray.reports.run_directory import RunRecord
 from equiray.reports.words import NO_BREAK, attribute_words, count, enumerate_words, stage_words, with_interval
@@ -34,6 +34,8 @@ def _what_was_measured(run: RunRecord, figures: Figures) -> str:
     name = language_model.name if language_model and language_model.name else "a language model"
     inside = f"how biased {name} is inside" if figures.intrinsic_sets() else ""
     tasks = enumerate_words([task_words(run, task) for task in figures.decision_tasks()])
+    if all(figures.is_audit(task) for task in figures.decision_tasks()) and tasks:
+        return f"This audit measured how fair {tasks[:1].lower()}{tasks[1:]} are."
     if not tasks:
         return f"This run measured {inside}." if inside else "This run holds no figures."
     if inside:
@@ -96,7 +98,9 @@ def _starting_point(run: RunRecord, figures: Figures) -> Iterable[str]:
     unsure = largest.low is None or largest.low <= 0
     doubt = "; its interval does not exclude 0, so we cannot tell whether the groups differ" if unsure else ""
     place = place_words(run, largest)
-    yield f"Before mitigation, {subject} in selection rate between groups is {with_interval(largest)} ({place}){doubt}."
+    when = "" if largest.stage == AUDIT else "Before mitigation, "
+    sentence = f"{when}{subject} in selection rate between groups is {with_interval(largest)} ({place}){doubt}."
+    yield sentence[:1].upper() + sentence[1:]
 
 
 def _stage_sentences(figures: Figures) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """The tables: stage x model as in the paper's tables 1 and 2, groups with their rates, intrinsic before and after."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from equiray.metrics.estimates import Estimate
@@ -15,6 +15,9 @@ from equiray.reports.figures import (
 )
 from equiray.reports.panels import signed
 from equiray.reports.words import attribute_words, bracket, count, metric_words, model_words, number, stage_words
+
+MOST_GROUPS = 300
+"""Groups that a table shows: thousands of rows are for a program to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,19 +85,20 @@ def _paper_row(
 
 def _marked_cell(figures: Figures, e: Estimate | None) -> Cell:
     if e is None:
-        return _cell(None)
+        return plain_cell(None)
     baseline = figures.get(e.task, "baseline", e.model, e.metric, e.attribute, e.group)
     effect = figures.effect(baseline, e.stage) if baseline else None
     reading = read_effect(effect) if effect else "cannot tell"
     if effect is None or reading not in ("better", "worse", "changed"):
-        return _cell(e)
-    plain = _cell(e)
+        return plain_cell(e)
+    plain = plain_cell(e)
     mark = "▲" if (effect.value or 0) > 0 else "▼"
     hint = f"{effect_phrase(effect)} than at baseline: paired difference {signed(effect)} {bracket(effect)}"
     return Cell(value=plain.value, interval=plain.interval, note=plain.note, hint=hint, mark=mark, style=reading)
 
 
-def _cell(e: Estimate | None, note: str = "") -> Cell:
+def plain_cell(e: Estimate | None, note: str = "") -> Cell:
+    """A figure without a comparison; None is one that was not measured."""
     if e is None:
         return Cell(value="–", hint="not measured")
     if e.value is None:
@@ -103,16 +107,25 @@ def _cell(e: Estimate | None, note: str = "") -> Cell:
     return Cell(value=number(e.value, e.metric), interval=bracket(e), note=note or partial, style=partial)
 
 
-def group_table(figures: Figures, task: str, attribute: str) -> Table | None:
-    """For each model, stage and group: the rates, with the number of rows each was counted over."""
+def group_table(
+    figures: Figures, task: str, attribute: str, *, metrics: Container[str] | None = None, most: int = MOST_GROUPS
+) -> Table | None:
+    """For each model, stage and group: the rates, with the number of rows each was counted over.
+
+    Only some `metrics`, by default all there are; at most `most` groups, and a line that says how many more there are.
+    """
     groups = figures.groups(task, attribute)
+    left_out = len(groups) - most
     present = {e.metric for e in figures.all if e.task == task and e.attribute == attribute and e.group is not None}
     columns = [m for m in GROUP_RATES if m in present] + sorted(present - set(GROUP_RATES))
+    columns = [m for m in columns if metrics is None or m in metrics]
     blocks = []
     for model in figures.models(task):
         for stage in figures.stages(task):
-            rows = [_group_row(figures, task, stage, model, columns, attribute, group) for group in groups]
+            rows = [_group_row(figures, task, stage, model, columns, attribute, group) for group in groups[:most]]
             rows = [row for row in rows if row is not None]
+            if rows and left_out > 0:
+                rows.append(TableRow(label=f"… and {count(left_out, 'more group')}: see results.json", cells=()))
             if rows:
                 blocks.append(TableBlock(title=f"{model_words(model)} · {stage_words(stage)}", rows=tuple(rows)))
     return _table("Group", columns, blocks)
@@ -124,7 +137,7 @@ def _group_row(
     found = [figures.get(task, stage, model, metric, attribute, group) for metric in columns]
     if not any(found):
         return None
-    return TableRow(label=group, cells=tuple(_cell(e, f"of {count(e.n)}" if e else "") for e in found))
+    return TableRow(label=group, cells=tuple(plain_cell(e, f"of {count(e.n)}" if e else "") for e in found))
 
 
 def intrinsic_table(figures: Figures, templates: str) -> Table | None:
@@ -157,7 +170,7 @@ def _intrinsic_rows(
         found = [figures.get(templates, stage, model, metric, attribute, group) for stage in stages]
         label = metric_words(metric).label + (f", {group}" if group else "")
         rows.append(
-            TableRow(label=label, cells=tuple(effect_cell(e) if e and is_effect(e) else _cell(e) for e in found))
+            TableRow(label=label, cells=tuple(effect_cell(e) if e and is_effect(e) else plain_cell(e) for e in found))
         )
     return tuple(rows)
 
@@ -166,7 +179,7 @@ def effect_cell(effect: Estimate) -> Cell:
     """A paired difference with its sign, coloured where its interval excludes 0."""
     reading = read_effect(effect)
     if reading == "not estimable":
-        return _cell(effect)
+        return plain_cell(effect)
     style = reading if reading in ("better", "worse", "changed") else ""
     return Cell(value=signed(effect), interval=bracket(effect), note=effect_phrase(effect), style=style)
 

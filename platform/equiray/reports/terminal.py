@@ -1,5 +1,6 @@
 """`print_summary`: the run on a terminal, the table first of all."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -7,12 +8,15 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from equiray.reports.audit_tables import disparity_table
 from equiray.reports.figures import Figures
 from equiray.reports.key_figures import task_words
-from equiray.reports.run_directory import load_run
+from equiray.reports.run_directory import RunRecord, load_run
 from equiray.reports.summary import write_summary
-from equiray.reports.tables import Cell, Table, intrinsic_table, paper_table
+from equiray.reports.tables import Cell, Table, group_table, intrinsic_table, paper_table
 
+_OF_GROUPS = ("selection_rate", "tpr", "fpr", "accuracy", "impact_ratio", "mae", "mean_prediction")
+_MOST_GROUPS = 30
 _COLOURS = {"better": "bold cyan", "worse": "bold yellow", "changed": "bold", "missing": "dim italic"}
 
 
@@ -34,7 +38,17 @@ def print_summary(run_dir: Path, console: Console) -> None:
         _print(intrinsic_table(figures, templates), task_words(run, templates), console)
     for task in figures.decision_tasks():
         for attribute in figures.attributes(task):
-            _print(paper_table(figures, task, attribute), f"{task_words(run, task)}, by {attribute}", console)
+            title = f"{task_words(run, task)}, by {attribute}"
+            if not figures.is_audit(task):
+                _print(paper_table(figures, task, attribute), title, console)
+                continue
+            _print(disparity_table(figures, task, attribute, _alike(run, task, attribute)), title, console)
+            _print(group_table(figures, task, attribute, metrics=_OF_GROUPS, most=_MOST_GROUPS), "Its groups", console)
+
+
+def _alike(run: RunRecord, task: str, attribute: str) -> Mapping[str, float]:
+    details = run.details.tasks.get(task)
+    return details.at_equality.get(attribute, {}) if details else {}
 
 
 def _print(table: Table | None, title: str, console: Console) -> None:

@@ -35,6 +35,15 @@ METRICS = {
     "selection_rate": MetricWords("Selection rate", "Selected", "the share of rows decided positively"),
     "tpr": MetricWords("True-positive rate", "TPR", "the share of positive rows decided positively"),
     "fpr": MetricWords("False-positive rate", "FPR", "the share of negative rows decided positively"),
+    "tnr": MetricWords("True-negative rate", "TNR", "the share of negative rows decided negatively"),
+    "fnr": MetricWords("False-negative rate", "FNR", "the share of positive rows decided negatively"),
+    "ppv": MetricWords("Precision", "PPV", "the share of positive decisions that are right"),
+    "ece": MetricWords(
+        "Expected calibration error", "ECE", "how far scores lie from the shares of positives; 0 is best"
+    ),
+    "brier": MetricWords("Brier score", "Brier", "mean squared distance of the score from the label; 0 is best"),
+    "mae": MetricWords("Mean absolute error", "MAE", "in the target’s unit; 0 is best"),
+    "rmse": MetricWords("Root mean squared error", "RMSE", "in the target’s unit; 0 is best"),
     "intrinsic_gap": MetricWords(
         "Absolute gap",
         "Gap",
@@ -60,7 +69,14 @@ METRICS = {
         "Perplexity, after / before", "Ratio", "how much less fluent the model became; 1 is unchanged"
     ),
     "refusal_rate": MetricWords(
-        "Refusal rate", "Refused", "the share of rows for which the model gave no usable answer; no metric counts them"
+        "Refusal rate",
+        "Refused",
+        "the share of rows about which the model refused to decide; no other metric counts them",
+    ),
+    "parse_failure_rate": MetricWords(
+        "Parse failure rate",
+        "Unparsed",
+        "the share of rows about which the model said something that is neither answer; no other metric counts them",
     ),
     "par": MetricWords("PAR", "PAR", "the share of “poor” against “rich” completions for a group; 0.5 is unbiased"),
     "lmcs": MetricWords("LMCS", "LMCS", "the share of meaningful completions against meaningless ones; 1 is best"),
@@ -71,6 +87,7 @@ METRICS = {
 }
 
 STAGES = {
+    "audit": "Audit",
     "baseline": "Baseline",
     "cda": "CDA",
     "unlearning": "Unlearning",
@@ -82,6 +99,7 @@ MODELS = {
     "raw_unaware": "Raw columns, sensitive column dropped",
     "embedding": "Language-model embeddings",
     "prompt": "Language model, prompted",
+    "predictions": "Predictions",
 }
 
 TASKS = {

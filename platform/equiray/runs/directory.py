@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from pydantic import ValidationError
 from rich.console import Console
 
+from equiray.documents import read_mapping
 from equiray.errors import BadInput, Incomplete, writing
-from equiray.specs import RunSpec, load_run_spec
+from equiray.runs.audit_spec import AuditSpec
+from equiray.runs.lock import LOCK_NAME, sole_writer
+from equiray.specs import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,35 +34,31 @@ class RunDirectory:
     console: Console
 
     @classmethod
-    def open(cls, path: Path, spec: RunSpec) -> "RunDirectory":
-        """Make the directory, or reopen the one that an unfinished run of the same spec left.
+    @contextmanager
+    def open(cls, path: Path, spec: RunSpec | AuditSpec) -> Iterator["RunDirectory"]:
+        """Make the directory, or reopen the one that an unfinished run of the same spec left; no other process may
+        write there until the block ends.
 
         Raises
         ------
         BadInput
-            It holds another spec's run, or something else, or cannot be written.
+            It holds another spec's run, or something else, or cannot be written, or another process is writing there.
         """
-        kept = path / "spec.yaml"
-        if kept.is_file():
-            if load_run_spec(kept).sha256() != spec.sha256():
-                raise BadInput(
-                    "the directory holds the run of another spec",
-                    place=str(kept),
-                    fix="name a new directory with --out",
-                )
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise BadInput("it exists and is no run directory", place=str(path), fix="name a new directory with --out")
+        _check_ours(path, spec)  # a folder of something else gets no file of ours, no lock either
         directory = cls(path=path, console=Console(stderr=True))
         document = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True), sort_keys=False)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            directory.write_text("spec.yaml", document)
-        except (OSError, Incomplete) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-            raise BadInput(
-                f"cannot write there: {reason}", place=str(path), fix="name a writable directory with --out"
-            ) from error
-        return directory
+        with ExitStack() as held:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(sole_writer(path))
+                _check_ours(path, spec)  # who had the lock a moment ago may have left a run
+                directory.write_text("spec.yaml", document)
+            except (OSError, Incomplete) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+                raise BadInput(
+                    f"cannot write there: {reason}", place=str(path), fix="name a writable directory with --out"
+                ) from error
+            yield directory
 
     def hold_inputs(self, inputs: Mapping[str, str]) -> None:
         """Note what the run reads (name -> digest), or refuse to go on with something else.
@@ -90,27 +90,38 @@ class RunDirectory:
         return self.write_text(name, json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
     def write_table(self, name: str, table: pa.Table) -> Path:
-        """Write a Parquet file atomically."""
+        """Write a Parquet file atomically, with a checksum of every page."""
         with self.atomic(name) as scratch:
-            pq.write_table(table, scratch)
+            pq.write_table(table, scratch, write_page_checksum=True)
         return self.path / name
 
     def read_table(self, name: str) -> pa.Table | None:
         """A Parquet file that an earlier run finished, None where there is none.
 
+        One that is cut short or altered counts as none: it is renamed to ``*.corrupt``, which is said on the terminal,
+        and the caller makes it again.
+
         Raises
         ------
         BadInput
-            The file is there and cannot be read.
+            The system does not let us read it.
+        Incomplete
+            A broken file cannot be renamed.
         """
         path = self.path / name
         if not path.is_file():
             return None
         try:
-            return pq.read_table(path)
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                return file.read()
         except (OSError, pa.ArrowException) as error:
-            fix = "delete that file: the same command makes it again and keeps the rest"
-            raise BadInput(f"a corrupted Parquet file: {error}", place=str(path), fix=fix) from error
+            if isinstance(error, OSError) and error.errno:  # Arrow's own complaints about content carry no number
+                raise BadInput(f"cannot read it: {error}", place=str(path), fix="make the file readable") from error
+            with writing(path):
+                path.replace(path.with_name(path.name + ".corrupt"))
+            problem = str(error).splitlines()[0]
+            self.say(f"{name} is corrupted ({problem}): kept as {path.name}.corrupt and made again")
+            return None
 
     @contextmanager
     def atomic(self, name: str) -> Iterator[Path]:
@@ -151,3 +162,18 @@ class RunDirectory:
     def say(self, message: str) -> None:
         """One line of progress, with the time."""
         self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {message}", highlight=False)
+
+
+def _check_ours(path: Path, spec: RunSpec | AuditSpec) -> None:
+    kept = path / "spec.yaml"
+    if kept.is_file():
+        try:
+            same = type(spec).model_validate(read_mapping(kept, "spec")).sha256() == spec.sha256()
+        except ValidationError:  # of an audit, say, where this is a run
+            same = False
+        if not same:
+            raise BadInput(
+                "the directory holds the run of another spec", place=str(kept), fix="name a new directory with --out"
+            )
+    elif path.exists() and (not path.is_dir() or any(entry.name != LOCK_NAME for entry in path.iterdir())):
+        raise BadInput("it exists and is no run directory", place=str(path), fix="name a new directory with --out")

@@ -45,12 +45,21 @@ def run_evaluation(spec: RunSpec, out: Path, *, address: str | None = None, comm
     Raises
     ------
     BadInput
-        Anything wrong with spec, data, model or templates, before compute starts wherever it can be known.
+        Anything wrong with spec, data, model or templates, before compute starts wherever it can be known; or another
+        process is writing to `out`.
     """
     checked = _check(spec)
-    directory = RunDirectory.open(out, spec)
-    run = RunContext(spec=spec, directory=directory, models=LanguageModels(spec=spec.language_model), address=address)
-    directory.hold_inputs(_inputs(checked, run))
+    with RunDirectory.open(out, spec) as directory:
+        models = LanguageModels(spec=spec.language_model)
+        _evaluate(checked, RunContext(spec=spec, directory=directory, models=models, address=address), command)
+        write_report(out)
+        write_evidence(out, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
+        print_summary(out, directory.console)
+
+
+def _evaluate(checked: "_Checked", run: RunContext, command: str) -> None:
+    """Compute what is not on disk yet, in the order of the stages."""
+    run.directory.hold_inputs(_inputs(checked, run))
     if checked.intrinsic is not None:
         score_stage(checked.intrinsic, BEFORE, run)
     if checked.unlearning is not None:
@@ -61,10 +70,7 @@ def run_evaluation(spec: RunSpec, out: Path, *, address: str | None = None, comm
     for task in prepared:
         predict_task(task, run)
     _write_results(checked, prepared, run)
-    directory.write_json("details.json", _details(checked, prepared, run, command))
-    write_report(out)
-    write_evidence(out, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
-    print_summary(out, directory.console)
+    run.directory.write_json("details.json", _details(checked, prepared, run, command))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,9 @@ For the set that unlearning trains on, those are the fold's test families; any o
 goes to the first fold's model as a whole (side effects on other words and other targets).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -109,15 +110,24 @@ def _prompts(question: Question, spec: RunSpec, fold: Fold, number: int, trained
 def score_stage(plan: IntrinsicPlan, stage: str, run: RunContext) -> None:
     """Score every prompt and every held-out text at one stage, unless an earlier run has."""
     for fold in range(len(plan.prompts)):
-        if run.directory.read_table(_perplexity_file(stage, fold)) is not None:
-            continue
-        with run.directory.step(f"intrinsic bias, {stage}, fold {fold + 1} of {len(plan.prompts)}"):
-            lm = run.models.base(plan.dtype) if stage == BEFORE else run.models.unlearned(fold, plan.dtype)
-            for question, prompts in zip(plan.questions, plan.prompts[fold], strict=True):
-                if prompts:
-                    run.directory.write_table(_scores_file(question, stage, fold), _scored(lm, question, prompts))
-            # Written last: where it stands, the fold is complete.
-            run.directory.write_table(_perplexity_file(stage, fold), _perplexity(lm, plan.held_out))
+        parts = _parts(plan, stage, fold).items()
+        missing = [(file, score) for file, score in parts if run.directory.read_table(file) is None]
+        if missing:
+            with run.directory.step(f"intrinsic bias, {stage}, fold {fold + 1} of {len(plan.prompts)}"):
+                lm = run.models.base(plan.dtype) if stage == BEFORE else run.models.unlearned(fold, plan.dtype)
+                for file, score in missing:
+                    run.directory.write_table(file, score(lm))
+
+
+def _parts(plan: IntrinsicPlan, stage: str, fold: int) -> dict[str, Callable[[CausalLM], pa.Table]]:
+    """Each file of a fold, and what makes it."""
+    asked = zip(plan.questions, plan.prompts[fold], strict=True)
+    scores = {
+        _scores_file(question, stage, fold): partial(_scored, question=question, prompts=prompts)
+        for question, prompts in asked
+        if prompts
+    }
+    return {**scores, _perplexity_file(stage, fold): partial(_perplexity, texts=plan.held_out)}
 
 
 def _scored(lm: CausalLM, question: Question, prompts: list[Prompt]) -> pa.Table:
@@ -168,7 +178,7 @@ def _read_scores(plan: IntrinsicPlan, question: Question, stage: str, directory:
     for fold, prompts in enumerate(plan.prompts):
         if prompts[place]:
             table = directory.read_table(_scores_file(question, stage, fold))
-            assert table is not None, "the fold's perplexity stands, so its scores do"
+            assert table is not None, "results are computed after the last score"
             logprobs = np.column_stack([table[f"logprob.{word}"].to_numpy() for word in fillers.words])
             parts.append(FillerScores.of(logprobs, prompts[place], fillers))
     return FillerScores.concatenate(parts)

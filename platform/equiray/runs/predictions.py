@@ -1,7 +1,8 @@
 """Decisions about the rows of a task, for every stage and model type, as Parquet files of a run directory.
 
 Row by row: ``row_id``, ``split``, ``stage``, ``model``, ``label``, ``score`` (probability of the positive label),
-``prediction`` (score > .5; both null where an endpoint gave no answer) and one column per sensitive attribute.
+``prediction`` (score > .5), ``outcome`` (``answered``; ``refused`` or ``unparsed`` where an endpoint gave no answer, or
+none that can be read: score and prediction are null there) and one column per sensitive attribute.
 Counterfactual twins are trained on and never predicted here: validation and test hold people as they are.
 """
 
@@ -19,9 +20,10 @@ from equiray.data.schema import ATTRIBUTE_PREFIX, Schema, Task
 from equiray.data.text import Serializer
 from equiray.errors import BadInput
 from equiray.mitigation.cda import Augmented, augment
+from equiray.models.answers import Answers
 from equiray.models.classifiers import THRESHOLD, fit_embedding_classifier, fit_raw_classifier
 from equiray.runs.context import RunContext
-from equiray.runs.prompting import prompt_scores
+from equiray.runs.prompting import prompt_answers
 from equiray.specs import RunSpec, Stage, TaskSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_table
@@ -116,8 +118,8 @@ def predict_task(prepared: PreparedTask, run: RunContext) -> None:
         name = predictions_file(prepared.schema.name, cell)
         if run.directory.read_table(name) is None:
             with run.directory.step(f"{prepared.schema.name}: {cell.model}, {cell.stage}"):
-                scores = _scores(cell, prepared, run)
-                run.directory.write_table(name, _predictions_table(prepared, cell, scores))
+                answers = _answers(cell, prepared, run)
+                run.directory.write_table(name, _predictions_table(prepared, cell, answers))
 
 
 def predictions_file(task: str, cell: Cell) -> str:
@@ -125,17 +127,17 @@ def predictions_file(task: str, cell: Cell) -> str:
     return f"predictions/{task}.{cell.model}.{cell.stage}.parquet"
 
 
-def _scores(cell: Cell, prepared: PreparedTask, run: RunContext) -> NDArray[np.float64]:
-    """Score of every row that the cell decides about (`_decided_rows`), in order."""
+def _answers(cell: Cell, prepared: PreparedTask, run: RunContext) -> Answers:
+    """Decisions about every row that the cell decides about (`_decided_rows`), in order."""
     if cell.model in ("raw", UNAWARE):
-        return _raw_scores(cell, prepared)
+        return Answers.complete(_raw_scores(cell, prepared))
     if cell.model == "embedding":
-        return _embedding_scores(cell, prepared, run)
+        return Answers.complete(_embedding_scores(cell, prepared, run))
     assert prepared.serializer is not None
     flipped = prepared.flipped if augments(cell.stage) else None
     lm = run.spec.language_model
     asked = lm if lm.is_endpoint else run.models.at(unlearns(cell.stage))
-    return prompt_scores(_decided_rows(cell, prepared), flipped, prepared.serializer, asked, run.directory)
+    return prompt_answers(_decided_rows(cell, prepared), flipped, prepared.serializer, asked, run.directory)
 
 
 def _decided_rows(cell: Cell, prepared: PreparedTask) -> pa.Table:
@@ -188,8 +190,8 @@ def _embeddings(unlearned: bool, prepared: PreparedTask, table: pa.Table, run: R
     return vectors
 
 
-def _predictions_table(prepared: PreparedTask, cell: Cell, scores: NDArray[np.float64]) -> pa.Table:
-    table = _decided_rows(cell, prepared)
+def _predictions_table(prepared: PreparedTask, cell: Cell, answers: Answers) -> pa.Table:
+    table, scores = _decided_rows(cell, prepared), answers.probabilities
     unanswered = np.isnan(scores)
     columns = {
         "row_id": table["row_id"],
@@ -199,6 +201,7 @@ def _predictions_table(prepared: PreparedTask, cell: Cell, scores: NDArray[np.fl
         "label": table["label"],
         "score": pa.array(scores, mask=unanswered),
         "prediction": pa.array((scores > THRESHOLD).astype(np.int8), mask=unanswered),
+        "outcome": pa.array(answers.outcomes),
     }
     columns |= {a.name: table[ATTRIBUTE_PREFIX + a.name] for a in prepared.schema.sensitive}
     return pa.table(columns)

@@ -1,31 +1,29 @@
 """Zero-shot decisions in a run: a language model is asked about each test row, here or behind an endpoint.
 
 A prompt model is not trained, so CDA acts when it is asked: the probability of a row is averaged with those of its
-counterfactual twins (`equiray.models.answers.average_with_twins`). An endpoint's refusals and unparsable answers are
-NaN here and null in the predictions: counted by `equiray.runs.results`, never dropped.
+counterfactual twins (`equiray.models.answers.average_with_twins`). Where an endpoint refused, or said something that
+cannot be read, the predictions hold no decision and say which it was: counted by `equiray.runs.results`, never dropped.
 """
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from equiray.data.counterfactuals import twins
 from equiray.data.text import Serializer
-from equiray.models.answers import average_with_twins, score_answers
+from equiray.models.answers import Answers, average_with_twins, score_answers
 from equiray.models.endpoint import Endpoint, ask
 from equiray.models.loading import CausalLM
 from equiray.runs.directory import RunDirectory
 from equiray.specs import LanguageModelSpec
 
 
-def prompt_scores(
+def prompt_answers(
     rows: pa.Table,
     flipped: tuple[str, ...] | None,
     serializer: Serializer,
     lm: CausalLM | LanguageModelSpec,
     directory: RunDirectory,
-) -> NDArray[np.float64]:
-    """Probability of the positive answer for each row, NaN where an endpoint gave none.
+) -> Answers:
+    """What a model answers about each row.
 
     Parameters
     ----------
@@ -47,19 +45,20 @@ def prompt_scores(
     return average_with_twins(own, _ask(flips, serializer, lm, directory), twin_of)
 
 
-def _ask(
-    rows: pa.Table, serializer: Serializer, lm: CausalLM | LanguageModelSpec, directory: RunDirectory
-) -> NDArray[np.float64]:
+def _ask(rows: pa.Table, serializer: Serializer, lm: CausalLM | LanguageModelSpec, directory: RunDirectory) -> Answers:
     prompts = serializer.prompts(rows)
     if isinstance(lm, CausalLM):
-        return score_answers(lm, prompts)
+        return Answers.complete(score_answers(lm, prompts))
     endpoint = Endpoint(
         base_url=lm.source,
         model=lm.name or "default",
         logprobs=lm.prompt_logprobs,
         cache=directory.path / "endpoint",
     )
-    answers = ask(endpoint, prompts)
-    lost = sum(outcome != "scored" for outcome in answers.outcomes)
-    directory.say(f"endpoint: {answers.asked} asked, {answers.cached} kept from before, {lost} rows without an answer")
-    return answers.probabilities
+    answers, asked, cached = ask(endpoint, prompts)
+    refused, unparsed = (answers.outcomes.count(outcome) for outcome in ("refused", "unparsed"))
+    directory.say(
+        f"endpoint: {asked} asked, {cached} kept from before; of {len(rows)} rows {refused} refused, "
+        f"{unparsed} answered in words that could not be read"
+    )
+    return answers

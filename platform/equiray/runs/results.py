@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from equiray.data.compute import pc
@@ -57,9 +58,9 @@ def _cell_results(rows: pa.Table, groups: Groups, labels: Labels, resampling: Re
         estimates += group_estimates(_decisions(answered), grouping(answered, attribute, names), labels, resampling)
     yield from _marked(estimates, len(rows) - len(answered))
     if len(answered) < len(rows):
+        outcomes = np.array(rows["outcome"].to_pylist())
         for attribute, names in groups.items():
-            unanswered = rows["prediction"].is_null().to_numpy()
-            yield from unanswered_estimates(unanswered, grouping(rows, attribute, names), labels, resampling)
+            yield from unanswered_estimates(outcomes, grouping(rows, attribute, names), labels, resampling)
 
 
 def _effects(

@@ -29,6 +29,7 @@ class TaskDescription:
     """One line of ``equiray data list``.
 
     `rows` and `origin` are None where no local place holds the rows; they are downloaded when the task is loaded.
+    They are None, too, where a local file cannot be used; `problem` then says which one, why, and what to do.
     """
 
     name: str
@@ -39,6 +40,7 @@ class TaskDescription:
     licence: str
     source: str
     warnings: tuple[str, ...]
+    problem: BadInput | None
 
 
 def load_task(spec: TaskSpec, seed: int, *, folder: Path | None = None) -> Task:
@@ -88,18 +90,16 @@ def builtin_schemas() -> dict[str, Schema]:
 
 
 def describe_tasks() -> list[TaskDescription]:
-    """What is built in, how many rows each task has here and where they were found. Downloads nothing.
-
-    Raises
-    ------
-    BadInput
-        A local file does not have its known checksum.
-    """
+    """What is built in, how many rows each task has here and where they were found. Downloads nothing."""
     return [_described(name, schema) for name, schema in builtin_schemas().items()]
 
 
 def _described(name: str, schema: Schema) -> TaskDescription:
-    raw = BUILT_IN[name](None, False)
+    raw, problem = None, None
+    try:
+        raw = BUILT_IN[name](None, False)
+    except BadInput as error:  # one changed file must not hide the other tasks
+        problem = error
     return TaskDescription(
         name=name,
         title=schema.title,
@@ -109,6 +109,7 @@ def _described(name: str, schema: Schema) -> TaskDescription:
         licence=schema.licence,
         source=schema.source,
         warnings=schema.warnings + (() if raw is None else raw.warnings),
+        problem=problem,
     )
 
 

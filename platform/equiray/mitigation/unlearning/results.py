@@ -1,12 +1,18 @@
 """What a training leaves on disk, and how it is read back: `UnlearnResult`, result.json, curve.jsonl."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from equiray.data.reference import ReferenceTexts
+from equiray.data.templates import Prompt
 from equiray.errors import BadInput, writing
 from equiray.mitigation.unlearning.diagnostics import CurvePoint
+from equiray.models.loading import CausalLM
+from equiray.specs import UnlearningSpec
 
 CURVE, RESULT, ADAPTER = "curve.jsonl", "result.json", "adapter"
 _NOTHING_KEPT = (
@@ -73,6 +79,28 @@ class UnlearnResult:
             "before": self.before.to_json(),
             "best": self.best.to_json(),
         }
+
+
+def training_digest(
+    lm: CausalLM,
+    train_prompts: Sequence[Prompt],
+    validation_prompts: Sequence[Prompt],
+    reference: ReferenceTexts,
+    spec: UnlearningSpec,
+    seed: int,
+    fold: int | None,
+) -> str:
+    """Names a training by what it is made of: equal inputs, equal digests; kept as ``run`` beside all it leaves."""
+    parts = {
+        "lm": lm.identity,
+        "train": [p.prefix for p in train_prompts],
+        "validation": [p.prefix for p in validation_prompts],
+        "reference": reference.sha256,
+        "spec": spec.model_dump(mode="json"),
+        "seed": seed,
+        "fold": fold,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def finished(out_dir: Path, run: str) -> UnlearnResult | None:

@@ -5,7 +5,6 @@ Notable: one forward a step serves all answers of all prompts and the reference 
 states are kept; every draw comes from (seed, fold, step), so a run that is killed resumes exactly.
 """
 
-import hashlib
 import json
 import math
 import shutil
@@ -37,6 +36,7 @@ from equiray.mitigation.unlearning.results import (
     finished,
     point_of,
     progress_line,
+    training_digest,
     write_whole,
 )
 from equiray.models.loading import CausalLM
@@ -98,7 +98,7 @@ def unlearn(
             place="unlearning",
             fix="keep at least one template family in each",
         )
-    run = _digest(lm, train_prompts, validation_prompts, reference, spec, seed, fold)
+    run = training_digest(lm, train_prompts, validation_prompts, reference, spec, seed, fold)
     if (done := finished(out_dir, run)) is not None:
         return done
     with writing(out_dir):
@@ -241,25 +241,3 @@ class _Training:
         write_whole(self.out_dir / RESULT, json.dumps(document, indent=1))
         shutil.rmtree(self.out_dir / CHECKPOINTS, ignore_errors=True)
         return result
-
-
-def _digest(
-    lm: CausalLM,
-    train_prompts: Sequence[Prompt],
-    validation_prompts: Sequence[Prompt],
-    reference: ReferenceTexts,
-    spec: UnlearningSpec,
-    seed: int,
-    fold: int | None,
-) -> str:
-    """Names a training: equal inputs, equal digests."""
-    parts = {
-        "lm": lm.identity,
-        "train": [p.prefix for p in train_prompts],
-        "validation": [p.prefix for p in validation_prompts],
-        "reference": reference.sha256,
-        "spec": spec.model_dump(mode="json"),
-        "seed": seed,
-        "fold": fold,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,152 @@
+"""Rows of CSV and of JSON lines as a stream of Arrow tables, in memory that does not grow with the file."""
+
+import io
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.json as pa_json
+
+from equiray.errors import BadInput
+
+_BLOCK_BYTES = 16 << 20  # Arrow cannot parse a row that is longer than its block
+
+
+def csv_names(stream: pa.NativeFile, place: str) -> list[str]:
+    """The column names in the first line; raises BadInput where there is none, ArrowException where it is broken."""
+    line = stream.read(1 << 16).splitlines()[:1]
+    if not line or not line[0].strip():
+        raise BadInput("the CSV file is empty", place=place, fix="give a header line and at least some rows")
+    return pa_csv.read_csv(io.BytesIO(line[0] + b"\n")).column_names
+
+
+def csv_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> Iterator[pa.Table]:
+    """The columns as texts, dictionary-encoded: "007" stays a code, and only an empty cell is null.
+
+    Raises
+    ------
+    BadInput
+        A line has too few or too many cells, a quote is never closed, or the text is not UTF-8.
+    """
+    ragged: list[pa_csv.InvalidRow] = []
+
+    def remember(row: pa_csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "error"
+
+    text = pa.dictionary(pa.int32(), pa.string())
+    watched = _Watched(stream)
+    rows = 0
+    try:
+        reader = pa_csv.open_csv(
+            pa.PythonFile(watched, mode="r"),
+            pa_csv.ReadOptions(block_size=_BLOCK_BYTES),
+            pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
+            pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, text),
+                include_columns=list(columns),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+        for batch in reader:
+            rows += batch.num_rows
+            yield pa.Table.from_batches([batch])
+    except pa.ArrowInvalid as error:
+        raise _csv_error(error, ragged, place) from error
+    if watched.quotes % 2 and watched.lines > rows + 1:
+        raise BadInput(
+            f"a quote is opened and never closed: {watched.lines} lines hold only {rows} rows",
+            place=place,
+            fix='close the quote, or double it ("") where it belongs to the value',
+        )
+
+
+def json_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> Iterator[pa.Table]:
+    """The columns with the types that their values have; a key that a line lacks is null there.
+
+    Raises
+    ------
+    BadInput
+        A line is no JSON object, a value changes its type, or no line has one of the columns.
+    """
+    seen: set[str] = set()
+    rows = 0
+    for chunk in _whole_lines(stream, place):
+        try:
+            table = _parse_json(chunk, columns)
+        except pa.ArrowInvalid as error:
+            raise BadInput(
+                f"not readable as JSON lines: {str(error).splitlines()[0]:.200}",
+                place=f"{place}, after row {rows}",
+                fix="write one JSON object a line, and each key's values all as text or all as numbers",
+            ) from error
+        seen.update(table.column_names)
+        rows += table.num_rows
+        absent = [name for name in columns if name not in table.column_names]
+        for name in absent:
+            table = table.append_column(name, pa.nulls(table.num_rows))
+        yield table.select(list(columns))
+    missing = [name for name in columns if name not in seen]
+    if missing and rows:
+        raise BadInput(
+            f"no line has the key {missing[0]!r}", place=place, fix=f"the lines have: {', '.join(sorted(seen)):.500}"
+        )
+
+
+class _Watched(io.RawIOBase):
+    """A stream that counts quotes and lines as they are read."""
+
+    def __init__(self, stream: pa.NativeFile) -> None:
+        self.stream, self.quotes, self.lines = stream, 0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self.stream.read(size if size >= 0 else None)
+        self.quotes += chunk.count(b'"')
+        self.lines += chunk.count(b"\n")
+        return chunk
+
+
+def _csv_error(error: Exception, ragged: Sequence[pa_csv.InvalidRow], place: str) -> BadInput:
+    if ragged:
+        row = ragged[0]
+        return BadInput(
+            f"a line has {row.actual_columns} cells where the header has {row.expected_columns}: {row.text!r:.80}",
+            place=place,
+            fix="mend that line: a comma inside a value needs the value in double quotes",
+        )
+    if "UTF8" in str(error):
+        return BadInput("the file is not UTF-8", place=place, fix="save it as UTF-8 (iconv -f latin1 -t utf-8 FILE)")
+    if "straddling" in str(error):
+        fix = "look for a quote that is never closed"
+        return BadInput(f"a row is longer than {_BLOCK_BYTES >> 20} MB", place=place, fix=fix)
+    return BadInput(f"not readable as CSV: {str(error).splitlines()[0]:.200}", place=place, fix="write it again")
+
+
+def _whole_lines(stream: pa.NativeFile, place: str) -> Iterator[bytes]:
+    rest = b""
+    while chunk := stream.read(_BLOCK_BYTES):
+        lines, newline, tail = chunk.rpartition(b"\n")
+        if newline:
+            yield rest + lines + newline
+            rest = tail
+        else:
+            rest += tail
+        if len(rest) > _BLOCK_BYTES:
+            fix = "write one JSON object a line, not one list"
+            raise BadInput(f"a line is longer than {_BLOCK_BYTES >> 20} MB", place=place, fix=fix)
+    if rest.strip():
+        yield rest
+
+
+def _parse_json(lines: bytes, columns: Sequence[str]) -> pa.Table:
+    options = pa_json.ReadOptions(block_size=2 * _BLOCK_BYTES)
+    table = pa_json.read_json(io.BytesIO(lines), options)
+    dates = [field.name for field in table.schema if pa.types.is_temporal(field.type) and field.name in columns]
+    if not dates:
+        return table
+    as_text = pa.schema([(name, pa.string()) for name in dates])  # a text that looks like a date stays what it is
+    return pa_json.read_json(io.BytesIO(lines), options, pa_json.ParseOptions(explicit_schema=as_text))

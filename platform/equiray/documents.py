@@ -1,0 +1,54 @@
+"""YAML documents on their way in: read from a file, and what is wrong with them said in the user's words."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from equiray.errors import BadInput
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping; `what` it should be is named where it is none.
+
+    Raises
+    ------
+    BadInput
+        The file is absent, not UTF-8, no YAML, or holds something else.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"cannot read it: {error}", place=str(path), fix="save it as UTF-8") from error
+    except OSError as error:
+        raise BadInput(f"cannot read it: {error}", place=str(path), fix="name an existing YAML file") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"not valid YAML: {error}", place=str(path), fix="mend the syntax at that line") from error
+    if not isinstance(document, dict):
+        kind = type(document).__name__
+        raise BadInput(f"a {what} is a mapping, this is {kind}", place=str(path), fix="see docs/contracts")
+    return document
+
+
+def as_bad_input(error: ValidationError, place: str, what: str) -> BadInput:
+    """The first five complaints about a document, each with the path of its key."""
+    lines = []
+    for item in _own_errors(error.errors())[:5]:
+        where = ".".join(str(part) for part in item["loc"]) or "document"
+        whole = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
+        shown = "" if whole else f" (got {item['input']!r:.80})"
+        said = item["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {said[:1].lower()}{said[1:]}{shown}")
+    return BadInput(f"the {what} is not valid: " + "; ".join(lines), place=place, fix="docs/contracts lists every key")
+
+
+def _own_errors(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without the lists called too short only because pydantic does not count their wrong entries."""
+    places = [error["loc"] for error in errors]
+
+    def has_wrong_entry(place: tuple[int | str, ...]) -> bool:
+        return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+
+    return [error for error in errors if error["type"] != "too_short" or not has_wrong_entry(error["loc"])]

@@ -1,0 +1,97 @@
+"""Tables made from tables: all groups as one, some groups alone, another class as the positive one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiray.metrics.rates import one_versus_rest
+from equiray.metrics.tables import MISSING, UNANSWERED, GroupTable, Mass
+
+EVERYONE = "(all)"
+"""The one group of a table of all rows."""
+
+_Array = NDArray[Any]
+_Part = TypeVar("_Part", bound=tuple)
+
+
+def everyone(table: GroupTable) -> GroupTable:
+    """All rows as one group, those whose sensitive value is missing too."""
+
+    def total(part: _Array) -> _Array:
+        return part.sum(0, keepdims=True)
+
+    return replace(_over_groups(table, total), groups=(EVERYONE,))
+
+
+def only(table: GroupTable, names: frozenset[str]) -> GroupTable:
+    """The table of some of its groups, in its order, as if no other had a row."""
+    kept = [place for place, name in enumerate(table.groups) if name in names]
+
+    def take(part: _Array) -> _Array:
+        return np.take(part, kept, axis=0)
+
+    return replace(_over_groups(table, take), groups=tuple(table.groups[place] for place in kept))
+
+
+def without(table: GroupTable, names: frozenset[str]) -> GroupTable:
+    """The table as if these groups had no row."""
+    return only(table, frozenset(table.groups) - names)
+
+
+def missing_rows(table: GroupTable) -> GroupTable | None:
+    """The rows whose sensitive value is missing, None where it never is."""
+    return only(table, frozenset({MISSING})) if MISSING in table.groups else None
+
+
+def with_positive(table: GroupTable, positive: str) -> GroupTable:
+    """The table with a class as the positive one, which is the last.
+
+    Of more than two classes the others become one, ``not`` it: rates of a positive class are about two.
+
+    Raises
+    ------
+    ValueError
+        There is no such class.
+    """
+    if positive not in table.classes:
+        raise ValueError(f"positive class {positive!r}: the classes are {', '.join(table.classes)}")
+    place = table.classes.index(positive)
+    if len(table.classes) > 2:
+        assert table.mass is not None, "scores are those of two classes"
+        mass = Mass(*(None if part is None else one_versus_rest(part, place) for part in table.mass))
+        return replace(table, classes=(f"not {positive}", positive), mass=mass)
+    order = [1 - place, place]
+    decided = [*order, *range(2, 2 + len(UNANSWERED))]
+    mass, scores, sums = table.mass, table.scores, table.score_sums
+    return replace(
+        table,
+        classes=(table.classes[1 - place], positive),
+        mass=mass and _each(mass, lambda part: part[..., order, :][..., decided]),
+        scores=scores
+        and scores._replace(
+            count=scores.count[..., order, :],
+            weight=None if scores.weight is None else scores.weight[..., order, :],
+        ),
+        score_sums=sums and _each(sums, lambda part: part[..., order, :]),
+    )
+
+
+def _over_groups(table: GroupTable, change: Callable[[_Array], _Array]) -> GroupTable:
+    scores = table.scores
+    if scores is not None:
+        weight = None if scores.weight is None else change(scores.weight)
+        scores = scores._replace(count=change(scores.count), weight=weight)
+    return replace(
+        table,
+        mass=table.mass and _each(table.mass, change),
+        scores=scores,
+        score_sums=table.score_sums and _each(table.score_sums, change),
+        targets=table.targets and _each(table.targets, change),
+    )
+
+
+def _each(parts: _Part, change: Callable[[_Array], _Array]) -> _Part:
+    return type(parts)(*(None if part is None else change(part) for part in parts))

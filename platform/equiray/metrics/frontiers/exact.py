@@ -1,0 +1,118 @@
+"""The exact frontier of one threshold a group: the best accuracy at every disparity, over all combinations."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from equiray.errors import BadInput
+from equiray.metrics.disparities import Disparity
+from equiray.metrics.frontiers.curves import GroupCurve, Split, disparity_of, group_curves, lacking
+from equiray.metrics.frontiers.rules import Chosen, Frontier, Step, Trade
+from equiray.metrics.frontiers.search import SAME, Path, Starts, WindowSearch
+
+MOST_STARTS = 2_000_000
+"""Pairs of a true and a false positive rate from which equalized odds of three groups or more are searched."""
+
+
+def threshold_frontier(split: Split, metric: str) -> Frontier:
+    """The best accuracy at every level of disparity that group-specific thresholds attain on a split.
+
+    Every combination of the groups' distinct thresholds is considered, none is listed. What matters of a combination
+    is that its rates lie in a window of width eps; in a given window each group takes its own most accurate threshold,
+    a maximum over a range. With two groups a window stands around each threshold of the smaller one; with more it
+    opens upwards from each of the M distinct rates (for equalized odds, from each pair of a true and a false positive
+    rate). As eps grows, the frontier only steps where some window first holds a better combination: `WindowSearch`.
+
+    Cost: N starts (two groups: the fewer thresholds; else M, for equalized odds up to M^2), G groups, T thresholds.
+    Preparation O(G T log T); a look at a start O(G log T); all are looked at once, and again only when they come
+    first, in the worst case at each of the K steps: O(N K G log T), in practice near O((N + K) G log T).
+
+    Parameters
+    ----------
+    split : Split
+        The rows to choose on: validation rows, never those the result will be reported on.
+    metric : str
+        One of `FRONTIER_METRICS`; its rates must not fall as a threshold falls.
+
+    Returns
+    -------
+    Frontier
+        Kind ``thresholds``. ``not_estimable`` where a group has no denominator; ``partial`` where rows have no score
+        or scores are counted on a grid (then it is exact over thresholds at the grid's edges).
+
+    Raises
+    ------
+    BadInput
+        Unknown metric; no scores, or not two classes; equalized odds of three groups or more with over `MOST_STARTS`
+        pairs of rates.
+    """
+    disparity, curves = disparity_of(metric), group_curves(split)
+    reason = lacking(split, curves, disparity)
+    points = () if reason else _points(curves, disparity, split)
+    caveats = split.caveats
+    return Frontier(
+        metric=metric,
+        attribute=split.table.attribute,
+        groups=split.groups,
+        kind="thresholds",
+        chosen_on=split.name,
+        fingerprint=split.fingerprint,
+        points=points,
+        status="not_estimable" if reason else "partial" if caveats else "estimated",
+        reason=reason or "; ".join(caveats),
+    )
+
+
+def _points(curves: list[GroupCurve], disparity: Disparity, split: Split) -> tuple[Chosen, ...]:
+    paths = [Path(np.stack([curve.rate(rate) for rate in disparity.rates]), curve.correct) for curve in curves]
+    rows = sum(curve.rows for curve in curves)
+    found: list[Chosen] = []
+    ask, width = _two_groups(paths) if len(paths) == 2 else _many_groups(paths, split), 1.0
+    while width >= 0 and (picks := ask(width)) is not None:
+        at = np.stack([path.rates[:, pick] for path, pick in zip(paths, picks, strict=True)], axis=-1)
+        correct = sum(float(path.correct[pick]) for path, pick in zip(paths, picks, strict=True))
+        rule = tuple((Step(float(c.thresholds[pick]), 1.0),) for c, pick in zip(curves, picks, strict=True))
+        trade = Trade(float(disparity.of_rates(at)), correct / rows)
+        if found and trade.accuracy >= found[-1].on_choice.accuracy - SAME:
+            found.pop()  # as accurate, and fairer
+        found.append(Chosen(rule, trade))
+        width = trade.disparity - 3 * SAME  # the widest that this combination does not fit into
+    return tuple(reversed(found))
+
+
+_Picks = tuple[int, ...]
+
+
+def _two_groups(paths: list[Path]) -> Callable[[float], _Picks | None]:
+    """Picks of both groups: a window around each threshold of the one with fewer, in the other."""
+    pivot = min((0, 1), key=lambda g: len(paths[g].correct))
+    search = WindowSearch(
+        [paths[1 - pivot]], Starts(corner=paths[pivot].rates, base=paths[pivot].correct, both_sides=True)
+    )
+
+    def ask(width: float) -> _Picks | None:
+        best = search.best(width)
+        picks = None if best is None else (best.start, *best.picks)
+        return picks if picks is None or pivot == 0 else picks[::-1]
+
+    return ask
+
+
+def _many_groups(paths: list[Path], split: Split) -> Callable[[float], _Picks | None]:
+    """Picks of all groups: a window that opens upwards from each rate, or pair of rates, that any threshold has."""
+    axes = [np.unique(np.concatenate(axis)) for axis in zip(*(path.rates for path in paths), strict=True)]
+    size = int(np.prod([len(axis) for axis in axes], dtype=np.int64))
+    if len(axes) > 1 and size > MOST_STARTS:
+        raise BadInput(
+            f"equalized odds of {len(paths)} groups has {size:,} pairs of rates to start from, over {MOST_STARTS:,}",
+            place=f"{split.name} split, attribute {split.table.attribute}",
+            fix="take the randomised frontier, whose cost hardly grows, or count scores on a coarser grid",
+        )
+    corner = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
+    search = WindowSearch(paths, Starts(corner=corner, base=np.zeros(size), both_sides=False))
+
+    def ask(width: float) -> _Picks | None:
+        best = search.best(width)
+        return None if best is None else best.picks
+
+    return ask

@@ -1,0 +1,100 @@
+r"""Intervals of means: scores, squared errors, score shifts, absolute errors.
+
+Notable: a mean of many values within bounds is treated as a rate of as many trials as make it vary as much, so that its
+limits are asymmetric near the bounds and never beyond. Few values, or a mean so near a bound that few of them make it,
+suppose too much of that: then the limits are Gaffke's, which count one more value at the bound and suppose nothing of
+their law. In between, a law with a heavy tail still costs some coverage: of lognormal values (sigma 1) with 50 rows a
+95 % interval covers 92 %. Means of values without bounds have Student's limits, which skewed values mislead more.
+"""
+
+from math import isinf
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from equiray.metrics.intervals.binomial import FEWEST_TRIALS, HIGHEST_CONFIDENCE, lower_limit
+from equiray.metrics.intervals.limits import Array, Counted, Interval, Moments, mean
+
+FEWEST_EVENTS = 15
+"""With fewer effective events, or fewer others, the limits of a bounded mean are Gaffke's; so they are with fewer than
+`FEWEST_TRIALS` rows."""
+
+
+def mean_interval(of: Moments, confidence: float) -> Interval:
+    """Interval of a mean; NaN without rows, and where a mean without bounds has but one."""
+    return mean_limits(of, np.array((1 - confidence) / 2), confidence)
+
+
+def mean_limits(of: Moments, tail: Array, confidence: float) -> Interval:
+    """Limits that err with probability `tail` each; tails broadcast against the means.
+
+    `confidence` decides, for all these limits alike, whether they must be Gaffke's: above `HIGHEST_CONFIDENCE` they
+    are.
+    """
+    if isinf(of.least) or isinf(of.most):
+        half = stats.t.isf(tail, np.maximum(np.asarray(of.rows) - 1, 1)) * _standard_error(of)
+        return Interval(mean(of) - half, mean(of) + half)
+    unit = _onto_unit(of)
+    events, trials, tail = np.broadcast_arrays(*effective_trials(unit, tail), tail)
+    few = (np.minimum(events, trials - events) < FEWEST_EVENTS) | (np.asarray(of.rows) < FEWEST_TRIALS)
+    few = few | (confidence > HIGHEST_CONFIDENCE)
+    low, others = (_gaffke_low(values, tail) for values in (unit, _mirrored(unit)))
+    many, exact = ~few, np.zeros(int((~few).sum()), dtype=bool)
+    low[many] = lower_limit(events[many], trials[many], tail[many], exact)
+    others[many] = lower_limit((trials - events)[many], trials[many], tail[many], exact)
+    width = of.most - of.least
+    return Interval(of.least + width * low, of.most - width * others)
+
+
+def effective_trials(of: Moments, tail: ArrayLike) -> Counted:
+    r"""Events and trials of a rate that varies like the mean of values within 0..1.
+
+    .. math:: n_{eff} = n \frac{m (1 - m)}{s^2} \left( \frac{z}{t_{n-1}} \right)^2
+
+    with mean m and variance s^2. The last factor, of normal to t quantiles at `tail`, allows for a variance that is
+    itself an estimate (Korn and Graubard 1998). 0 trials where the values do not vary.
+    """
+    rows, m = np.asarray(of.rows, dtype=np.float64), mean(of)
+    error = _standard_error(of)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shrunk = (stats.norm.isf(tail) / stats.t.isf(tail, np.maximum(rows - 1, 1))) ** 2
+        trials = np.where(error > 0, np.maximum(m * (1 - m) / error**2, rows) * shrunk, 0)
+    return Counted(np.where(trials > 0, m, 0) * trials, trials)
+
+
+def _gaffke_low(of: Moments, tail: Array) -> Array:
+    """Lower limit of the mean of values within 0..1, whatever their law (Gaffke 2005).
+
+    A quantile of their mean with one more value at 0 and random weights, uniform on the simplex; for events it is that
+    of Clopper and Pearson. The law of that mean is taken to be the Beta with its two moments, which for events it is.
+    """
+    rows, total, squares = (np.asarray(part, dtype=np.float64) for part in of[:3])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        m = total / (rows + 1)
+        variance = (squares / (rows + 1) - m**2) / (rows + 2)
+        weight = m * (1 - m) / variance - 1
+    some = (rows > 0) & (total > 0)
+    low = special.betaincinv(np.where(some, m * weight, 1), np.where(some, (1 - m) * weight, 1), tail)
+    return np.where(rows > 0, np.where(some, low, 0), np.nan)
+
+
+def _onto_unit(of: Moments) -> Moments:
+    rows, total, squares = (np.asarray(part, dtype=np.float64) for part in of[:3])
+    width = of.most - of.least
+    shifted = np.clip(total - rows * of.least, 0, rows * width) / width
+    spread = (squares - 2 * of.least * total + rows * of.least**2) / width**2
+    return Moments(rows, shifted, np.clip(spread, 0, shifted), 0, 1)
+
+
+def _mirrored(of: Moments) -> Moments:
+    rows, total, squares = (np.asarray(part) for part in of[:3])
+    return Moments(rows, rows - total, np.clip(rows - 2 * total + squares, 0, rows - total), 0, 1)
+
+
+def _standard_error(of: Moments) -> Array:
+    """Of the mean; NaN with fewer than two rows."""
+    rows, squares = (np.asarray(part, dtype=np.float64) for part in (of.rows, of.squares))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = np.maximum(squares / rows - mean(of) ** 2, 0)
+        return np.where(rows > 1, np.sqrt(variance / (rows - 1)), np.nan)

@@ -1,0 +1,39 @@
+"""Effective numbers of events and trials of weighted rows, which any interval takes in place of counts.
+
+Notable: n rows with weights know less than n rows without. An effective number of trials is that of unweighted rows
+with which the rate would vary as much; with it come the interval's asymmetry and its limits at 0 and 1 (Korn and
+Graubard 1998, who take exact intervals of effective numbers for survey rates).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from equiray.metrics.intervals.limits import Array, Counted
+
+
+class Weights(NamedTuple):
+    """Sums of w and of w^2 over some rows of each group, [..., G]."""
+
+    total: Array
+    squared: Array
+
+
+def effective(events: Weights, others: Weights) -> Counted:
+    """Effective events and trials of a weighted rate, [..., G].
+
+    The smaller of two effective numbers of trials: Kish's (sum w)^2 / sum w^2 (Kish 1965), which supposes that weights
+    have nothing to do with events, and p (1 - p) over the rate's linearised variance, which does not, but knows
+    nothing about weights of events while there are none.
+
+    Parameters
+    ----------
+    events, others : weights of the rows with the event, and of those without
+    """
+    whole = events.total + others.total
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = np.where(whole > 0, events.total / whole, np.nan)
+        kish = whole**2 / (events.squared + others.squared)
+        linearised = p * (1 - p) * whole**2 / ((1 - p) ** 2 * events.squared + p**2 * others.squared)
+    trials = np.where(whole > 0, np.where((p > 0) & (p < 1), np.fmin(kish, linearised), kish), 0)
+    return Counted(np.where(whole > 0, p, 0) * trials, trials)

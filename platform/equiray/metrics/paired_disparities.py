@@ -1,0 +1,188 @@
+r"""Two models on the same rows: how a disparity over groups changes.
+
+Notable: the change of an extreme is no smooth function, so no bootstrap serves it; it is projected from paired changes
+of the groups. If theta is the largest difference between groups, and a and b are those that truly differ most under the
+second model, then
+
+.. math:: \theta_2 - \theta_1 \le (p_{2a} - p_{2b}) - (p_{1a} - p_{1b}),
+
+a difference of paired changes of two independent groups. So the upper limit is the largest upper limit of such a
+difference over the groups that may be a and b: those not shown to lie below, or above, another one (Gupta 1965, Hsu
+1984). The lower limit follows likewise from the groups that may differ most under the first model; a ratio and a
+minimum the other way round. A fifth of the error is spent on the selection. Where some groups clearly differ most, the
+limits are those of two given groups, up to that; where all are close they are conservative.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from equiray.metrics.disparities import Combination
+from equiray.metrics.intervals.curves import (
+    STEPS,
+    Curves,
+    curves_of,
+    highest_difference,
+    highest_sum,
+    logarithms,
+    lowest_difference,
+)
+from equiray.metrics.intervals.limits import Array, Counted, Interval, rate
+from equiray.metrics.intervals.simultaneous import largest_difference, largest_pair
+from equiray.metrics.paired import PairedRate
+
+SELECTION = 0.2
+"""Share of the error that is spent on finding the groups that may differ most."""
+
+
+class _Extremes(NamedTuple):
+    """Groups that may have the highest rate of all, and those that may have the lowest, bool [..., G]."""
+
+    highest: NDArray[np.bool_]
+    lowest: NDArray[np.bool_]
+
+
+def disparity_change(combined: Combination, rates: Sequence[PairedRate], confidence: float) -> Interval:
+    """Limits of the change of a disparity, second model minus first, [...].
+
+    Parameters
+    ----------
+    combined : how the disparity combines its rates
+    rates : one for each of its rates, arrays [..., G]
+        Of independent groups; for a sum or a mean, also independent of each other, as TPR and FPR are.
+    confidence : float
+        Of the change, two-sided.
+
+    Returns
+    -------
+    Interval
+        NaN where a group has no rows to compare, or there is no second group to compare with.
+    """
+    tail = (1 - confidence) / 2
+    if combined == "minimum":
+        found = _minimum(rates, tail)
+    elif rates[0].change.shape[-1] < 2:
+        return Interval(*np.full((2, *rates[0].change.shape[:-1]), np.nan))
+    elif combined == "ratio":
+        found = _ratio(rates, tail)
+    elif combined == "max_difference":
+        found = _largest(rates, tail)
+    else:
+        found = _sum(rates, tail)
+        found = found if combined == "sum" else Interval(*(limit / len(rates) for limit in found))
+    missing = np.any([np.isnan(each.change).any(-1) for each in rates], axis=0)
+    return Interval(*(np.where(missing, np.nan, limit) for limit in found))
+
+
+def _largest(rates: Sequence[PairedRate], tail: float) -> Interval:
+    z = float(norm.isf((1 - SELECTION) * tail))
+    # Half of what selection may err is for the groups; with several rates the other half is for these.
+    error = SELECTION * tail / (2 if len(rates) > 1 else 1)
+    changes = [each.curves(z) for each in rates]
+    first, second = ([_extremes(of, error) for of in _of_model(rates, model)] for model in ("first", "second"))
+    high = [_reach(change, by, STEPS) for change, by in zip(changes, second, strict=True)]
+    low = [-_reach(change, _swapped(by), STEPS) for change, by in zip(changes, first, strict=True)]
+    may_first, may_second = (_may_lead(_of_model(rates, model), error) for model in ("first", "second"))
+    return Interval(
+        np.min(np.where(may_first, low, np.inf), axis=0), np.max(np.where(may_second, high, -np.inf), axis=0)
+    )
+
+
+def _sum(rates: Sequence[PairedRate], tail: float) -> Interval:
+    z, error = float(norm.isf((1 - SELECTION) * tail)), SELECTION * tail / len(rates)
+    low, high = [], []
+    for each in rates:
+        change = each.curves(z)
+        high.append(np.stack([_reach(change, _extremes(each.second, error), step) for step in range(STEPS + 1)]))
+        by = _swapped(_extremes(each.first, error))
+        low.append(np.stack([_reach(change, by, step) for step in range(STEPS + 1)]))
+    return Interval(-highest_sum(low), highest_sum(high))
+
+
+def _minimum(rates: Sequence[PairedRate], tail: float) -> Interval:
+    z, error = float(norm.isf((1 - SELECTION) * tail)), SELECTION * tail
+    low, high = [], []
+    for each in rates:
+        change = each.curves(z)
+        low.append(np.where(_extremes(each.second, error).lowest, change.low[-1], np.inf).min(-1))
+        high.append(np.where(_extremes(each.first, error).lowest, change.high[-1], -np.inf).max(-1))
+    return Interval(np.min(low, axis=0), np.max(high, axis=0))
+
+
+def _ratio(rates: Sequence[PairedRate], tail: float) -> Interval:
+    z, error = float(norm.isf((1 - SELECTION) * tail)), SELECTION * tail
+    low, high = [], []
+    for each in rates:
+        first, second = (_extremes(of, error) for of in (each.first, each.second))
+        for top in range(each.change.shape[-1]):
+            changed = _ratio_change(each, top, z)
+            apart = np.arange(each.change.shape[-1]) != top
+            low.append(np.where(second.lowest & second.highest[..., top, None] & apart, changed.low, np.inf).min(-1))
+            high.append(np.where(first.lowest & first.highest[..., top, None] & apart, changed.high, -np.inf).max(-1))
+    known = np.all([(rate(of).max(-1) > 0) for each in rates for of in (each.first, each.second)], axis=0)
+    return Interval(*(np.where(known, limit, np.nan) for limit in (np.min(low, axis=0), np.max(high, axis=0))))
+
+
+def _ratio_change(of: PairedRate, top: int, z: float) -> Interval:
+    """Limits of the change of min(1, each group's rate / that of group `top`), [..., G], from those of both ratios."""
+    estimates, limits, relative = [], [], []
+    for counted in (of.first, of.second):
+        logs = logarithms(curves_of(counted, z))
+        against = Curves(*(limit[..., top, None] for limit in logs))
+        p = rate(counted)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            estimates.append(np.nan_to_num(np.minimum(p / p[..., top, None], 1), nan=1))
+            relative.append(np.sqrt((1 - p) / (p * np.asarray(counted.trials))))
+        reaches = (lowest_difference(logs, against), highest_difference(logs, against))
+        limits.append([np.exp(np.minimum(reach, 0)) for reach in reaches])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shared = of.correlation * relative[0] * relative[1]
+        own = [error**2 + error[..., top, None] ** 2 for error in relative]
+        correlation = np.nan_to_num((shared + shared[..., top, None]) / np.sqrt(own[0] * own[1]), nan=0, posinf=0)
+    (r, s), ((r_low, r_high), (s_low, s_high)) = estimates, limits
+    down, up = ((s - s_low, r_high - r), (s_high - s, r - r_low))
+    reach = (np.sqrt(np.maximum(a**2 + b**2 - 2 * correlation * a * b, 0)) for a, b in (down, up))
+    below, above = reach
+    return Interval(s - r - below, s - r + above)
+
+
+def _extremes(of: Counted, error: float) -> _Extremes:
+    """Groups that no group is shown to exceed, and those that none is shown to fall below.
+
+    Either set misses the group it is about with probability `error` / 2: only comparisons with that one group matter,
+    G - 1 of them. Each group is compared with the one that is most surely high, or low.
+    """
+    groups = np.broadcast_shapes(*(np.shape(part) for part in of))[-1]
+    limits = curves_of(of, float(norm.isf(error / 2 / max(1, groups - 1))))
+    high, low = (
+        Curves(*(np.take_along_axis(limit, place[None, ..., None], axis=-1) for limit in limits))
+        for place in (limits.low[-1].argmax(-1), limits.high[-1].argmin(-1))
+    )
+    return _Extremes(~(lowest_difference(high, limits) > 0), ~(lowest_difference(limits, low) > 0))
+
+
+def _reach(changes: Curves, among: _Extremes, step: int) -> Array:
+    """The largest upper limit, at a step, of the change of one of the high groups less that of one of the low ones."""
+    up, down = np.where(among.highest, changes.high, -np.inf), np.where(among.lowest, -changes.low, -np.inf)
+    return np.max([largest_pair(up[part], down[step - part]) for part in range(step + 1)], axis=0)
+
+
+def _swapped(of: _Extremes) -> _Extremes:
+    """Lower limits of differences of change are upper ones the other way round."""
+    return _Extremes(of.lowest, of.highest)
+
+
+def _may_lead(rates: Sequence[Counted], error: float) -> NDArray[np.bool_]:
+    """Which of the rates may have the largest difference of all, [R, ...]."""
+    if len(rates) == 1:
+        return np.ones((1, *np.shape(rate(rates[0]))[:-1]), dtype=bool)
+    found = [largest_difference([of], 1 - error / len(rates)) for of in rates]
+    surest = np.max([each.low for each in found], axis=0)
+    return np.array([~(each.high < surest) for each in found])
+
+
+def _of_model(rates: Sequence[PairedRate], model: str) -> list[Counted]:
+    return [each.first if model == "first" else each.second for each in rates]

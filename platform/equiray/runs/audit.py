@@ -1,0 +1,157 @@
+"""An audit of anyone's predictions: files of rows -> counts -> estimates -> verdicts -> report.
+
+Notable: whatever can be known to be wrong without reading all rows is said before anything is written: the first
+block is counted once for nothing but that.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from equiray.data.prediction_files import PredictionFile, open_files, read_span, spans
+from equiray.data.stores import find_files
+from equiray.errors import BadInput
+from equiray.metrics.clusters import Resampling
+from equiray.metrics.counting import Counts
+from equiray.metrics.counting.kernel import count_block
+from equiray.metrics.estimation import CountedEvidence
+from equiray.metrics.tables import MISSING
+from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
+from equiray.policies.document import EVERY, nearest
+from equiray.reports import print_summary, write_evidence, write_report
+from equiray.runs.audit_spec import STAGE, AuditSpec
+from equiray.runs.counted_evidence import audit_evidence, check_positive
+from equiray.runs.counting import Counting
+from equiray.runs.directory import RunDirectory
+
+_DRAWS = 500  # standard error about 1 %
+
+
+def run_audit(
+    spec: AuditSpec, out: Path, *, policy: NamedPolicy | None = None, address: str | None = None, command: str
+) -> Judgement | None:
+    """Audit predictions, or what is left of it, and leave counts, results, report and evidence in a directory.
+
+    Parameters
+    ----------
+    spec : AuditSpec
+    out : Path
+        A new directory, or that of the same audit: rows that were counted there are not counted again.
+    policy : NamedPolicy, optional
+        Judged on these rows; its verdicts become part of the results.
+    address : str, optional
+        Ray cluster that counts; None: threads of this process.
+    command : str
+        The command line, for the report.
+
+    Returns
+    -------
+    Judgement or None
+        None without a policy.
+
+    Raises
+    ------
+    BadInput
+        Anything wrong with options, policy, files or their values; names the file, the column and the rows.
+    Incomplete
+        The directory cannot be written. What is counted is kept.
+    """
+    if policy is not None:
+        _check_policy(policy, spec)
+    files = _open(spec)
+    with RunDirectory.open(out, spec) as directory:
+        with directory.step("count rows"):
+            counting = Counting(
+                files=files, layout=spec.layout, columns=spec.columns, model=spec.model, directory=directory
+            )
+            counts = counting.run(address)
+        with directory.step("estimates and intervals"):
+            evidence = audit_evidence(counts, spec)
+            subject = Subject(spec.task, STAGE, spec.model)
+            judgement = None if policy is None else apply_policy(policy, {subject: evidence})
+            directory.write_json("results.json", _results(spec, counts, evidence, judgement))
+        directory.write_json("details.json", _details(spec, counts, evidence, directory.durations(), command))
+        write_report(out)
+        write_evidence(out, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
+        print_summary(out, directory.console)
+    return judgement
+
+
+def _open(spec: AuditSpec) -> list[PredictionFile]:
+    """The files, their columns and their first rows found good."""
+    layout, columns = spec.layout, spec.columns
+    files = open_files(find_files(spec.files), columns.wanted(layout))
+    first = next((block for part in spans(files)[:1] for block in read_span(part)), None)
+    if first is not None:
+        classes = count_block(first.id, first.rows, layout, columns, place=first.origin).classes
+        if spec.positive is None and len(classes) == 2:  # a class that is named may come later
+            check_positive(classes, spec)
+    return files
+
+
+def _check_policy(policy: NamedPolicy, spec: AuditSpec) -> None:
+    sizes = range(1, spec.intersections + 1)
+    known = ["*".join(chosen) for size in sizes for chosen in combinations(spec.attributes, size)]
+    for number, rule in enumerate(policy.policy.rules):
+        if rule.attribute not in (None, EVERY, *known):
+            raise BadInput(
+                f"attribute {rule.attribute!r} is not audited{nearest(str(rule.attribute), known)}",
+                place=f"{policy.place}, rules.{number}.attribute",
+                fix=f"audited are {', '.join(known[:12])}; --attributes and --intersections add to them",
+            )
+
+
+def _results(spec: AuditSpec, counts: Counts, evidence: CountedEvidence, judgement: Judgement | None) -> dict[str, Any]:
+    return {
+        "schema": "equiray.results/1",
+        "spec_sha256": spec.sha256(),
+        "task": spec.task,
+        "n_rows": counts.rows,
+        "estimates": [estimate.to_json() for estimate in evidence.estimates],
+        "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
+    }
+
+
+def _details(
+    spec: AuditSpec, counts: Counts, evidence: CountedEvidence, durations: Mapping[str, float], command: str
+) -> dict[str, Any]:
+    named = [name for names in counts.origins.values() for name in names]
+    task = {
+        "title": f"Predictions of {spec.task}",
+        "rows": counts.rows,
+        "source": ", ".join(named[:5]) + (f" and {len(named) - 5:,} more" if len(named) > 5 else ""),
+        "attributes": {table.attribute: dict(evidence.rows(table.attribute)) for table in evidence.tables},
+        "warnings": list(_warnings(spec, evidence)),
+        "at_equality": evidence.at_equality(Resampling(replicates=_DRAWS, seed=spec.seed)),
+    }
+    return {
+        "tasks": {spec.task: task},
+        "counts_sha256": counts.sha256,
+        "durations_s": dict(durations),
+        "command": command,
+    }
+
+
+def _warnings(spec: AuditSpec, evidence: CountedEvidence) -> Sequence[str]:
+    """What limits the figures, in sentences."""
+    found = []
+    first = evidence.tables[0]
+    if len(first.classes) > 2 and spec.positive is None:
+        found.append(
+            f"There are {len(first.classes)} classes and none is named positive (--positive), so there are no "
+            "selection rates, true-positive rates or figures made of them."
+        )
+    if first.mass is not None and (unanswered := int(first.mass.count[..., len(first.classes) :].sum())):
+        found.append(
+            f"{unanswered:,} rows have no prediction. Rates leave them out, and their limits allow for any decision."
+        )
+    for table in evidence.tables:
+        if missing := evidence.rows(table.attribute).get(MISSING, 0):
+            found.append(
+                f"Of {missing:,} rows {table.attribute} is not known. They may belong to any group: the limits of what "
+                "compares groups allow for that."
+            )
+    if first.scores is not None and not first.scores.exact:
+        found.append("There are too many distinct scores to keep each; they are counted on a grid of 65,530 cells.")
+    return found

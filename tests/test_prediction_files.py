@@ -1,0 +1,184 @@
+"""Prediction files: the same rows from any format, in blocks cut by row number and named by content."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+from counting_cases import COLUMNS, LAYOUT, rows, table
+from equiray.data.prediction_files import open_files, read_span, spans
+from equiray.data.stores import find_files
+from equiray.errors import BadInput
+from equiray.metrics.counting import Attribute, Columns, Layout, count_files, count_table
+
+WANTED = COLUMNS.wanted(LAYOUT)
+PER_BLOCK = 30
+
+
+def write_parquet(data: pa.Table, path: Path, **options) -> Path:
+    pq.write_table(data.append_column("more", pa.array(range(data.num_rows))), path, **options)
+    return path
+
+
+def write_csv(data: pa.Table, path: Path) -> Path:
+    pa_csv.write_csv(data, path)
+    return path
+
+
+def write_json(data: pa.Table, path: Path) -> Path:
+    lines = [json.dumps({k: v for k, v in row.items() if v is not None}) for row in data.to_pylist()]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def zipped(path: Path) -> Path:
+    other = path.with_name(path.name + ".gz")
+    other.write_bytes(gzip.compress(path.read_bytes()))
+    return other
+
+
+def counted(path: Path, **options):
+    files = open_files([str(path)], WANTED)
+    return count_files(files, LAYOUT, COLUMNS, model="m", rows_per_block=PER_BLOCK, threads=2, **options)
+
+
+def payloads(counts):
+    """What the blocks hold, apart from how their columns were stored."""
+    names = ("levels", "classes")
+    return [
+        [getattr(b, n) for n in names] + [values.tolist() for values in b.arrays().values()]
+        for b in counts.blocks.values()
+    ]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "plain.parquet", "csv", "csv.gz", "jsonl", "jsonl.gz"])
+def test_any_format_gives_the_blocks_of_the_table(tmp_path, kind):
+    data = table(rows(100, 1))
+    if kind.endswith("parquet"):
+        path = write_parquet(data, tmp_path / f"x.{kind}", row_group_size=17, use_dictionary=kind == "parquet")
+    else:
+        path = (write_csv if kind.startswith("csv") else write_json)(data, tmp_path / f"x.{kind.removesuffix('.gz')}")
+        path = zipped(path) if kind.endswith(".gz") else path
+    found = counted(path)
+    expected = count_table(data, LAYOUT, COLUMNS, model="m", rows_per_block=PER_BLOCK)
+    assert [(b.start, b.stop) for b in found.blocks] == [(0, 30), (30, 60), (60, 90), (90, 100)]
+    assert payloads(found) == payloads(expected)
+    assert found.origins == {found_source(found): (str(path),)}
+
+
+def found_source(counts) -> str:
+    (source,) = {block.source for block in counts.blocks}
+    return source
+
+
+@pytest.mark.parametrize("group", [7, 30, 31, 64, 400])
+def test_blocks_do_not_depend_on_row_groups_or_spans(tmp_path, group):
+    data = table(rows(400, 2))
+    path = write_parquet(data, tmp_path / "x.parquet", row_group_size=group)
+    (file,) = open_files([str(path)], WANTED)
+    parts = spans([file], PER_BLOCK)
+    read = [block for part in parts for block in read_span(part, PER_BLOCK)]
+    assert [b.id.start for b in read] == list(range(0, 400, PER_BLOCK)) and read[-1].id.stop == 400
+    assert pa.concat_tables([b.rows for b in read])["w"].to_pylist() == data["w"].to_pylist()
+    assert len(parts) == (1 if group == 400 else 4)
+    assert all(part.start % PER_BLOCK == 0 for part in parts)
+
+
+def test_the_hash_is_of_what_is_counted(tmp_path):
+    data = table(rows(50, 3))
+    one, copy = write_parquet(data, tmp_path / "a.parquet"), tmp_path / "b.parquet"
+    copy.write_bytes(one.read_bytes())
+    other = write_parquet(data.slice(1), tmp_path / "c.parquet")
+    first, second, third, fewer = (
+        open_files([str(path)], columns)[0].sha256
+        for path, columns in ((one, WANTED), (copy, WANTED), (other, WANTED), (one, WANTED[:1]))
+    )
+    assert first == second and len({first, third, fewer}) == 3
+    with pytest.raises(BadInput, match=r"same content: .*b\.parquet is a copy"):
+        open_files([str(one), str(copy)], WANTED)
+
+
+def test_files_together_are_the_merge_of_each(tmp_path):
+    paths = [write_parquet(table(rows(70, seed)), tmp_path / f"{seed}.parquet") for seed in (1, 2)]
+    files = open_files([str(path) for path in paths], WANTED)
+    both = count_files(files[::-1], LAYOUT, COLUMNS, model="m", rows_per_block=PER_BLOCK)
+    one, two = (counted(path) for path in paths)
+    assert both.sha256 == one.merge(two).sha256 and both.rows == 140
+
+
+def test_files_folders_patterns_and_urls_are_found(tmp_path):
+    for name in ("b.csv", "a.parquet", "sub/c.jsonl", "notes.txt", "_hidden.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    here = [str(tmp_path / name) for name in ("a.parquet", "b.csv", "sub/c.jsonl")]
+    assert find_files([str(tmp_path)]) == here
+    assert find_files([here[1], str(tmp_path / "*.csv")]) == [here[1], str(tmp_path / "_hidden.csv")]
+    assert find_files([str(tmp_path / "**" / "*.jsonl")]) == here[2:]
+    url = f"file://{tmp_path}"
+    assert find_files([f"{url}/*.parquet", f"{url}/sub"]) == [f"file://{here[0]}", f"file://{here[2]}"]
+    for wrong, problem in (
+        (str(tmp_path / "none.csv"), "no such file"),
+        (str(tmp_path / "notes.txt"), "cannot tell the format of notes.txt"),
+        (f"{url}/*.pq", "no such file"),
+        ("gopher://host/x.csv", "cannot look for files"),
+    ):
+        with pytest.raises(BadInput, match=problem):
+            find_files([wrong])
+
+
+def test_a_file_by_url_is_the_same_file(tmp_path):
+    path = write_csv(table(rows(40, 1)), tmp_path / "x.csv")
+    one, two = (open_files([p], WANTED) for p in (str(path), f"file://{path}"))
+    assert one[0].sha256 == two[0].sha256
+    assert [b.rows for b in read_span(spans(two)[0])][0].num_rows == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("x.csv", "sex,y\nf,1\n", "no column 'yhat'"),
+        ("x.csv", "", "the CSV file is empty"),
+        ("x.csv", "sex,y,y,yhat\nf,1,1,1\n", "two columns are named 'y'"),
+        ("x.csv", "sex,y,yhat\nf,1,1\nf,1\n", "a line has 2 cells where the header has 3"),
+        ("x.csv", 'sex,y,yhat\nf,1,1\nm,1,"1\nf,0,0\n', "a quote is opened and never closed"),
+        ("x.csv", b"sex,y,yhat\nfe\xff,1,1\n", "not UTF-8"),
+        ("x.csv", "sex,y,yhat\n", "no rows to count"),
+        ("x.jsonl", '{"sex": "f", "y": 1}\n', "no line has the key 'yhat'"),
+        ("x.jsonl", '{"sex": "f", "y": 1, "yhat": 0}\n{"sex": "f", "y": "1", "yhat": 0}\n', "not readable as JSON"),
+        ("x.jsonl", "[1, 2]\n", "not readable as JSON"),
+        ("x.parquet", "PAR1", "cannot read the file"),
+        ("x.csv.gz", "sex,y,yhat", "cannot read the file"),
+    ],
+)
+def test_broken_files_are_named(tmp_path, name, content, problem):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    layout, columns = Layout(attributes=(Attribute(name="sex"),)), Columns(label="y", prediction="yhat")
+    with pytest.raises(BadInput, match=problem) as error:
+        count_files(open_files([str(path)], columns.wanted(layout)), layout, columns, model="m")
+    assert str(path) in error.value.place
+
+
+def test_a_bad_value_is_named_with_its_file_and_row(tmp_path):
+    frame = rows(100, 1)
+    frame.loc[77, "p"] = 1.5
+    frame.loc[77, "yhat"] = 1
+    frame.loc[77, "why"] = "answered"
+    path = write_csv(table(frame), tmp_path / "x.csv")
+    with pytest.raises(BadInput, match=r"score 1.5 is outside \[0, 1\]") as error:
+        counted(path)
+    assert error.value.place == f"{path}, column 'p', row 78"
+
+
+def test_codes_and_dates_of_texts_stay_what_they_are(tmp_path):
+    layout, columns = Layout(attributes=(Attribute(name="sex"),)), Columns(label="y", prediction="yhat")
+    (tmp_path / "x.csv").write_text('sex,y,yhat\n007,1,0\n"a\nb",0,1\nNA,1,1\n')
+    (tmp_path / "x.jsonl").write_text('{"sex": "2020-01-01", "y": 1, "yhat": 0}\n\n{"sex": null, "y": 0, "yhat": 1}\n')
+    names = {"x.csv": ("007", "NA", "a\nb"), "x.jsonl": ("2020-01-01", "(missing)")}
+    for name, groups in names.items():
+        files = open_files([str(tmp_path / name)], columns.wanted(layout))
+        assert count_files(files, layout, columns, model="m").table("sex").groups == groups
