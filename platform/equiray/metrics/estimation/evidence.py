@@ -24,11 +24,10 @@ class CountedEvidence:
     tables: Sequence[GroupTable]
     setting: Setting
 
-    @cached_property
+    @property
     def estimates(self) -> Sequence[Estimate]:
         """As `Evidence.estimates`."""
-        placed = (Placed(attribute, figure) for (_, attribute), figure in self._figures.items())
-        return [estimate for each in placed for estimate in records(each, self.setting)]
+        return self._estimates
 
     def find(self, metric: str, attribute: str | None, group: str | None) -> Estimate | None:
         """As `Evidence.find`."""
@@ -84,6 +83,11 @@ class CountedEvidence:
     @cached_property
     def _tables(self) -> Mapping[str, GroupTable]:
         return {table.attribute: table for table in self.tables}
+
+    @cached_property
+    def _estimates(self) -> Sequence[Estimate]:
+        placed = (Placed(attribute, figure) for (_, attribute), figure in self._figures.items())
+        return [estimate for each in placed for estimate in records(each, self.setting)]
 
     @cached_property
     def _index(self) -> Mapping[tuple[str, str | None, str | None], Estimate]:

@@ -59,7 +59,9 @@ class Figure:
     def partial(self) -> NDArray[np.bool_]:
         """Where rows that are left out could change the value, for each of `groups`."""
         groups = len(self.read.table.groups)
-        if self.metric.reads == "mass":
+        if not groups:
+            found = np.zeros(0, bool)
+        elif self.metric.reads == "mass":
             found = np.any([each.partial.reshape(groups, -1).any(-1) for each in self._known], axis=0)
         elif self.metric.reads == "targets":
             found = np.full(groups, self.read.joining is not None)
