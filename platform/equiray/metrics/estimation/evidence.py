@@ -60,7 +60,11 @@ class CountedEvidence:
     def rows(self, attribute: str) -> Mapping[str, int]:
         """As `Evidence.rows`."""
         table = self._tables[attribute]
-        found = table.targets.rows if table.mass is None and table.targets else table.mass.count.sum((-1, -2))
+        if table.targets is not None:
+            found = table.targets.rows.astype(np.int64)
+        else:
+            assert table.mass is not None
+            found = table.mass.count.sum((-1, -2))
         return dict(zip(table.groups, found.tolist(), strict=True))
 
     def without(self, attribute: str, groups: frozenset[str]) -> "CountedEvidence":

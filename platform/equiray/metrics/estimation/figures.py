@@ -100,7 +100,9 @@ class Figure:
             return rate_limits(self._known[0].of, confidence)
         if self.metric.scope == "relative":
             return ratio_to_largest(self._known[0].of, confidence)
-        return projected(self.metric.interval, [each.of for each in self._known], confidence)
+        combined = self.metric.interval
+        assert combined not in ("smooth", "bins", "none"), f"{self.metric.id} reads more than counts of decisions"
+        return projected(combined, [each.of for each in self._known], confidence)
 
     @cached_property
     def _known(self) -> list[Known]:
