@@ -315,3 +315,19 @@ def test_the_installed_command(tmp_path: Path, policy: str | None, code: int):
     done = equiray("audit", path, *OPTIONS, *more, "--out", tmp_path / "out")
     assert done.returncode == code, done.stderr
     assert "done: " in done.stdout and "Traceback" not in done.stderr
+
+
+def test_real_valued_targets(tmp_path: Path, audit):
+    frame = people().assign(y=lambda f: f["p"] * 100, yhat=lambda f: f["p"] * 90 + 3)
+    out = tmp_path / "out"
+    done = audit(written(frame, tmp_path / "rows.csv"), *OPTIONS, "--real-valued", "--out", out)
+    results = done.result(out)
+    for sex, rows in frame.groupby("sex"):
+        one = found(results, "mae", "sex", str(sex))
+        assert one["value"] == pytest.approx((rows.y - rows.yhat).abs().mean(), rel=1e-12) and one["n"] == len(rows)
+    means = frame.groupby("race")["yhat"].mean()
+    gap = found(results, "mean_prediction_difference", "race")
+    assert gap["value"] == pytest.approx(means.max() - means.min(), rel=1e-9)
+    assert f"{gap['value']:.3f}" in (out / "report.html").read_text()
+    refused = audit(tmp_path / "rows.csv", *OPTIONS, "--real-valued", "--positive", "1", "--out", tmp_path / "other")
+    assert refused.code == 3 and "real-valued" in refused.err
