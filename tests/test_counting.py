@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -131,7 +132,7 @@ def test_any_order_and_tree_of_merges_gives_the_same_bits(order, cuts):
     whole = counted(150, 2)
     pieces = [parts(whole)[place] for place in order]
     edges = sorted({0, *cuts, len(pieces)})
-    branches = [pieces[a].merge(*pieces[a + 1 : b]) for a, b in zip(edges, edges[1:], strict=False)]
+    branches = [pieces[a].merge(*pieces[a + 1 : b]) for a, b in pairwise(edges)]
     merged = branches[0]
     for branch in branches[1:]:
         merged = branch.merge(merged)

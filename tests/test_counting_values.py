@@ -187,6 +187,8 @@ def test_columns_must_be_there_and_named_exactly_if_they_are_counted():
             count(data(p=[0.5] * 3), layout, columns)
     with pytest.raises(BadInput, match="'age' is not counted"):
         count(data(), PLAIN, Columns(label="y", prediction="yhat", attributes={"age": "AGEP"}))
+    with pytest.raises(BadInput, match="outcome column 'why' is named"):
+        count(data(why=[None] * 3), REAL, Columns(label="y", prediction="yhat", outcome="why"))
     found = count(data(SEX=["x", "y", "z"]), PLAIN, Columns(label="y", prediction="yhat", attributes={"sex": "SEX"}))
     assert found.groups == ("x", "y", "z")
 

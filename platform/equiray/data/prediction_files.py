@@ -32,14 +32,16 @@ _BLOCKS_PER_SPAN = 4
 class PredictionFile:
     """A file, the columns that are read from it, and the hash of their content.
 
-    `row_groups` are the rows of each row group of a Parquet file; other files can only be read from their beginning.
+    Of a Parquet file, `row_groups` are the rows of each row group and `texts` the columns of texts; other files can
+    only be read from their beginning, and have neither.
     """
 
     path: str
     format: Literal["parquet", "csv", "jsonl"]
     columns: tuple[str, ...]
     sha256: str
-    row_groups: tuple[int, ...] | None
+    row_groups: tuple[int, ...] | None = None
+    texts: tuple[str, ...] = ()
 
 
 class Span(NamedTuple):
@@ -72,7 +74,11 @@ def open_files(paths: Sequence[str], columns: Sequence[str]) -> list[PredictionF
 
 
 def spans(files: Sequence[PredictionFile], rows_per_block: int = ROWS_PER_BLOCK) -> list[Span]:
-    """Divide files for readers that work side by side: Parquet at row groups, a few blocks each, others whole."""
+    """Divide files for readers that work side by side.
+
+    CSV and JSON lines are read whole. Parquet is divided where a block ends with a row group; where none does, after a
+    few blocks, because the row group in which the next begins is then decoded twice.
+    """
     found = []
     for file in files:
         if file.row_groups is None:
@@ -82,7 +88,7 @@ def spans(files: Sequence[PredictionFile], rows_per_block: int = ROWS_PER_BLOCK)
         for rows in file.row_groups:
             position += rows
             stop = -(-position // rows_per_block) * rows_per_block  # blocks that begin so far
-            if stop - start >= _BLOCKS_PER_SPAN * rows_per_block:
+            if position == stop or stop - start >= _BLOCKS_PER_SPAN * rows_per_block:
                 found.append(Span(file, start, min(stop, sum(file.row_groups))))
                 start = stop
         if start < position:
@@ -121,7 +127,7 @@ def _open(path: str, columns: tuple[str, ...]) -> PredictionFile:
         with open_file(path) as file:
             while chunk := file.read(_READ_BYTES):
                 digest.update(chunk)
-    return PredictionFile(path=path, format=kind, columns=columns, sha256=digest.hexdigest(), row_groups=None)
+    return PredictionFile(path=path, format=kind, columns=columns, sha256=digest.hexdigest())
 
 
 def _open_parquet(path: str, columns: tuple[str, ...]) -> PredictionFile:
@@ -137,7 +143,8 @@ def _open_parquet(path: str, columns: tuple[str, ...]) -> PredictionFile:
             digests = pool.map(lambda piece: _digest(file, piece), pieces)
             sha256 = hashlib.sha256(b"".join(digests)).hexdigest()
         rows = tuple(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
-    return PredictionFile(path=path, format="parquet", columns=columns, sha256=sha256, row_groups=rows)
+        texts = tuple(field.name for field in parquet.schema_arrow if field.name in columns and _is_text(field.type))
+    return PredictionFile(path=path, format="parquet", columns=columns, sha256=sha256, row_groups=rows, texts=texts)
 
 
 def _column_bytes(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
@@ -178,9 +185,7 @@ def _parquet_pieces(span: Span, row_groups: Sequence[int], rows_per_block: int) 
             first = first if groups else position
             groups.append(number)
         position += rows
-    with open_file(file.path) as opened, pq.ParquetFile(opened) as parquet:
-        texts = [field.name for field in parquet.schema_arrow if _is_text(field.type)]
-    with open_file(file.path) as opened, pq.ParquetFile(opened, read_dictionary=texts, pre_buffer=True) as parquet:
+    with open_file(file.path) as opened, pq.ParquetFile(opened, read_dictionary=file.texts, pre_buffer=True) as parquet:
         # one thread a span: readers work side by side
         batches = parquet.iter_batches(rows_per_block, row_groups=groups, columns=list(file.columns), use_threads=False)
         for batch in batches:

@@ -4,14 +4,10 @@ Notable: nothing is supposed about such rows (Horowitz and Manski 1995). Each ra
 (`intervals.limits.Completed`): as if they were all in its disfavour, and all in its favour. The bounds follow from the
 groups' two ends alone, in time linear in the groups, where there are 2^n ways to complete n rows. How sharp they are:
 
-==============================  =======================  =========================================================
-left out                        upper bound of a gap     lower bound of a gap
-==============================  =======================  =========================================================
-unanswered rows                 attained                 attained, up to one row (rates in small steps)
-rows of no known group          attained                 two groups: attained, up to one row; more: it may be lower
-                                                         than any assignment gives
-both                            may be higher than any   may be lower than any
-==============================  =======================  =========================================================
+- unanswered rows: the upper bound of a gap is attained, the lower one up to a row, in whose steps rates move;
+- rows of no known group: the upper bound is attained; the lower one for two groups up to a row, while for more groups
+  no assignment may reach down to it;
+- both: no completion may reach either.
 
 The groups' unanswered rows are different rows, so each group can be completed by itself. Rows of no known group are
 shared; yet the largest difference between i and j has all such rows with the event in i and all without it in j,
@@ -29,7 +25,10 @@ from equiray.metrics.intervals.simultaneous import largest_pair
 
 
 def rate_bounds(of: Counted | Completed) -> Interval:
-    """Smallest and largest value of each group's rate, [..., G]; both attained. NaN where a completion has no trials."""
+    """Smallest and largest value of each group's rate, [..., G]; both attained.
+
+    NaN where a completion has no trials.
+    """
     lowest, highest = of if isinstance(of, Completed) else (of, of)
     low, high = rate(lowest), rate(highest)
     known = ~(np.isnan(low) | np.isnan(high))
@@ -69,7 +68,7 @@ def _difference(ends: Interval) -> Interval:
 
 
 def _ratio(ends: Interval) -> Interval:
-    """The exponential of minus the gap of the logarithms; NaN where every rate may be 0, and with it the ratio not exist."""
+    """The exponential of minus the gap of the logarithms; NaN where every rate may be 0, which has no ratio."""
     with np.errstate(divide="ignore"):
         low, high = _difference(Interval(np.log(ends.low), np.log(ends.high)))
     known = ends.low.max(-1) > 0

@@ -14,7 +14,7 @@ MISSING = "(missing)"
 """The group of rows whose sensitive value is missing: shown like any other, last in order."""
 
 UNANSWERED = ("(refused)", "(unparsed)")
-"""The two last places of the prediction axis: no decision, because the model refused or its answer was not understood."""
+"""The two last places of the prediction axis: no decision, as the model refused or its answer was not understood."""
 
 CALIBRATION_BINS = 10
 """Equal-width bins [0, .1), ... [.9, 1] of the expected calibration error."""
@@ -26,7 +26,7 @@ class Mass(NamedTuple):
     The label axis has the K classes, the prediction axis the K classes and `UNANSWERED`.
     """
 
-    count: NDArray[np.int64]
+    count: NDArray[np.int64]  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody counts in a tuple of arrays
     weight: NDArray[np.float64] | None = None
     weight_squared: NDArray[np.float64] | None = None
 
@@ -40,7 +40,7 @@ class ScoreCounts(NamedTuple):
 
     values: NDArray[np.float64]
     exact: bool
-    count: NDArray[np.int64]
+    count: NDArray[np.int64]  # pyright: ignore[reportIncompatibleMethodOverride]
     weight: NDArray[np.float64] | None = None
 
 

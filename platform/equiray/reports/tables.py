@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from equiray.metrics.estimates import Estimate
 from equiray.reports.figures import (
+    AUDIT,
     GROUP_RATES,
     INTRINSIC_METRICS,
     TABLE_METRICS,
@@ -127,7 +128,8 @@ def group_table(
             if rows and left_out > 0:
                 rows.append(TableRow(label=f"… and {count(left_out, 'more group')}: see results.json", cells=()))
             if rows:
-                blocks.append(TableBlock(title=f"{model_words(model)} · {stage_words(stage)}", rows=tuple(rows)))
+                where = "" if stage == AUDIT else f" · {stage_words(stage)}"
+                blocks.append(TableBlock(title=model_words(model) + where, rows=tuple(rows)))
     return _table("Group", columns, blocks)
 
 

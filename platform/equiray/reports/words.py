@@ -38,6 +38,15 @@ METRICS = {
     "tnr": MetricWords("True-negative rate", "TNR", "the share of negative rows decided negatively"),
     "fnr": MetricWords("False-negative rate", "FNR", "the share of positive rows decided negatively"),
     "ppv": MetricWords("Precision", "PPV", "the share of positive decisions that are right"),
+    "fpr_difference": MetricWords(
+        "False-positive rate difference", "ΔFPR", "how far apart the groups’ false-positive rates are; 0 is equal"
+    ),
+    "fnr_difference": MetricWords(
+        "False-negative rate difference", "ΔFNR", "how far apart the groups’ false-negative rates are; 0 is equal"
+    ),
+    "impact_ratio": MetricWords(
+        "Impact ratio", "Impact ratio", "the group’s selection rate over the highest of any group; 1 is equal"
+    ),
     "ece": MetricWords(
         "Expected calibration error", "ECE", "how far scores lie from the shares of positives; 0 is best"
     ),

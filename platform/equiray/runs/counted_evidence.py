@@ -54,6 +54,6 @@ def _with_positive(table: GroupTable, spec: AuditSpec) -> GroupTable:
     if spec.real_valued:
         return table
     check_positive(table.classes, spec)
-    # of more than two classes all are kept: accuracy is about all of them
-    two = len(table.classes) == 2 and spec.positive is not None
-    return with_positive(table, spec.positive) if two and spec.positive != table.classes[-1] else table
+    if spec.positive is None or len(table.classes) > 2:  # of more than two all are kept: accuracy is about all
+        return table
+    return with_positive(table, spec.positive)

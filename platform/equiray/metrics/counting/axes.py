@@ -117,7 +117,7 @@ def _check_label(label: Coded, used: dict[int, str | None], place: Place) -> Non
         name = label.names[missing[0]]
         raise BadInput(
             "the label is missing (null or NaN)" if name is None else f"label {name!r}: the name is reserved",
-            place=place.rows(np.isin(label.codes, missing), label.column),
+            place=place.rows(label.where(missing), label.column),
             fix="fill the label in or leave these rows out: without it no decision can be right or wrong",
         )
 
@@ -135,7 +135,7 @@ def _check_declared(
         empty = "" if what == "outcome" else "; leave the cell empty where there is none"
         raise BadInput(
             f"{used[strange[0]]!r:.60} is no {what}",
-            place=place.rows(np.isin(column.codes, strange), column.column),
+            place=place.rows(column.where(strange), column.column),
             fix=f"declared are: {shown}{empty}",
         )
 
@@ -170,7 +170,7 @@ def _same_kind(
     if strange:
         raise BadInput(
             f"{words[strange[0]]!r:.60} is text, while column {numbers!r} holds numbers",
-            place=place.rows(np.isin(column.codes, strange), column.column),
+            place=place.rows(column.where(strange), column.column),
             fix="write labels and predictions alike",
         )
     return True

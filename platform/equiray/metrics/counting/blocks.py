@@ -99,4 +99,13 @@ class Block:
         return found
 
 
+class Mapped(NamedTuple):
+    """A block and where its strata and classes stand in the table: `group` [T], `label` [k], `prediction` [k + 2]."""
+
+    block: Block
+    group: NDArray[np.int64]
+    label: NDArray[np.int64]
+    prediction: NDArray[np.int64]
+
+
 PARTS: dict[str, type] = {"decisions": Decisions, "scores": Scores, "bin_sums": BinSums, "targets": Targets}

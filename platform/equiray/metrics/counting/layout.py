@@ -149,7 +149,7 @@ class Columns:
         Raises
         ------
         BadInput
-            Scores or weights are counted and their column is not named, or an attribute is named that is not counted.
+            Scores or weights are counted and their column is not named, or a column is named for what is not counted.
         """
         for part, column, counted in (("score", self.score, layout.scores), ("weight", self.weight, layout.weights)):
             if counted != (column is not None):
@@ -159,6 +159,9 @@ class Columns:
                 raise BadInput(
                     f"{part}s are {problem}", place="columns", fix=f"name a {part} column exactly if they are"
                 )
+        if layout.real_valued and self.outcome is not None:
+            problem = f"outcome column {self.outcome!r} is named, but a real-valued prediction is always there"
+            raise BadInput(problem, place="columns", fix="leave the rows without a prediction out, and the column too")
         for name in self.attributes:
             layout.attribute(name)
         named = [self.of(attribute.name) for attribute in layout.attributes]
@@ -168,11 +171,6 @@ class Columns:
     def of(self, attribute: str) -> str:
         """The column of an attribute."""
         return self.attributes.get(attribute, attribute)
-
-    def numeric(self, layout: Layout) -> list[str]:
-        """Those of the columns that hold numbers to calculate with."""
-        targets = [self.label, self.prediction] if layout.real_valued else []
-        return targets + [column for column in (self.score, self.weight) if column is not None]
 
 
 def _check_values(what: str, values: Sequence[str], most: int = MAX_GROUPS) -> None:

@@ -1,13 +1,12 @@
 """From blocks to the `GroupTable` of one attribute or intersection: names of all blocks united, sums over the rest."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiray.errors import BadInput
-from equiray.metrics.counting.blocks import Block
+from equiray.metrics.counting.blocks import Block, Mapped
 from equiray.metrics.counting.encoding import ordered, too_many_groups
 from equiray.metrics.counting.layout import MAX_CLASSES, MAX_GROUPS, Layout
 from equiray.metrics.counting.score_margins import total_scores
@@ -15,15 +14,6 @@ from equiray.metrics.counting.summing import exact_sums
 from equiray.metrics.tables import CALIBRATION_BINS, MISSING, UNANSWERED, GroupTable, Mass, ScoreSums, TargetSums
 
 _MOST_CELLS = 1 << 26  # 512 MB of int64
-
-
-class Mapped(NamedTuple):
-    """A block and where its strata and classes stand in the table: `group` [T], `label` [k], `prediction` [k + 2]."""
-
-    block: Block
-    group: NDArray[np.int64]
-    label: NDArray[np.int64]
-    prediction: NDArray[np.int64]
 
 
 def group_table(blocks: Sequence[Block], layout: Layout, attributes: Sequence[str]) -> GroupTable:

@@ -1,23 +1,19 @@
 """Scores of all blocks in one array, on one scale: exact where they stay few enough, else on the grid."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equiray.metrics.counting.blocks import Scores
+from equiray.metrics.counting.blocks import Mapped, Scores
 from equiray.metrics.counting.scores import CELLS_PER_BIN, GRID, MAX_DISTINCT, bin_of, on_grid
 from equiray.metrics.counting.summing import exact_sums
 from equiray.metrics.tables import CALIBRATION_BINS, ScoreCounts
 
-if TYPE_CHECKING:
-    from equiray.metrics.counting.margins import Mapped
-
 _MOST_CELLS = 1 << 26  # 512 MB of int64
 
 
-def total_scores(blocks: "Sequence[Mapped]", size: tuple[int, int], *, weighted: bool) -> ScoreCounts:
+def total_scores(blocks: Sequence[Mapped], size: tuple[int, int], *, weighted: bool) -> ScoreCounts:
     """Scores by group, label and value.
 
     They are on the grid where any block's are or where together they have more than `MAX_DISTINCT` values: a matter

@@ -25,7 +25,7 @@ GRID: NDArray[np.float64] = (
 """Lower edges of the grid's cells, ascending; the last cell holds 1 too."""
 
 _UPPER = np.append(GRID[1:], np.inf)
-_GLANCE = 2 * MAX_DISTINCT  # so many rows usually show that scores are continuous
+_GLANCE = MAX_DISTINCT * 9 // 8  # so many rows usually show that scores are continuous
 _DENSE = 1 << 23
 
 

@@ -101,7 +101,8 @@ def _block(row: pa.Table) -> Block:
 
     head = row.select(["source", "start", "stop", "levels", "classes", "numeric"]).to_pylist()[0]
     strata = array("strata")
-    assert strata is not None
+    if strata is None:
+        raise ValueError("a block has no strata")
     parts = {}
     for part, kind in PARTS.items():
         found = [array(f"{part}.{name}") for name in kind._fields]

@@ -46,4 +46,6 @@ def exact_sums(place: NDArray[np.integer], values: NDArray[np.float64], size: in
             slices[number] += np.bincount(where, weights=part, minlength=size)
             rest = rest - part
             number += 1
+    if values.min(initial=0.0) < 0:  # large slices may cancel, and what a small one holds is then all there is
+        return np.array([math.fsum(each) for each in np.reshape(slices, (-1, size)).T])
     return sum(reversed(slices), start=np.zeros(size))  # the smallest first

@@ -24,11 +24,10 @@ class CountedEvidence:
     tables: Sequence[GroupTable]
     setting: Setting
 
-    @cached_property
+    @property
     def estimates(self) -> Sequence[Estimate]:
         """As `Evidence.estimates`."""
-        placed = (Placed(attribute, figure) for (_, attribute), figure in self._figures.items())
-        return [estimate for each in placed for estimate in records(each, self.setting)]
+        return self._estimates
 
     def find(self, metric: str, attribute: str | None, group: str | None) -> Estimate | None:
         """As `Evidence.find`."""
@@ -61,7 +60,11 @@ class CountedEvidence:
     def rows(self, attribute: str) -> Mapping[str, int]:
         """As `Evidence.rows`."""
         table = self._tables[attribute]
-        found = table.targets.rows if table.mass is None and table.targets else table.mass.count.sum((-1, -2))
+        if table.targets is not None:
+            found = table.targets.rows.astype(np.int64)
+        else:
+            assert table.mass is not None
+            found = table.mass.count.sum((-1, -2))
         return dict(zip(table.groups, found.tolist(), strict=True))
 
     def without(self, attribute: str, groups: frozenset[str]) -> "CountedEvidence":
@@ -84,6 +87,11 @@ class CountedEvidence:
     @cached_property
     def _tables(self) -> Mapping[str, GroupTable]:
         return {table.attribute: table for table in self.tables}
+
+    @cached_property
+    def _estimates(self) -> Sequence[Estimate]:
+        placed = (Placed(attribute, figure) for (_, attribute), figure in self._figures.items())
+        return [estimate for each in placed for estimate in records(each, self.setting)]
 
     @cached_property
     def _index(self) -> Mapping[tuple[str, str | None, str | None], Estimate]:

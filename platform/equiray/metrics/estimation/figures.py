@@ -59,7 +59,9 @@ class Figure:
     def partial(self) -> NDArray[np.bool_]:
         """Where rows that are left out could change the value, for each of `groups`."""
         groups = len(self.read.table.groups)
-        if self.metric.reads == "mass":
+        if not groups:
+            found = np.zeros(0, bool)
+        elif self.metric.reads == "mass":
             found = np.any([each.partial.reshape(groups, -1).any(-1) for each in self._known], axis=0)
         elif self.metric.reads == "targets":
             found = np.full(groups, self.read.joining is not None)
@@ -98,7 +100,9 @@ class Figure:
             return rate_limits(self._known[0].of, confidence)
         if self.metric.scope == "relative":
             return ratio_to_largest(self._known[0].of, confidence)
-        return projected(self.metric.interval, [each.of for each in self._known], confidence)
+        combined = self.metric.interval
+        assert combined not in ("smooth", "bins", "none"), f"{self.metric.id} reads more than counts of decisions"
+        return projected(combined, [each.of for each in self._known], confidence)
 
     @cached_property
     def _known(self) -> list[Known]:

@@ -52,7 +52,9 @@ def _auc(read: Read, confidence: float) -> Interval:
 
 def _brier(read: Read, confidence: float) -> Interval:
     moments = squared_error_moments(_effective_counts(read))
-    total = np.nan_to_num(brier(_sums(read)) * moments.rows)  # scores may lie on a grid, their sums never do
+    total = np.nan_to_num(
+        brier(_sums(read)) * np.asarray(moments.rows)
+    )  # scores may lie on a grid, their sums never do
     return _completed(mean_interval(moments._replace(total=total), confidence), read.known_share())
 
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.metrics.rates import one_versus_rest
-from equiray.metrics.tables import MISSING, UNANSWERED, GroupTable, Mass
+from equiray.metrics.tables import MISSING, UNANSWERED, GroupTable, Mass, ScoreSums, TargetSums
 
 EVERYONE = "(all)"
 """The one group of a table of all rows."""
 
 _Array = NDArray[Any]
-_Part = TypeVar("_Part", bound=tuple)
+_Part = TypeVar("_Part", Mass, ScoreSums, TargetSums)
 
 
 def everyone(table: GroupTable) -> GroupTable:
@@ -61,7 +61,7 @@ def with_positive(table: GroupTable, positive: str) -> GroupTable:
     place = table.classes.index(positive)
     if len(table.classes) > 2:
         assert table.mass is not None, "scores are those of two classes"
-        mass = Mass(*(None if part is None else one_versus_rest(part, place) for part in table.mass))
+        mass = _each(table.mass, lambda part: one_versus_rest(part, place))
         return replace(table, classes=(f"not {positive}", positive), mass=mass)
     order = [1 - place, place]
     decided = [*order, *range(2, 2 + len(UNANSWERED))]
@@ -94,4 +94,5 @@ def _over_groups(table: GroupTable, change: Callable[[_Array], _Array]) -> Group
 
 
 def _each(parts: _Part, change: Callable[[_Array], _Array]) -> _Part:
-    return type(parts)(*(None if part is None else change(part) for part in parts))
+    changed: list[Any] = [None if part is None else change(part) for part in parts]
+    return type(parts)(*changed)

@@ -51,10 +51,8 @@ def known(rate: Rate, mass: Mass, joining: Mass | None = None) -> Known:
         Rows that may belong to any of the groups, [1, K, K + 2]. Each group is completed by itself, so what comes of
         all groups together is as wide as any assignment of these rows, or wider.
     """
-    if joining is None:
-        joining = Mass(*(None if part is None else part[:1] * 0 for part in mass))
-    parts = [part for part in mass if part is not None]
-    others = [part for part in joining if part is not None]
+    parts = _parts(mass)
+    others = [part[:1] * 0 for part in parts] if joining is None else _parts(joining)
     lowest, highest = (
         [_completed(rate, *pair, in_favour) for pair in zip(parts, others, strict=True)] for in_favour in (False, True)
     )
@@ -70,7 +68,12 @@ def known(rate: Rate, mass: Mass, joining: Mass | None = None) -> Known:
 
 def counted(rate: Rate, mass: Mass) -> Counted:
     """Events and trials of a rate as they stand: counts, or of weighted rows effective numbers; [G]."""
-    return _counted([_Sides(rate.events(part), rate.others(part)) for part in mass if part is not None])
+    return _counted([_Sides(rate.events(part), rate.others(part)) for part in _parts(mass)])
+
+
+def _parts(mass: Mass) -> list[_Array]:
+    """Counts, and of weighted rows the sums of w and of w^2."""
+    return [part for part in mass if part is not None]
 
 
 def _counted(parts: list[_Sides]) -> Counted:
@@ -109,4 +112,4 @@ def _outcomes(rate: Rate, classes: int) -> _Outcomes:
         nothing = np.zeros(events.shape[::2], bool)
         return _Outcomes(nothing, nothing, ~nothing)
     events, others = events[:, :classes], others[:, :classes]
-    return _Outcomes(events.any(1), others.any(1), (~events & ~others).any(1))
+    return _Outcomes(*(np.asarray(found.any(1)) for found in (events, others, ~events & ~others)))

@@ -2,10 +2,11 @@ r"""Intervals of a rate from its events and trials.
 
 Notable: `rate_interval` is exact (Clopper and Pearson) where numbers are small or the confidence is high, and mid-P
 elsewhere. It is not Wilson's interval, which is right on average over its two ends but not at each of them: at a rate
-of a few events its lower limit errs six times too often at 95 %, and hundreds of times too often at the confidence
-that simultaneous limits of many groups need (Cai 2005). A verdict reads one end only. Over all rates and all numbers
-of trials from 20 to 100,000, the 95 % interval covers 93.1 % or more, and with 50 trials, 10 events and 10 others
-expected or more, 97 % or less; both by summing the binomial distribution, in `tests/test_intervals_binomial.py`.
+of a few events its lower limit errs six times as often as it may at 95 %, and hundreds of times at the confidence that
+simultaneous limits of many groups need (Cai 2005). A verdict reads one end only. For 20 to 100,000 trials and every
+rate the 95 % interval covers 93.0 % or more (least: 93.08 %, 81 trials), and with 50 trials or more, 10 events and 10
+others expected, 97 % or less (but 97.4 % in a sliver at 10.24 events out of more than 5,000). These are sums of the
+binomial distribution, no simulation; `tests/test_intervals_binomial.py` repeats them.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """How far simultaneous limits must reach: normal quantiles for all pairs of groups at once; and Holm's step-down."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,8 @@ def pairs_quantile(groups: int, alpha: float) -> float:
     one_pair, bonferroni = (float(norm.isf(alpha / 2 / pairs)) for pairs in (1, groups * (groups - 1) / 2))
     if groups == 2:
         return one_pair
-    return float(brentq(lambda z: np.log(_range_tail(z * np.sqrt(2), groups) / alpha), one_pair, bonferroni))
+    root: Any = brentq(lambda z: np.log(_range_tail(z * np.sqrt(2), groups) / alpha), one_pair, bonferroni)
+    return float(root)
 
 
 def _range_tail(q: float, groups: int) -> float:

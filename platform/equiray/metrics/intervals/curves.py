@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from equiray.metrics.intervals.binomial import lower_limit, needs_exact
-from equiray.metrics.intervals.limits import Array, Completed, Counted, Moments, mean, rate
-from equiray.metrics.intervals.means import mean_limits
+from equiray.metrics.intervals.binomial import lower_limit, needs_exact, rate_interval
+from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval, Moments, mean, rate
+from equiray.metrics.intervals.means import mean_interval, mean_limits
 
 STEPS = 8
 """Steps of z^2 along a curve."""
@@ -56,6 +56,14 @@ def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
         return Curves(np.concatenate([estimate, low]), np.concatenate([estimate, high]))
     events, trials = np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in of))
     return counted_curves(Counted(events, trials), z, needs_exact(events, trials, confidence))
+
+
+def single_limits(of: Counted | Completed | Moments, z: float) -> Interval:
+    """Limits at the normal quantile z of a rate or mean by itself: the ends of its curves, which need not add up."""
+    if isinstance(of, Completed):
+        return Interval(single_limits(of.lowest, z).low, single_limits(of.highest, z).high)
+    confidence = 1 - 2 * float(norm.sf(z))
+    return mean_interval(of, confidence) if isinstance(of, Moments) else rate_interval(*of, confidence)
 
 
 def counted_curves(of: Counted, z: float, exact: NDArray[np.bool_]) -> Curves:

@@ -34,6 +34,7 @@ from equiray.metrics.intervals.curves import (
     logarithms,
     lowest_difference,
     normal_quantile,
+    single_limits,
 )
 from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval, Moments, mean, rate
 
@@ -100,8 +101,8 @@ def minimum(rates: Rates, confidence: float) -> Interval:
     if not groups:
         raise ValueError("no group has a rate to take the minimum of")
     at_once = float(norm.isf(min(alpha / 2, alpha / groups)))
-    low = [curves_of(of, normal_quantile(confidence)).low[-1].min(-1) for of in rates]
-    high = [curves_of(of, at_once).high[-1].min(-1) for of in rates]
+    low = [single_limits(of, normal_quantile(confidence)).low.min(-1) for of in rates]
+    high = [single_limits(of, at_once).high.min(-1) for of in rates]
     return Interval(np.min(low, axis=0), np.min(high, axis=0))
 
 

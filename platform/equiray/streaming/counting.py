@@ -1,0 +1,89 @@
+"""Count prediction files on Ray: the files' spans -> counted blocks -> one set of counts.
+
+A worker runs the kernel that `metrics.counting` runs locally on the same blocks, and counts are a set of blocks: so
+the result has the same bits whatever the number of workers, their order, or a retried task.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import pyarrow as pa
+
+from equiray.data.prediction_files import PredictionFile, Span, spans
+from equiray.data.row_blocks import ROWS_PER_BLOCK
+from equiray.errors import EquirayError, Incomplete
+from equiray.metrics.counting.counts import Counts
+from equiray.metrics.counting.layout import Columns, Layout
+from equiray.metrics.counting.store import blocks_to_table, table_to_blocks
+from equiray.metrics.counting.stream import count_span, counts_of
+from equiray.streaming.cluster import ray_cluster
+
+
+def count_on_ray(
+    files: Sequence[PredictionFile],
+    layout: Layout,
+    columns: Columns,
+    *,
+    model: str,
+    workers: int,
+    rows_per_block: int = ROWS_PER_BLOCK,
+    address: str | None = None,
+) -> Counts:
+    """Count files on Ray; bit for bit what `metrics.counting.count_files` returns.
+
+    Parameters
+    ----------
+    files : sequence of PredictionFile
+        At paths that every node sees, opened with `columns.wanted(layout)`.
+    layout, columns, model, rows_per_block
+        As `count_files`.
+    workers : int
+        Tasks at a time, each on one CPU.
+    address : str, optional
+        Ray cluster; else the one this process is in, or one started here for as long as it takes.
+
+    Raises
+    ------
+    BadInput
+        As `count_files`; or no cluster answers.
+    Incomplete
+        Ray lost the run. Nothing was written: the same call starts again.
+    """
+    parts = spans(files, rows_per_block)
+    count = partial(_count, parts=parts, layout=layout, columns=columns, rows_per_block=rows_per_block)
+    with ray_cluster(address, cpus=workers):
+        blocks = [block for table in _run(count, len(parts), workers) for block in table_to_blocks(table)]
+    return counts_of(blocks, layout, {file.sha256: [file.path] for file in files}, model=model)
+
+
+def _count(
+    batch: pa.Table, *, parts: Sequence[Span], layout: Layout, columns: Columns, rows_per_block: int
+) -> pa.Table:
+    """From the numbers of spans to their counted blocks, a row each."""
+    found = [count_span(parts[number], layout, columns, rows_per_block) for number in batch["span"].to_pylist()]
+    return blocks_to_table([block for blocks in found for block in blocks])
+
+
+def _run(count: Callable[[pa.Table], pa.Table], spans: int, workers: int) -> Iterator[pa.Table]:
+    import ray
+    from ray.data import DataContext, TaskPoolStrategy
+    from ray.exceptions import RayError, RayTaskError
+
+    context = DataContext.get_current().copy()  # the settings of others in this process stay theirs
+    context.max_errored_blocks = 0
+    context.enable_progress_bars = False
+    context.raise_original_map_exception = True  # what Ray wraps it in loses the cause on its way between processes
+    try:
+        with DataContext.current(context):
+            counted = ray.data.from_items([{"span": n} for n in range(spans)], override_num_blocks=spans).map_batches(
+                count, batch_size=1, batch_format="pyarrow", compute=TaskPoolStrategy(size=workers), num_cpus=1
+            )
+            yield from counted.iter_batches(batch_size=None, batch_format="pyarrow")
+    except RayTaskError as error:
+        if isinstance(error.cause, EquirayError):
+            raise error.cause from error
+        raise
+    except RayError as error:
+        raise Incomplete(
+            f"Ray lost the run: {str(error).strip()[:200]}\n  fix:   run the same command again"
+        ) from error
