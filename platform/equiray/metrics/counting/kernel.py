@@ -151,7 +151,7 @@ def _targets(
     terms = (1, target, prediction, np.abs(error), square, prediction * prediction, fourth, times)
     size = len(rows.strata)
     sums = (exact_sums(stratum, times * each, size) for each in terms)
-    return Targets(*sums, smallest(np.bincount(stratum, minlength=size)))
+    return Targets(*sums, counts=smallest(np.bincount(stratum, minlength=size)))
 
 
 def _scored(rows: Rows, score: NDArray[np.float64], weight: NDArray[np.float64] | None) -> ScoredRows:
