@@ -91,8 +91,10 @@ def score_sums(rows: Scored, groups: int) -> ScoreSums:
 
 def target_sums(group: np.ndarray, target: np.ndarray, prediction: np.ndarray, groups: int) -> TargetSums:
     error = prediction - target
-    parts = (np.ones(len(target)), target, prediction, np.abs(error), error**2)
-    return TargetSums(*(np.bincount(group, part, minlength=groups) for part in parts))
+    once = np.ones(len(target))
+    parts = (once, target, prediction, np.abs(error), error**2, prediction**2, error**4, once)
+    sums = (np.bincount(group, part, minlength=groups) for part in parts)
+    return TargetSums(*sums, np.bincount(group, minlength=groups))
 
 
 def table(counts: np.ndarray | None = None, groups: tuple[str, ...] = ("a", "b", "c"), **parts) -> GroupTable:

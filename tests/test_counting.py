@@ -237,9 +237,12 @@ def test_real_valued_targets_are_summed_by_group():
     assert found.mass is None and found.scores is None and found.classes == ()
     error = frame["yhat"] - frame["y"]
     sums = {"rows": 1, "target": frame["y"], "prediction": frame["yhat"], "absolute_error": error.abs()}
-    for name, each in (sums | {"squared_error": error**2}).items():
+    sums |= {"squared_error": error**2, "prediction_squared": frame["yhat"] ** 2, "squared_error_squared": error**4}
+    for name, each in (sums | {"weight_squared": frame["w"]}).items():
         expected = (frame["w"] * each).groupby(frame["sex"].fillna(MISSING)).sum()
         np.testing.assert_allclose(getattr(found.targets, name), expected[list(found.groups)], rtol=1e-12)
+    assert found.targets is not None
+    assert found.targets.counted.tolist() == frame["sex"].fillna(MISSING).value_counts()[list(found.groups)].tolist()
 
 
 def test_a_layout_survives_the_way_to_disk_and_its_hash_tells_layouts_apart():

@@ -3,21 +3,24 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.clusters import Resampling
+from equiray.metrics.counting import Attribute, Columns, Layout, count_table
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting, estimates_of, with_positive
 from equiray.metrics.estimation.shapes import everyone
 from equiray.metrics.intervals.binomial import rate_interval
 from equiray.metrics.intervals.limits import Counted
 from equiray.metrics.intervals.simultaneous import projected
-from equiray.metrics.tables import MISSING, GroupTable, Mass, TargetSums
+from equiray.metrics.tables import MISSING, GroupTable, Mass
 from equiray.metrics.verdicts import Evidence, Unknown
-from metric_tables import Scored, masses, random_mass, random_scored, score_counts, score_sums, table
+from metric_tables import Scored, masses, random_mass, random_scored, score_counts, score_sums, table, target_sums
 
 SETTING = Setting(labels=Labels("loans", "audit", "m"))
 _CLOSE = 1e-9
@@ -194,12 +197,48 @@ def test_scores_on_a_grid_leave_the_area_open_and_the_limits_hold_it():
         assert found(coarse, "brier", group).value == found(exact, "brier", group).value
 
 
-def test_targets_have_values_and_say_that_limits_are_not_known():
-    sums = TargetSums(*np.array([[10.0, 20.0], [5.0, 8.0], [6.0, 7.0], [2.0, 3.0], [1.0, 4.0]]))
-    evidence = CountedEvidence(tables=[table(groups=("a", "b"), targets=sums)], setting=SETTING)
-    mae = found(list(evidence.estimates), "mae", "b")
-    assert (mae.value, mae.n) == (3 / 20, 20)
-    assert evidence.rows("g") == {"a": 10, "b": 20}
+def test_limits_of_errors_are_students():
+    rng = np.random.default_rng(20)
+    group, y = rng.integers(0, 2, 120), rng.normal(50, 10, 120)
+    f = y + rng.normal(1, 3, 120)
+    sums = target_sums(group, y, f, groups=3)
+    names = ("a", "b", MISSING)
+    evidence = CountedEvidence(tables=[table(groups=("a", "b"), targets=target_sums(group, y, f, 2))], setting=SETTING)
+    estimates = list(evidence.estimates)
+    for name, place in (("a", 0), ("b", 1)):
+        mine = group == place
+        for metric, values in (("mae", np.abs(f - y)[mine]), ("mean_prediction", f[mine])):
+            said = found(estimates, metric, name)
+            assert (said.n, said.status) == (mine.sum(), "estimated")
+            expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+            assert (said.low, said.high) == pytest.approx(tuple(expected), rel=1e-9)
+        squares = stats.ttest_1samp((f - y)[mine] ** 2, 0).confidence_interval(0.95)
+        rmse = found(estimates, "rmse", name)
+        assert (rmse.low, rmse.high) == pytest.approx(np.sqrt(tuple(squares)), rel=1e-9)
+    gap = found(estimates, "mean_prediction_difference")
+    assert gap.status == "estimated" and gap.low <= gap.value <= gap.high
+    assert evidence.rows("g") == {"a": (group == 0).sum(), "b": (group == 1).sum()}
+
+    again = estimates_of([table(groups=("a", "b", "c"), targets=sums)], SETTING)
+    assert found(again, "mae", "c").status == found(again, "mean_prediction_difference").status == "not_estimable"
+    open_ended = CountedEvidence(tables=[table(groups=names, targets=target_sums(group % 3, y, f, 3))], setting=SETTING)
+    gap = open_ended.find("mean_prediction_difference", "g", None)
+    assert gap is not None and (gap.status, gap.low) == ("partial", None)
+    assert isinstance(open_ended.limits(gap, 0.9), Unknown)
+
+
+def test_weights_of_targets_widen_limits_by_their_effective_number():
+    rng = np.random.default_rng(21)
+    y, f, w = [*rng.normal(0, 1, (2, 200)).tolist(), rng.uniform(0.1, 3, 200).tolist()]
+    data = pa.table({"g": ["a"] * 200, "y": y, "f": f, "w": w})
+    layout = Layout(attributes=(Attribute(name="g"),), real_valued=True, weights=True)
+    counts = count_table(data, layout, Columns(label="y", prediction="f", weight="w"), model="m")
+    weight, error = np.array(w), np.abs(np.array(f) - y)
+    said = found(estimates_of([counts.table("g")], SETTING), "mae", "a")
+    mean, n = np.average(error, weights=weight), weight.sum() ** 2 / (weight**2).sum()
+    spread = np.sqrt(np.average((error - mean) ** 2, weights=weight) / (n - 1))
+    assert said.n == 200 and said.value == pytest.approx(mean)
+    assert (said.low, said.high) == pytest.approx(mean + spread * stats.t.ppf([0.025, 0.975], n - 1))
 
 
 def test_the_positive_class_may_be_the_first_or_one_of_several():

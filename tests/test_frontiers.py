@@ -1,6 +1,7 @@
 """The frontiers of group thresholds: brute force, exact fractions, error-parity, and what must never happen."""
 
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -338,8 +339,9 @@ def test_bad_input_is_refused_with_its_place(monkeypatch: pytest.MonkeyPatch) ->
     for table in (replace(split.table, scores=None), replace(split.table, classes=("a", "b", "c"))):
         with pytest.raises(BadInput, match=r"no scores|3 classes"):
             randomised_frontier(Split("validation", table), DP)
-    with pytest.raises(BadInput, match=r"\[1\.5\]"):
-        randomised_frontier(split, DP, levels=[1.5])
+    for levels in ([1.5], [0.1, -0.1], [], 0):
+        with pytest.raises(BadInput, match=re.escape(repr(levels))):
+            randomised_frontier(split, DP, levels=levels)
     monkeypatch.setattr(exact, "MOST_STARTS", 100)
     with pytest.raises(BadInput, match="randomised frontier"):
         threshold_frontier(split, EODDS)

@@ -56,13 +56,21 @@ class ScoreSums(NamedTuple):
 
 
 class TargetSums(NamedTuple):
-    """Sums of a real-valued target y and its prediction f by group, each [G]: for MAE, RMSE, mean difference."""
+    """Sums of a real-valued target y and its prediction f by group, each [G]: for MAE, RMSE, mean difference.
+
+    `rows` sums 1 (or w), `target` y, `prediction` f, and so on. Of `prediction_squared`, sums of f^2, and
+    `squared_error_squared`, of (f - y)^4, limits are made. `counted` counts rows, `weight_squared` sums 1 (or w^2).
+    """
 
     rows: NDArray[np.float64]
     target: NDArray[np.float64]
     prediction: NDArray[np.float64]
     absolute_error: NDArray[np.float64]
     squared_error: NDArray[np.float64]
+    prediction_squared: NDArray[np.float64]
+    squared_error_squared: NDArray[np.float64]
+    weight_squared: NDArray[np.float64]
+    counted: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,13 +52,20 @@ class BinSums(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """Sums of 1 (or w), y, f, |f - y| and (f - y)^2 by stratum [T], real-valued target y and its prediction f."""
+    """Sums of 1 (or w), y, f, |f - y|, (f - y)^2, f^2, (f - y)^4 and w^2 by stratum [T], and its rows.
+
+    y is a real-valued target and f its prediction.
+    """
 
     rows: _Real
     target: _Real
     prediction: _Real
     absolute_error: _Real
     squared_error: _Real
+    prediction_squared: _Real
+    squared_error_squared: _Real
+    weight_squared: _Real
+    counts: _Whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,7 +20,7 @@ from equiray.metrics.counting.encoding import Place, encode, smallest
 from equiray.metrics.counting.layout import Columns, Layout
 from equiray.metrics.counting.measures import Measures, read_measures
 from equiray.metrics.counting.scores import ScoredRows, count_scores
-from equiray.metrics.counting.summing import exact_sums
+from equiray.metrics.counting.summing import SQUARABLE, exact_sums
 from equiray.metrics.tables import UNANSWERED
 
 
@@ -145,8 +145,13 @@ def _targets(
     times = np.ones(len(target)) if weight is None else weight
     error = prediction - target
     stratum = rows.found.to_rows(smallest(rows.cells[rows.place]))
-    sums = (times, times * target, times * prediction, times * np.abs(error), times * error * error)
-    return Targets(*(exact_sums(stratum, each, len(rows.strata)) for each in sums))
+    square = error * error
+    # of errors so large that their fourth power is no number only limits suffer
+    fourth = np.minimum(square, SQUARABLE) ** 2
+    terms = (1, target, prediction, np.abs(error), square, prediction * prediction, fourth, times)
+    size = len(rows.strata)
+    sums = (exact_sums(stratum, times * each, size) for each in terms)
+    return Targets(*sums, counts=smallest(np.bincount(stratum, minlength=size)))
 
 
 def _scored(rows: Rows, score: NDArray[np.float64], weight: NDArray[np.float64] | None) -> ScoredRows:

@@ -152,7 +152,10 @@ def _score_sums(blocks: Sequence[Mapped], size: tuple[int, int]) -> ScoreSums:
 def _targets(blocks: Sequence[Mapped], groups: int, *, weighted: bool) -> TargetSums:
     place = np.concatenate([each.group for each in blocks])
     sums = [each.block.targets for each in blocks if each.block.targets is not None]
-    total = TargetSums(*(exact_sums(place, np.concatenate(each), groups) for each in zip(*sums, strict=True)))
+    *parts, counts = zip(*sums, strict=True)
+    counted = np.zeros(groups, np.int64)
+    np.add.at(counted, place, np.concatenate(counts))
+    total = TargetSums(*(exact_sums(place, np.concatenate(each), groups) for each in parts), counted=counted)
     if weighted:
         _check_weights(total.rows)
     return total

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 LARGEST = 1e150
 """Values above cannot be squared and summed in float64."""
 
+SQUARABLE = 1e75
+"""Squares above are no longer squared exactly."""
+
 _MANTISSA = 53
 _ROWS_IN_CACHE = 1 << 15
 

@@ -61,7 +61,7 @@ class CountedEvidence:
         """As `Evidence.rows`."""
         table = self._tables[attribute]
         if table.targets is not None:
-            found = table.targets.rows.astype(np.int64)
+            found = table.targets.counted
         else:
             assert table.mass is not None
             found = table.mass.count.sum((-1, -2))

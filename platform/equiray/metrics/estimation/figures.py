@@ -10,6 +10,7 @@ from equiray.metrics.clusters import Resampling
 from equiray.metrics.disparities import Disparity
 from equiray.metrics.estimation.read import Read
 from equiray.metrics.estimation.scored import rate_limits, score_limits, score_partial
+from equiray.metrics.estimation.targeted import target_limits
 from equiray.metrics.estimation.unknown import Known, counted, known
 from equiray.metrics.intervals.equality import expected_at_equality
 from equiray.metrics.intervals.limits import Interval
@@ -92,8 +93,10 @@ class Figure:
     def _limits(self, confidence: float) -> Interval:
         compared = len(self.read.table.groups)
         alone = compared < 2 and self.metric.scope != "group" and self.metric.interval != "minimum"
-        if not compared or alone or self.metric.reads == "targets":
+        if not compared or alone:
             return Interval(*np.full((2, len(self.groups)), np.nan))
+        if self.metric.reads == "targets":
+            return target_limits(self.read, confidence)
         if self.metric.reads != "mass":
             return score_limits(self.read, confidence)
         if self.metric.interval == "rate":

@@ -46,7 +46,7 @@ class Read:
         """Rows in each denominator of each group, int [D, G]; of TPR and FPR, say, D is 2."""
         table = self.table
         if table.targets is not None:
-            return np.asarray(table.targets.rows, dtype=np.int64)[None]
+            return table.targets.counted[None]
         if self.metric.reads == "mass":
             assert table.mass is not None
             return np.concatenate([_by_group(rate.trials(table.mass.count), table) for rate in self.metric.rates])

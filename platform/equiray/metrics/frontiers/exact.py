@@ -21,11 +21,12 @@ def threshold_frontier(split: Split, metric: str) -> Frontier:
     is that its rates lie in a window of width eps; in a given window each group takes its own most accurate threshold,
     a maximum over a range. With two groups a window stands around each threshold of the smaller one; with more it
     opens upwards from each of the M distinct rates (for equalized odds, from each pair of a true and a false positive
-    rate). As eps grows, the frontier only steps where some window first holds a better combination: `WindowSearch`.
+    rate). From wide to narrow, each answer's own disparity is the next width that must be asked for (`WindowSearch`).
 
     Cost: N starts (two groups: the fewer thresholds; else M, for equalized odds up to M^2), G groups, T thresholds.
     Preparation O(G T log T); a look at a start O(G log T); all are looked at once, and again only when they come
-    first, in the worst case at each of the K steps: O(N K G log T), in practice near O((N + K) G log T).
+    first, in the worst case at each of the K steps: O(N K G log T). 65,536 rows of two groups without ties take under
+    a second, of five groups some seconds.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def _points(curves: list[GroupCurve], disparity: Disparity, split: Split) -> tup
         at = np.stack([path.rates[:, pick] for path, pick in zip(paths, picks, strict=True)], axis=-1)
         correct = sum(float(path.correct[pick]) for path, pick in zip(paths, picks, strict=True))
         rule = tuple((Step(float(c.thresholds[pick]), 1.0),) for c, pick in zip(curves, picks, strict=True))
-        trade = Trade(float(disparity.of_rates(at)), correct / rows)
+        trade = Trade(float(disparity.of_rates(list(at))), correct / rows)
         if found and trade.accuracy >= found[-1].on_choice.accuracy - SAME:
             found.pop()  # as accurate, and fairer
         found.append(Chosen(rule, trade))

@@ -50,10 +50,10 @@ def randomised_frontier(split: Split, metric: str, levels: Sequence[float] | int
     Raises
     ------
     BadInput
-        Unknown metric; no scores, or not two classes; a level outside 0..1.
+        Unknown metric; no scores, or not two classes; no level, or one outside 0..1.
     """
-    if not isinstance(levels, int) and not all(0 <= level <= 1 for level in levels):
-        raise BadInput(f"a disparity allowed is not within 0..1: {list(levels)}", place="levels", fix="use 0..1")
+    if levels < 1 if isinstance(levels, int) else not levels or min(levels) < 0 or max(levels) > 1:
+        raise BadInput(f"no levels of disparity: {levels!r}", place="levels", fix="give some within 0..1, or how many")
     disparity, curves = disparity_of(metric), group_curves(split)
     reason, caveats = lacking(split, curves, disparity), split.caveats
     points: tuple[Chosen, ...] = ()
@@ -107,9 +107,10 @@ class _Program:
 
     def solve(self, level: float) -> Chosen:
         """The best rule whose disparity is at most `level`."""
-        limits = np.repeat([level, 0.0], self._upper.shape[0] // 2)
+        lows = np.zeros(len(self._disparity.rates))
+        limits = np.repeat([level, 0.0], len(self._hulls) * len(lows))
         solved = linprog(
-            np.concatenate([-self._gain, np.zeros(self._upper.shape[1] - len(self._gain))]),
+            np.append(-self._gain, lows),  # minimised, and where a window begins costs nothing
             A_ub=self._upper,
             b_ub=limits,
             A_eq=self._whole,
@@ -136,7 +137,7 @@ class _Program:
             tuple(Step(float(t), float(p)) for t, p in zip(hull.thresholds, w, strict=True) if p > 0)
             for hull, w in zip(self._hulls, weights, strict=True)
         )
-        return Chosen(rule, Trade(float(self._disparity.of_rates(at)), correct / self._rows))
+        return Chosen(rule, Trade(float(self._disparity.of_rates(list(at))), correct / self._rows))
 
 
 def _rising(points: list[Chosen]) -> tuple[Chosen, ...]:

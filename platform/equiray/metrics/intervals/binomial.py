@@ -85,9 +85,8 @@ def rate_interval(events: ArrayLike, trials: ArrayLike, confidence: float) -> In
         There are more events than trials, or fewer than none, or the confidence is not between 0 and 1.
     """
     x, n = _checked(events, trials, confidence)
-    exact = needs_exact(x, n, confidence)
-    tail = (1 - confidence) / 2
-    return Interval(lower_limit(x, n, tail, exact), 1 - lower_limit(n - x, n, tail, exact))
+    (low,), (high,) = limits_at(x, n, np.array([(1 - confidence) / 2]), needs_exact(x, n, confidence))
+    return Interval(low, high)
 
 
 def needs_exact(events: Array, trials: Array, confidence: float, rows: Array | None = None) -> np.ndarray:
@@ -97,6 +96,16 @@ def needs_exact(events: Array, trials: Array, confidence: float, rows: Array | N
     """
     few = np.minimum(events, trials - events) < FEWEST_EVENTS
     return ((trials if rows is None else rows) < FEWEST_TRIALS) | few | (confidence > HIGHEST_CONFIDENCE)
+
+
+def limits_at(events: Array, trials: Array, tails: Array, exact: np.ndarray) -> Interval:
+    """Limits that err with probability `tails` [T] each, [T, ...], of arrays of one shape."""
+    # Equal counts share their limits, and replicates, and many small groups, are full of them.
+    counted, place = np.unique(events + 1j * np.where(exact, trials, -trials), return_inverse=True)
+    x, n, exact = counted.real, np.abs(counted.imag), counted.imag >= 0
+    low, high = lower_limit(x, n, tails[:, None], exact), 1 - lower_limit(n - x, n, tails[:, None], exact)
+    place = place.reshape(np.shape(events))
+    return Interval(low[:, place], high[:, place])
 
 
 def lower_limit(events: Array, trials: Array, tail: ArrayLike, exact: np.ndarray) -> Array:

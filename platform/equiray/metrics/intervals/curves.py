@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from equiray.metrics.intervals.binomial import lower_limit, needs_exact, rate_interval
+from equiray.metrics.intervals.binomial import limits_at, needs_exact, rate_interval
 from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval, Moments, mean, rate
 from equiray.metrics.intervals.means import mean_interval, mean_limits
 
@@ -52,7 +52,7 @@ def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
     confidence = 1 - 2 * float(norm.sf(z))
     if isinstance(of, Moments):
         estimate = mean(of)[None]
-        low, high = mean_limits(of, tails(z, estimate.ndim - 1), confidence)
+        low, high = mean_limits(of, tails(z).reshape(-1, *(1,) * (estimate.ndim - 1)), confidence)
         return Curves(np.concatenate([estimate, low]), np.concatenate([estimate, high]))
     events, trials = np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in of))
     return counted_curves(Counted(events, trials), z, needs_exact(events, trials, confidence))
@@ -69,16 +69,13 @@ def single_limits(of: Counted | Completed | Moments, z: float) -> Interval:
 def counted_curves(of: Counted, z: float, exact: NDArray[np.bool_]) -> Curves:
     """Curves of a rate [...] up to the normal quantile z, exact ones or mid-P ones."""
     estimate = rate(of)[None]
-    events, trials = (np.asarray(part, dtype=np.float64) for part in of)
-    steps = tails(z, events.ndim)
-    low = lower_limit(events, trials, steps, exact)
-    high = 1 - lower_limit(trials - events, trials, steps, exact)
+    low, high = limits_at(*(np.asarray(part, dtype=np.float64) for part in of), tails(z), exact)
     return Curves(np.concatenate([estimate, low]), np.concatenate([estimate, high]))
 
 
-def tails(z: float, dimensions: int) -> Array:
-    """With what probability limits err at each step but the first, [STEPS, 1, ...] for arrays of so many dimensions."""
-    return norm.sf(z * _FINER * np.sqrt(np.arange(1, STEPS + 1) / STEPS)).reshape(-1, *(1,) * dimensions)
+def tails(z: float) -> Array:
+    """With what probability limits err at each step but the first, [STEPS]."""
+    return norm.sf(z * _FINER * np.sqrt(np.arange(1, STEPS + 1) / STEPS))
 
 
 def lowest_difference(one: Curves, other: Curves, step: int = STEPS) -> Array:
