@@ -279,10 +279,11 @@ def test_a_second_attempt_counts_only_what_is_left(tmp_path: Path, audit, monkey
     out = tmp_path / "out"
     broken = audit(folder, *OPTIONS, "--out", out)
     assert broken.code == 130 and "resumes" in broken.err
-    assert Counts.load(out / counting.PARTIAL_NAME).rows == 600
+    kept = Counts.load(out / counting.PARTIAL_NAME).rows
+    assert kept in (600, 900)  # the worker may finish the last file before it is told to stop
     resumed, before = True, len(counted)
     done = audit(folder, *OPTIONS, "--out", out)
-    assert len(counted) - before == 2 and "600 rows were counted before" in done.err
+    assert len(counted) - before == (1200 - kept) // 300 and f"{kept} rows were counted before" in done.err
     assert done.result(out)["estimates"] == whole["estimates"]
     assert not (out / counting.PARTIAL_NAME).exists()
     assert Counts.load(out / "counts.parquet").sha256 == Counts.load(tmp_path / "whole" / "counts.parquet").sha256

@@ -69,7 +69,8 @@ def single_limits(of: Counted | Completed | Moments, z: float) -> Interval:
 def counted_curves(of: Counted, z: float, exact: NDArray[np.bool_]) -> Curves:
     """Curves of a rate [...] up to the normal quantile z, exact ones or mid-P ones."""
     estimate = rate(of)[None]
-    low, high = limits_at(*(np.asarray(part, dtype=np.float64) for part in of), tails(z), exact)
+    events, trials = (np.asarray(part, dtype=np.float64) for part in of)
+    low, high = limits_at(events, trials, tails(z), exact)
     return Curves(np.concatenate([estimate, low]), np.concatenate([estimate, high]))
 
 
