@@ -198,7 +198,8 @@ def _scored(cell: Cell, generator: np.random.Generator, simulations: int) -> Ite
         chance[group, 0, 1:-1] = law / law.sum() * (1 - positive[1:-1])
     counts = _drawn(cell.sizes, chance, generator, simulations)
     expected = chance * cell.sizes[0]
-    scores, sums, truth = ScoreCounts(_GRID, True, counts), _sums(counts), ScoreCounts(_GRID, True, expected)
+    scores, sums = ScoreCounts(_GRID, True, counts), _sums(counts)
+    truth = ScoreCounts(_GRID, True, expected)  # pyright: ignore[reportArgumentType]  # a law's counts are not whole
     true_sums = _sums(expected)
     squared, plain = squared_error_moments(scores), score_moments(sums)
     ece, brier, level = (METRICS[name].function for name in ("ece", "brier", "mean_score"))
