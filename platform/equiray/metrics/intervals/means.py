@@ -13,12 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from equiray.metrics.intervals import binomial
 from equiray.metrics.intervals.binomial import FEWEST_TRIALS, HIGHEST_CONFIDENCE, lower_limit
 from equiray.metrics.intervals.limits import Array, Counted, Interval, Moments, mean
 
 FEWEST_EVENTS = 15
-"""With fewer effective events, or fewer others, the limits of a bounded mean are Gaffke's; so they are with fewer than
-`FEWEST_TRIALS` rows."""
+"""With fewer effective events, or fewer others, the limits of a bounded mean are Gaffke's.
+
+So they are with fewer than `FEWEST_TRIALS` rows, and where values from 0 to 1 add up to less than
+`binomial.FEWEST_EVENTS`, or fall short of all ones by less: large values that a sample lacks do not show in its
+variance.
+"""
 
 
 def mean_interval(of: Moments, confidence: float) -> Interval:
@@ -37,8 +42,9 @@ def mean_limits(of: Moments, tail: Array, confidence: float) -> Interval:
         return Interval(mean(of) - half, mean(of) + half)
     unit = _onto_unit(of)
     events, trials, tail = np.broadcast_arrays(*effective_trials(unit, tail), tail)
-    few = (np.minimum(events, trials - events) < FEWEST_EVENTS) | (np.asarray(of.rows) < FEWEST_TRIALS)
-    few = few | (confidence > HIGHEST_CONFIDENCE)
+    rows, total = np.asarray(unit.rows), np.asarray(unit.total)
+    few = (np.minimum(events, trials - events) < FEWEST_EVENTS) | (rows < FEWEST_TRIALS)
+    few = few | (np.minimum(total, rows - total) < binomial.FEWEST_EVENTS) | (confidence > HIGHEST_CONFIDENCE)
     low, others = (_gaffke_low(values, tail) for values in (unit, _mirrored(unit)))
     many, exact = ~few, np.zeros(int((~few).sum()), dtype=bool)
     low[many] = lower_limit(events[many], trials[many], tail[many], exact)

@@ -5,6 +5,7 @@ from scipy import stats
 
 from equiray.metrics.intervals.curves import curves_of, highest_sum, normal_quantile
 from equiray.metrics.intervals.limits import Array, Interval, Moments
+from equiray.metrics.intervals.means import mean_interval
 from equiray.metrics.tables import ScoreCounts, ScoreSums
 
 
@@ -62,13 +63,14 @@ def ece_interval(sums: ScoreSums, confidence: float) -> Interval:
         gap = (sums.score.sum(-2) - sums.rows[..., -1, :]) / rows[..., None]
         # of s - y: s^2 of the negatives, 1 - 2s + s^2 of the positives
         squared = sums.score_squared.sum(-2) + (sums.rows - 2 * sums.score)[..., -1, :]
-        second = squared / rows[..., None]
+        # At least what calibrated scores would have: of rare positives a sample may hold none.
+        second = np.maximum(squared, (sums.score - sums.score_squared).sum(-2)) / rows[..., None]
         error = np.sqrt(np.maximum(second - gap**2, 0) / rows[..., None])
         found = np.abs(gap).sum(-1)
-        reach = stats.norm.isf(tail) * np.sqrt(np.maximum(second.sum(-1) - found**2, 0) / rows)
         centre, variance = np.sqrt(2 / np.pi) * error.sum(-1), (1 - 2 / np.pi) * (error**2).sum(-1)
         noise = np.where(variance > 0, stats.gamma.isf(tail, centre**2 / variance, scale=variance / centre), 0)
-    return Interval(np.maximum(found - noise, 0), np.minimum(found + reach, 1))
+    signed = Moments(rows, np.nan_to_num(found) * rows, squared.sum(-1), -1, 1)
+    return Interval(np.maximum(found - noise, 0), mean_interval(signed, confidence).high)
 
 
 def _positives(scores: ScoreCounts) -> Array:
