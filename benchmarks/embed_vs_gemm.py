@@ -2,13 +2,15 @@
 
     python benchmarks/embed_vs_gemm.py [--quick]
 
-The bound: the linear layers of the model, one after the other, on 2,048 tokens, nothing between them. Ours: embedding
-Adult rows. Counted for ours are the multiplications of the linear layers for every *distinct* prefix of the rows,
-once: attention, norms, tokenization and what is computed twice cost time and earn nothing. Rows per second stand
-beside it, because sharing prefixes lowers the work, not the share.
+The bound: the linear layers of the model, one after the other, on 2,048 tokens, nothing between them, as torch's
+`linear` multiplies. Ours: embedding Adult rows. Counted for ours are the multiplications of the linear layers for every
+*distinct* prefix of the rows, once: attention, norms, tokenization and what is computed twice cost time and earn
+nothing. Rows per second stand beside it, because sharing prefixes lowers the work, not the share. Ours keeps weights
+packed, which torch's `linear` does not: the rate of the packed multiplications, a higher bound, is printed once.
 """
 
 import sys
+import time
 
 import torch
 from harness import Side, measure, report, start
@@ -43,6 +45,18 @@ def gemm_pass(weights: list[torch.Tensor], inputs: dict[int, torch.Tensor]) -> N
         torch.cuda.synchronize()
 
 
+@torch.inference_mode()
+def packed_rate(lm: CausalLM, inputs: dict[int, torch.Tensor], per_token: float, passes: int = 8) -> float:
+    """Multiplications a second of the layers as ours runs them, one after the other."""
+    modules = [module for module in lm.backbone.modules() if isinstance(module, torch.nn.Linear)]
+    for _ in range(2):  # the first pass packs
+        began = time.perf_counter()
+        for _ in range(passes):
+            for module in modules:
+                module(inputs[module.in_features])
+    return passes * GEMM_TOKENS * per_token / (time.perf_counter() - began)
+
+
 def main() -> None:
     """Measure and report."""
     quick = start(__doc__ or "")
@@ -63,6 +77,7 @@ def main() -> None:
         return per_token * GEMM_TOKENS
 
     useful = Useful(tokens)
+    print(f"packed multiplications: {packed_rate(lm, inputs, per_token) / 1e9:.0f} GFLOP/s")
     rates = measure(Side("embedding", embed), Side("GEMM", multiply), len(texts), quick=quick)
     rows_per_flop = [len(chosen) / (per_token * count) for chosen, count in useful.counted.items()]
     for rate, per in zip(rates, rows_per_flop[-len(rates) :], strict=True):

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 from harness import Side, agree, measure, report, start
-from rows import BATCH_SIZES, adult_texts, embedded_model, sorted_batches
+from rows import BATCH_SIZES, adult_texts, embedded_model, plain_model, sorted_batches
 
 from equiray.models.embedding import embed_texts, tokenize
 from equiray.models.loading import CausalLM
@@ -45,11 +45,11 @@ def best_batch_size(lm: CausalLM, texts: list[str]) -> int:
 def main() -> None:
     """Measure, check and report."""
     quick = start(__doc__ or "")
-    lm = embedded_model()
+    lm, peer_lm = embedded_model(), plain_model()
     texts = adult_texts(lm)
     trial = texts[: TRIAL_ROWS // 8 if quick else TRIAL_ROWS]
-    size = best_batch_size(lm, trial)
-    ours, theirs = embed_texts(lm, trial), plain_embeddings(lm, trial, size)
+    size = best_batch_size(peer_lm, trial)
+    ours, theirs = embed_texts(lm, trial), plain_embeddings(peer_lm, trial, size)
     cosines = (ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
     agree("embeddings (cosine)", cosines, np.ones(len(trial)), 0.001)
 
@@ -58,7 +58,7 @@ def main() -> None:
         return len(chosen)
 
     def plain(chosen: range) -> float:
-        plain_embeddings(lm, [texts[i] for i in chosen], size)
+        plain_embeddings(peer_lm, [texts[i] for i in chosen], size)
         return len(chosen)
 
     rates = measure(Side("equiray", embed), Side("plain loop", plain), len(texts), quick=quick)

@@ -10,15 +10,25 @@ from equiray.data.tasks.load import load_task
 from equiray.data.text import Serializer
 from equiray.models.embedding import tokenize
 from equiray.models.loading import CausalLM, load_causal_lm
+from equiray.models.packed_linears import PackedLinear
 from equiray.specs import TaskSpec
 
 BATCH_SIZES = (1, 4, 16, 64)
 
 
 def embedded_model() -> CausalLM:
-    """The embedded model in bf16, which both sides use."""
+    """The embedded model in bf16."""
     lm = load_causal_lm("embedded")
     print(f"model: {lm.name}, {lm.parameters / 1e6:.1f} M parameters, {lm.model.dtype}, on {lm.model.device}")
+    return lm
+
+
+def plain_model() -> CausalLM:
+    """The same weights in the layers that transformers made, as a plain loop runs them."""
+    lm = load_causal_lm("embedded")
+    for module in lm.model.modules():
+        if type(module) is PackedLinear:
+            object.__setattr__(module, "__class__", torch.nn.Linear)
     return lm
 
 

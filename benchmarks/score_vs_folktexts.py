@@ -20,7 +20,7 @@ import pandas as pd
 from acs_questions import acs_rows, equiray_scores, prompts, task
 from folktexts.classifier.transformers_classifier import TransformersLLMClassifier
 from harness import Side, agree, measure, report, start
-from rows import BATCH_SIZES, embedded_model
+from rows import BATCH_SIZES, embedded_model, plain_model
 
 from equiray.models.loading import CausalLM
 
@@ -32,7 +32,7 @@ CONTEXT_TOKENS = 512
 
 
 def classifier(lm: CausalLM, batch_size: int) -> TransformersLLMClassifier:
-    """Folktexts' classifier over the same model object."""
+    """Folktexts' classifier over the model as transformers loads it."""
     model: Any = lm.model  # folktexts' annotations name the Auto classes, which no model is an instance of
     tokenizer: Any = lm.tokenizer
     return TransformersLLMClassifier(
@@ -60,18 +60,18 @@ def main() -> None:
     """Measure, check and report."""
     quick = start(__doc__ or "")
     logging.disable(logging.WARNING)  # folktexts logs every prompt whose options have little mass
-    lm = embedded_model()
+    lm, peer_lm = embedded_model(), plain_model()
     rows = acs_rows()
     trial = rows.head(TRIAL_ROWS // 8 if quick else TRIAL_ROWS)
-    size = best_batch_size(lm, trial)
-    agree("probabilities", equiray_scores(lm, prompts(trial)), folktexts_scores(lm, trial, size), 0.03)
+    size = best_batch_size(peer_lm, trial)
+    agree("probabilities", equiray_scores(lm, prompts(trial)), folktexts_scores(peer_lm, trial, size), 0.03)
 
     def ours(chosen: range) -> float:
         equiray_scores(lm, prompts(rows.iloc[chosen.start : chosen.stop]))
         return len(chosen)
 
     def theirs(chosen: range) -> float:
-        folktexts_scores(lm, rows.iloc[chosen.start : chosen.stop], size)
+        folktexts_scores(peer_lm, rows.iloc[chosen.start : chosen.stop], size)
         return len(chosen)
 
     rates = measure(Side("equiray", ours), Side("folktexts", theirs), len(rows), quick=quick, at_least=REPEAT_ROWS)

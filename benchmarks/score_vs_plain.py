@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from acs_questions import Asked, acs_rows, answer_tokens, equiray_scores, prompts
 from harness import Side, agree, measure, report, start
-from rows import BATCH_SIZES, embedded_model, sorted_batches
+from rows import BATCH_SIZES, embedded_model, plain_model, sorted_batches
 
 from equiray.models.loading import CausalLM
 
@@ -56,18 +56,18 @@ def best_batch_size(lm: CausalLM, rows: Sequence[tuple[Asked, Asked]]) -> int:
 def main() -> None:
     """Measure, check and report."""
     quick = start(__doc__ or "")
-    lm = embedded_model()
+    lm, peer_lm = embedded_model(), plain_model()
     rows = prompts(acs_rows())
     trial = rows[: TRIAL_ROWS // 8 if quick else TRIAL_ROWS]
-    size = best_batch_size(lm, trial)
-    agree("probabilities", equiray_scores(lm, trial), plain_scores(lm, trial, size), 0.03)
+    size = best_batch_size(peer_lm, trial)
+    agree("probabilities", equiray_scores(lm, trial), plain_scores(peer_lm, trial, size), 0.03)
 
     def ours(chosen: range) -> float:
         equiray_scores(lm, rows[chosen.start : chosen.stop])
         return len(chosen)
 
     def plain(chosen: range) -> float:
-        plain_scores(lm, rows[chosen.start : chosen.stop], size)
+        plain_scores(peer_lm, rows[chosen.start : chosen.stop], size)
         return len(chosen)
 
     rates = measure(Side("equiray", ours), Side("plain loop", plain), len(rows), quick=quick, at_least=REPEAT_ROWS)

@@ -8,7 +8,9 @@ from typing import cast
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from equiray.models.freed_memory import keep_freed_memory
 from equiray.models.gguf import converted
+from equiray.models.packed_linears import pack_linears
 from equiray.models.sources import find_source, hub_answers, loading_from
 
 
@@ -74,6 +76,8 @@ def load_causal_lm(source: str, *, dtype: str = "bfloat16", device: torch.device
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     torch.nn.Module.to(model, device or default_device())
+    keep_freed_memory()
+    pack_linears(model)
     return CausalLM(
         model=model.eval(),
         tokenizer=tokenizer,

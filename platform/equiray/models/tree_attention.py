@@ -68,29 +68,29 @@ def tree_attention_forward(
 ) -> tuple[torch.Tensor, None]:
     """Attention over the flat axis: query [1, H, T, D], key and value [1, H_kv, T, D] -> [1, T, H, D]."""
     attend = scaled_dot_product_attention if softcap is None else _softcapped(softcap)
-    grouped = key.shape[1] != query.shape[1]
-    outputs = [
-        attend(
-            query[:, :, tile.queries],
+    _, heads, _, width = query.shape
+    groups = key.shape[1]
+    outputs = []
+    for tile in tiles:
+        # Heads that share keys and values are attended as if they were one with as many more queries.
+        queries = query[:, :, tile.queries]
+        mask = tile.mask.expand(-1, heads // groups, -1, -1)
+        attended = attend(
+            queries.reshape(1, groups, -1, width),
             key.index_select(2, tile.keys),
             value.index_select(2, tile.keys),
-            attn_mask=tile.mask,
+            attn_mask=mask.reshape(1, 1, -1, mask.shape[-1]),
             dropout_p=dropout,
             scale=scaling,
-            enable_gqa=grouped,
-        ).transpose(1, 2)
-        for tile in tiles
-    ]
+        )
+        outputs.append(attended.reshape(queries.shape).transpose(1, 2))
     return torch.cat(outputs, dim=1), None
 
 
 def _softcapped(cap: float):
     """Gemma-2's bounded attention scores, which sdpa does not offer."""
 
-    def attend(query, key, value, *, attn_mask, dropout_p, scale, enable_gqa):
-        if enable_gqa:
-            repeats = query.shape[1] // key.shape[1]
-            key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
+    def attend(query, key, value, *, attn_mask, dropout_p, scale):
         scores = torch.tanh(query @ key.transpose(-1, -2) * scale / cap) * cap
         weights = (scores + attn_mask).softmax(dim=-1, dtype=torch.float32).to(query.dtype)
         return torch.nn.functional.dropout(weights, dropout_p) @ value
