@@ -32,10 +32,11 @@ class PackedLinear(torch.nn.Linear):
     def _layout(self, weight: torch.Tensor) -> torch.Tensor:
         # Training steps and merged adapters write in place: the version tells.
         origin = (weight.data_ptr(), None if weight.is_inference() else weight._version)
-        if self._packed is None or origin != self._packed_from:
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _KERNEL_ROWS)
-            self._packed_from = origin
-        return self._packed
+        packed = self._packed
+        if packed is None or origin != self._packed_from:
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _KERNEL_ROWS)
+            self._packed, self._packed_from = packed, origin
+        return packed
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles pack for themselves: the packed layout is of this process and CPU."""

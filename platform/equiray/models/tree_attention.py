@@ -68,8 +68,7 @@ def tree_attention_forward(
 ) -> tuple[torch.Tensor, None]:
     """Attention over the flat axis: query [1, H, T, D], key and value [1, H_kv, T, D] -> [1, T, H, D]."""
     attend = scaled_dot_product_attention if softcap is None else _softcapped(softcap)
-    _, heads, _, width = query.shape
-    groups = key.shape[1]
+    heads, width, groups = query.shape[1], query.shape[3], key.shape[1]
     outputs = []
     for tile in tiles:
         # Heads that share keys and values are attended as if they were one with as many more queries.
