@@ -106,10 +106,27 @@ def highest_sum(limits: Sequence[Array]) -> Array:
     return total[-1]
 
 
+def signed_products(size: Curves, upward: Curves) -> Curves:
+    """Curves of delta (2 pi - 1) for a delta of at least 0, from curves of both that are estimated independently."""
+    low, high = (
+        [_furthest(size, 2 * limit - 1, pick, step) for step in range(STEPS + 1)]
+        for limit, pick in ((upward.low, np.minimum), (upward.high, np.maximum))
+    )
+    return Curves(np.stack(low), np.stack(high))
+
+
 def logarithms(curves: Curves) -> Curves:
     """Curves of the logarithm: differences of them are logarithms of ratios."""
     with np.errstate(divide="ignore"):
         return Curves(np.log(curves.low), np.log(curves.high))
+
+
+def _furthest(size: Curves, balance: Array, pick: np.ufunc, step: int) -> Array:
+    """The least or greatest delta (2 pi - 1), for a limit of 2 pi - 1 [STEPS + 1, ...]."""
+    found = [
+        pick(size.low[step - part] * balance[part], size.high[step - part] * balance[part]) for part in range(step + 1)
+    ]
+    return pick.reduce(found)
 
 
 def _over_splits(join: np.ufunc, pick: np.ufunc, one: Array, other: Array, step: int) -> Array:
