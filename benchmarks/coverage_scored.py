@@ -2,6 +2,7 @@
 
 from functools import cached_property, partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 from coverage_cells import (
@@ -44,7 +45,7 @@ SHIFT = 0.3
 def scored(cell: Cell, generator: np.random.Generator, simulations: int) -> Figures:
     """Scores that are calibrated in the first group and too low in the second; `rate` of the rows are positive."""
     law = _law(cell)
-    sample = _Scores(drawn(cell.sizes, law, generator, simulations)[..., None], np.ones(1), expected(cell.sizes, law))
+    sample = Scores(drawn(cell.sizes, law, generator, simulations)[..., None], np.ones(1), expected(cell.sizes, law))
     yield from sample.figures("{}")
     twins = _Twins(sample.counts[:, 0].sum((1, 3)), sample.law[0].sum(0), cell.rate, generator)
     yield "counterfactual_flip_rate", twins.flips
@@ -56,7 +57,7 @@ def weighted_scores(cell: Cell, generator: np.random.Generator, simulations: int
     """The same of rows whose weights have nothing to do with their scores."""
     law = _law(cell)
     counts = drawn(cell.sizes, law[..., None] * _WEIGHT_CHANCES, generator, simulations)
-    yield from _Scores(counts, WEIGHTS, expected(cell.sizes, law)).figures("weighted {}")
+    yield from Scores(counts, WEIGHTS, expected(cell.sizes, law)).figures("weighted {}")
 
 
 def targets(cell: Cell, generator: np.random.Generator, simulations: int) -> Figures:
@@ -68,16 +69,17 @@ def targets(cell: Cell, generator: np.random.Generator, simulations: int) -> Fig
     levels, errors = (drawn(cell.sizes, even, generator, simulations).astype(np.float64) for _ in range(2))
     sums = _target_sums(levels, errors, prediction, error)
     law = _target_sums(expected(cell.sizes, even), expected(cell.sizes, even), prediction, error)
-    flat = TargetSums(*(part.reshape(-1) for part in sums))
-    names = tuple(map(str, range(len(flat.rows))))
-    of_groups = group_figures(GroupTable(attribute="g", groups=names, classes=(), targets=flat), groups=2)
+    names = tuple(map(str, range(sums.rows.size)))
+    parts: list[Any] = [part.reshape(-1) for part in sums]
+    side_by_side = GroupTable(attribute="g", groups=names, classes=(), targets=TargetSums(*parts))
+    of_groups = group_figures(side_by_side, groups=2)
     for metric, place in product(("mae", "rmse", "mean_prediction"), (0, 1)):
         truth = float(METRICS[metric].function(law)[place])
         yield metric, partial(_of_group, of_groups, METRICS[metric], place, truth, cell.sizes[0] >= 50)
     yield "mean_prediction_difference", partial(_prediction_difference, sums, law)
 
 
-class _Scores:
+class Scores:
     """Samples of scores: `counts` [simulations, G, 2, S, W] by weight, of a law [G, 2, S]."""
 
     def __init__(self, counts: NDArray[np.int64], weights: Array, law: Array) -> None:
@@ -149,18 +151,8 @@ class _Scores:
         """One table in which the groups of every sample are groups of their own."""
         flat = self.counts.reshape(-1, *self.counts.shape[2:])
         count, weight, squared = flat.sum(-1), flat @ self.weights, flat @ self.weights**2
-        decided = np.zeros((3, len(flat), 2, 4))
-        for into, part in zip(decided, (count, weight, squared), strict=True):
-            into[..., 0], into[..., 1] = part[..., :50].sum(-1), part[..., 50:].sum(-1)
-        weights = (None, None) if self.plain else (decided[1], decided[2])
-        return GroupTable(
-            attribute="g",
-            groups=tuple(map(str, range(len(flat)))),
-            classes=("0", "1"),
-            mass=Mass(decided[0].astype(np.int64), *weights),
-            scores=ScoreCounts(GRID, True, count, None if self.plain else weight),
-            score_sums=sums_of(weight),
-        )
+        names = tuple(map(str, range(len(flat))))
+        return score_table(names, count, *((None, None) if self.plain else (weight, squared)))
 
     def _smooth(self, name: str, truth: Array) -> NDArray[np.bool_]:
         """Where coverage of 97 % at most is promised too."""
@@ -212,6 +204,26 @@ def _prediction_difference(sums: TargetSums, law: TargetSums) -> Found:
     metric = METRICS["mean_prediction_difference"]
     of = Moments(sums.rows, sums.prediction, sums.prediction_squared)
     return Found(largest_difference([of], CONFIDENCE), metric.function(sums), float(metric.function(law)), False)
+
+
+def score_table(
+    names: tuple[str, ...], count: NDArray[np.int64], weight: Array | None = None, squared: Array | None = None
+) -> GroupTable:
+    """Of groups of rows counted on `GRID`, [G, 2, S]; decided at .5."""
+
+    def decided(part: Array) -> Array:
+        selected, others = part[..., 50:].sum(-1), part[..., :50].sum(-1)
+        return np.stack([others, selected, 0 * selected, 0 * selected], axis=-1)
+
+    weights = (None if part is None else decided(part) for part in (weight, squared))
+    return GroupTable(
+        attribute="g",
+        groups=names,
+        classes=("0", "1"),
+        mass=Mass(decided(count).astype(np.int64), *weights),
+        scores=ScoreCounts(GRID, True, count, weight),
+        score_sums=sums_of(count if weight is None else weight),
+    )
 
 
 def sums_of(counts: Array) -> ScoreSums:
