@@ -201,7 +201,7 @@ def test_scores_on_a_grid_leave_the_area_open_and_the_limits_hold_it():
 def gamma_limits(values: np.ndarray) -> tuple[float, float]:
     """Of the mean of values of at least 0, whose sum is taken to have a Gamma law."""
     n, mean, spread = len(values), values.mean(), values.var(ddof=1) / values.mean() ** 2
-    shape = n / spread * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, n / (1 + 2 * spread) - 1)) ** 2
+    shape = n / spread * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, max(n / (1 + 2 * spread) - 1, 3))) ** 2
     low, high = (mean / stats.gamma(shape, scale=1 / shape).ppf(chance) for chance in (0.975, 0.025))
     return low, high
 

@@ -79,18 +79,20 @@ def effective_trials(of: Moments, tail: ArrayLike) -> Counted:
 def _gamma_limits(of: Moments, tail: Array) -> Interval:
     """Of a mean of values of at least 0 without an upper bound: as if their sum had a Gamma law.
 
-    Its shape is that of the values' coefficient of variation c, reduced by the squared ratio of normal to t quantiles
-    at n / (1 + `TAILS` c^2) - 1 degrees of freedom: of Gamma values, s^2 / m^2 varies like a chi-squared divided by
-    n / (1 + c^2).
+    Its shape is n / c^2, with c the values' coefficient of variation, reduced by the squared ratio of normal to t
+    quantiles at n / (1 + `TAILS` c^2) - 1 degrees of freedom, three at least: of Gamma values, the estimate of c^2
+    varies like a chi-squared divided by n / (1 + c^2). NaN where so little is known that there is no upper limit.
     """
     rows, m, error = np.asarray(of.rows, dtype=np.float64), mean(of), _standard_error(of)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         relative = np.where(error > 0, (error / m) ** 2, np.nan)
-        freedom = np.maximum(rows / (1 + TAILS * rows * relative) - 1, 1)
-        shape = (stats.norm.isf(tail) / stats.t.isf(tail, freedom)) ** 2 / relative
-        low, high = m * shape / special.gammainccinv(shape, tail), m * shape / special.gammaincinv(shape, tail)
+        freedom = np.maximum(rows / (1 + TAILS * rows * relative) - 1, np.minimum(rows - 1, 3))
+        shape = (stats.norm.isf(tail) / stats.t.isf(tail, np.maximum(freedom, 1))) ** 2 / relative
+        turning = np.maximum(shape, 1.5 * tail)  # below it upper quantiles fall again
+        low, high = m * turning / special.gammainccinv(turning, tail), m * shape / special.gammaincinv(shape, tail)
     still = error == 0  # equal values have no coefficient
-    return Interval(np.where(still, m, low), np.where(still, m, high))
+    low = np.where(np.isfinite(high), low, np.nan)
+    return Interval(np.where(still, m, low), np.where(still, m, np.where(np.isfinite(high), high, np.nan)))
 
 
 def _gaffke_low(of: Moments, tail: Array) -> Array:
