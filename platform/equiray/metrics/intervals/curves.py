@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from equiray.metrics.intervals.binomial import limits_at, needs_exact, rate_interval
+from equiray.metrics.intervals.binomial import clopper_pearson, limits_at, needs_exact, rate_interval
 from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval, Moments, mean, rate
 from equiray.metrics.intervals.means import mean_interval, mean_limits
 
@@ -58,12 +58,18 @@ def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
     return counted_curves(Counted(events, trials), z, needs_exact(events, trials, confidence))
 
 
-def single_limits(of: Counted | Completed | Moments, z: float) -> Interval:
-    """Limits at the normal quantile z of a rate or mean by itself: the ends of its curves, which need not add up."""
+def single_limits(of: Counted | Completed | Moments, z: float, *, exact: bool = False) -> Interval:
+    """Limits at the normal quantile z of a rate or mean by itself: the ends of its curves, which need not add up.
+
+    With `exact` those of rates are exact whatever the numbers.
+    """
     if isinstance(of, Completed):
-        return Interval(single_limits(of.lowest, z).low, single_limits(of.highest, z).high)
+        lowest, highest = (single_limits(end, z, exact=exact) for end in of)
+        return Interval(lowest.low, highest.high)
     confidence = 1 - 2 * float(norm.sf(z))
-    return mean_interval(of, confidence) if isinstance(of, Moments) else rate_interval(*of, confidence)
+    if isinstance(of, Moments):
+        return mean_interval(of, confidence)
+    return clopper_pearson(*of, confidence) if exact else rate_interval(*of, confidence)
 
 
 def counted_curves(of: Counted, z: float, exact: NDArray[np.bool_]) -> Curves:

@@ -97,14 +97,15 @@ def smallest_ratio(rates: Rates, confidence: float) -> Interval:
 def minimum(rates: Rates, confidence: float) -> Interval:
     """Limits of the smallest rate of any group, one group too.
 
-    The smallest lower limit at plain confidence, and the smallest upper one of limits that hold for all at once.
+    The smallest lower limit at plain confidence, and the smallest upper one of limits that hold for all at once. Those
+    are exact: what a mid-P limit errs more often than it may, it would err once for each group.
     """
     alpha, groups = 1 - confidence, sum(_groups(of) for of in rates)
     if not groups:
         raise ValueError("no group has a rate to take the minimum of")
     at_once = float(norm.isf(min(alpha / 2, alpha / groups)))
     low = [single_limits(of, normal_quantile(confidence)).low.min(-1) for of in rates]
-    high = [single_limits(of, at_once).high.min(-1) for of in rates]
+    high = [single_limits(of, at_once, exact=groups > 1).high.min(-1) for of in rates]
     return Interval(np.min(low, axis=0), np.min(high, axis=0))
 
 
