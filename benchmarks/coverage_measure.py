@@ -122,7 +122,7 @@ def simulate(cell: Cell, part: int, simulations: int, wanted: set[int] | None = 
                 estimable=float(known.mean()),
                 covered=float(inside.mean()),
                 width=float((high - low)[known].mean() / oracle) if oracle > 1e-12 else float("nan"),
-                regular=found.regular,
+                regular=bool(found.regular),
             )
     return rows
 

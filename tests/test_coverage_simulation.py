@@ -195,6 +195,14 @@ def test_a_stopped_run_goes_on_where_it_stopped(simulation, tmp_path, monkeypatc
     assert len(done) == 5, "what other code found is not taken up"
 
 
+def test_every_kind_of_cell_finds_what_can_be_kept(simulation):
+    kinds = {cell.kind: cell for cell in simulation.cells.cells()}
+    for cell in kinds.values():
+        line = simulation.measure.measure((str(cell), cell._replace(sizes=tuple(min(n, 200) for n in cell.sizes)), 30))
+        rows = json.loads(json.dumps(line))["found"]
+        assert len(rows) > 5 and all(0 <= row["covered"] <= 1 and row["estimable"] > 0 for row in rows)
+
+
 def test_only_what_is_doubtful_is_drawn_again(simulation, monkeypatch):
     measure = simulation.measure
     row = measure.Covered(metric="tpr", cell="c", samples=10, estimable=1.0, covered=0.95, width=1.0, regular=False)
