@@ -211,7 +211,7 @@ def score_table(
 ) -> GroupTable:
     """Of groups of rows counted on `GRID`, [G, 2, S]; decided at .5."""
 
-    def decided(part: Array) -> Array:
+    def decided(part: NDArray[Any]) -> NDArray[Any]:
         selected, others = part[..., 50:].sum(-1), part[..., :50].sum(-1)
         return np.stack([others, selected, 0 * selected, 0 * selected], axis=-1)
 
@@ -226,7 +226,7 @@ def score_table(
     )
 
 
-def sums_of(counts: Array) -> ScoreSums:
+def sums_of(counts: NDArray[Any]) -> ScoreSums:
     """Sums by label and bin of rows counted on `GRID`, [..., S] -> [..., B]."""
     return ScoreSums(*(counts @ (_BINS * GRID[:, None] ** power) for power in (0, 1, 2)))
 
