@@ -89,11 +89,13 @@ def score_sums(rows: Scored, groups: int) -> ScoreSums:
     return ScoreSums(*sums)
 
 
-def target_sums(group: np.ndarray, target: np.ndarray, prediction: np.ndarray, groups: int) -> TargetSums:
+def target_sums(
+    group: np.ndarray, target: np.ndarray, prediction: np.ndarray, groups: int, weight: np.ndarray | None = None
+) -> TargetSums:
     error = prediction - target
-    once = np.ones(len(target))
-    parts = (once, target, prediction, np.abs(error), error**2, prediction**2, error**4, once)
-    sums = (np.bincount(group, part, minlength=groups) for part in parts)
+    w = np.ones(len(target)) if weight is None else weight
+    parts = (np.ones(len(w)), target, prediction, np.abs(error), error**2, prediction**2, error**4, w)
+    sums = (np.bincount(group, w * part, minlength=groups) for part in parts)
     return TargetSums(*sums, np.bincount(group, minlength=groups))
 
 

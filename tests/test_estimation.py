@@ -16,7 +16,8 @@ from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting, estimates_of, with_positive
 from equiray.metrics.estimation.shapes import everyone
 from equiray.metrics.intervals.binomial import rate_interval
-from equiray.metrics.intervals.limits import Counted
+from equiray.metrics.intervals.limits import Counted, Moments
+from equiray.metrics.intervals.means import mean_interval
 from equiray.metrics.intervals.simultaneous import projected
 from equiray.metrics.tables import MISSING, GroupTable, Mass
 from equiray.metrics.verdicts import Evidence, Unknown
@@ -197,7 +198,15 @@ def test_scores_on_a_grid_leave_the_area_open_and_the_limits_hold_it():
         assert found(coarse, "brier", group).value == found(exact, "brier", group).value
 
 
-def test_limits_of_errors_are_students():
+def gamma_limits(values: np.ndarray) -> tuple[float, float]:
+    """Of the mean of values of at least 0, whose sum is taken to have a Gamma law."""
+    n, mean, spread = len(values), values.mean(), values.var(ddof=1) / values.mean() ** 2
+    shape = n / spread * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, max(n / (1 + 2 * spread) - 1, 3))) ** 2
+    low, high = (mean / stats.gamma(shape, scale=1 / shape).ppf(chance) for chance in (0.975, 0.025))
+    return low, high
+
+
+def test_limits_of_predictions_are_students_and_those_of_errors_a_gamma_laws():
     rng = np.random.default_rng(20)
     group, y = rng.integers(0, 2, 120), rng.normal(50, 10, 120)
     f = y + rng.normal(1, 3, 120)
@@ -207,14 +216,15 @@ def test_limits_of_errors_are_students():
     estimates = list(evidence.estimates)
     for name, place in (("a", 0), ("b", 1)):
         mine = group == place
-        for metric, values in (("mae", np.abs(f - y)[mine]), ("mean_prediction", f[mine])):
+        error = np.abs(f - y)[mine]
+        for metric, expected in (
+            ("mae", gamma_limits(error)),
+            ("rmse", np.sqrt(gamma_limits(error**2))),
+            ("mean_prediction", stats.ttest_1samp(f[mine], 0).confidence_interval(0.95)),
+        ):
             said = found(estimates, metric, name)
             assert (said.n, said.status) == (mine.sum(), "estimated")
-            expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
             assert (said.low, said.high) == pytest.approx(tuple(expected), rel=1e-9)
-        squares = stats.ttest_1samp((f - y)[mine] ** 2, 0).confidence_interval(0.95)
-        rmse = found(estimates, "rmse", name)
-        assert (rmse.low, rmse.high) == pytest.approx(np.sqrt(tuple(squares)), rel=1e-9)
     gap = found(estimates, "mean_prediction_difference")
     assert gap.status == "estimated" and gap.low <= gap.value <= gap.high
     assert evidence.rows("g") == {"a": (group == 0).sum(), "b": (group == 1).sum()}
@@ -236,9 +246,10 @@ def test_weights_of_targets_widen_limits_by_their_effective_number():
     weight, error = np.array(w), np.abs(np.array(f) - y)
     said = found(estimates_of([counts.table("g")], SETTING), "mae", "a")
     mean, n = np.average(error, weights=weight), weight.sum() ** 2 / (weight**2).sum()
-    spread = np.sqrt(np.average((error - mean) ** 2, weights=weight) / (n - 1))
+    square = np.average(error**2, weights=weight)
+    expected = mean_interval(Moments(n, n * mean, n * square, least=0), 0.95)
     assert said.n == 200 and said.value == pytest.approx(mean)
-    assert (said.low, said.high) == pytest.approx(mean + spread * stats.t.ppf([0.025, 0.975], n - 1))
+    assert (said.low, said.high) == pytest.approx(tuple(map(float, expected)))
 
 
 def test_the_positive_class_may_be_the_first_or_one_of_several():

@@ -1,4 +1,4 @@
-"""The frontiers of group thresholds: brute force, exact fractions, error-parity, and what must never happen."""
+"""The frontiers of group thresholds: brute force, exact fractions and error-parity."""
 
 import math
 import re
@@ -255,17 +255,6 @@ def test_groups_are_matched_by_name() -> None:
         read_frontier(chosen, Split("test", renamed))
 
 
-def test_never_5_the_best_of_many_is_never_reported_on_the_split_that_chose_it() -> None:
-    validation = split_of(scored_rows(15, 250, 2), "validation")
-    frontier = threshold_frontier(validation, DP)
-    for same in (validation, Split("test", validation.table)):  # the same rows under another name
-        with pytest.raises(BadInput, match="chosen on 'validation'") as caught:
-            read_frontier(frontier, same)
-        assert "test split" in caught.value.fix
-    reading = read_frontier(frontier, split_of(scored_rows(16, 250, 2), "test"))
-    assert (reading.chosen_on, reading.read_on) == ("validation", "test")
-
-
 def test_on_noise_a_frontier_looks_better_where_it_was_chosen() -> None:
     optimism = []
     for seed in range(12):
@@ -276,15 +265,6 @@ def test_on_noise_a_frontier_looks_better_where_it_was_chosen() -> None:
         reading = read_frontier(threshold_frontier(split_of(choice, "validation"), DP), split_of(other, "test"))
         optimism.append(np.mean([p.on_choice.accuracy - p.on_read.accuracy for p in reading.points]))
     assert np.mean(optimism) > 0.03
-
-
-def test_never_6_a_threshold_depends_on_the_choosing_split_alone() -> None:
-    chosen = threshold_frontier(split_of(scored_rows(17, 250, 2, decimals=2), "validation"), EODDS)
-    readings = [read_frontier(chosen, split_of(scored_rows(seed, 400, 2), "test")) for seed in (18, 19)]
-    assert (
-        [p.rule for p in readings[0].points] == [p.rule for p in readings[1].points] == [p.rule for p in chosen.points]
-    )
-    assert [p.on_read for p in readings[0].points] != [p.on_read for p in readings[1].points]
 
 
 @pytest.mark.parametrize("find", [threshold_frontier, randomised_frontier])

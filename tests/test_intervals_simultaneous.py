@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm, studentized_range
+from scipy.stats import binom, norm, studentized_range
 
 from equiray.metrics.disparities import COMBINED
-from equiray.metrics.intervals.binomial import rate_interval
+from equiray.metrics.intervals.binomial import clopper_pearson, rate_interval
 from equiray.metrics.intervals.critical import holm, pairs_quantile
 from equiray.metrics.intervals.curves import curves_of, highest_sum
 from equiray.metrics.intervals.differences import difference_interval
@@ -108,8 +108,19 @@ def test_a_minimum_has_the_limits_of_its_groups(of):
     found = projected("minimum", [of], 0.95)
     assert found.low == pytest.approx(rate_interval(*of, 0.95).low.min(), abs=1e-12)
     assert found.low <= rate(of).min() <= found.high + 1e-12
-    together = rate_interval(*of, 1 - 2 * min(0.025, 0.05 / groups)).high.min()
+    together = clopper_pearson(*of, 1 - 2 * min(0.025, 0.05 / groups)).high.min()
     assert found.high == pytest.approx(together, abs=1e-12)
+
+
+@pytest.mark.parametrize(("groups", "trials", "rate"), [(2, 50, 0.05), (3, 50, 0.1), (4, 60, 0.5), (4, 200, 0.03)])
+def test_the_worst_of_few_equal_groups_is_covered(groups, trials, rate):
+    """Exactly: all groups are alike, so each limit errs or not by itself. Mid-P limits of two groups err 7.4 %."""
+    counts = np.arange(trials + 1)
+    chance = binom.pmf(counts, trials, 1 - rate)
+    same = np.tile(counts[:, None], groups)
+    low, high = projected("minimum", [Counted(same, trials)], 0.95)
+    errs = 1 - (1 - chance[high < 1 - rate].sum()) ** groups + chance[low > 1 - rate].sum() ** groups
+    assert errs <= 0.05 + 1e-9
 
 
 @given(groups_of_rows, groups_of_rows)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from equiray.metrics.intervals.binomial import needs_exact
-from equiray.metrics.intervals.curves import STEPS, Curves, counted_curves, curves_of, normal_quantile
+from equiray.metrics.intervals.curves import Curves, counted_curves, curves_of, normal_quantile, signed_products
 from equiray.metrics.intervals.limits import Array, Counted, Interval, rate
 from equiray.metrics.intervals.weighted import Weights, effective
 from equiray.metrics.rates import Rate
@@ -139,7 +139,7 @@ def _outcomes(of: Rate, classes: int, predictions: int) -> tuple[_Cells, _Cells]
 
 
 def _factored(discordant: Counted, gained: Counted, z: float) -> Curves:
-    """Curves of delta (2 pi - 1): its extremes over both factors at every split of every step."""
+    """Curves of delta (2 pi - 1), see above."""
     confidence = 1 - 2 * float(norm.sf(z))
     (differ, trials), (up, unlike) = (
         np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in counted))
@@ -149,20 +149,7 @@ def _factored(discordant: Counted, gained: Counted, z: float) -> Curves:
     upward = counted_curves(Counted(up, unlike), z, needs_exact(up, unlike, confidence, rows=trials))
     # Of rows that do not differ nothing is known about where they would go.
     upward = Curves(np.where(unlike > 0, upward.low, 0), np.where(unlike > 0, upward.high, 1))
-    low, high = (
-        [_over_splits(share, 2 * limit - 1, pick, step) for step in range(STEPS + 1)]
-        for limit, pick in ((upward.low, np.minimum), (upward.high, np.maximum))
-    )
-    return Curves(np.stack(low), np.stack(high))
-
-
-def _over_splits(share: Curves, balance: Array, pick: np.ufunc, step: int) -> Array:
-    """The least or greatest delta (2 pi - 1), for a limit of 2 pi - 1 [STEPS + 1, ...]."""
-    found = [
-        pick(share.low[step - part] * balance[part], share.high[step - part] * balance[part])
-        for part in range(step + 1)
-    ]
-    return pick.reduce(found)
+    return signed_products(share, upward)
 
 
 def _correlated(first: Curves, second: Curves, correlation: Array) -> Curves:

@@ -1,8 +1,11 @@
 """Limits of errors and means of real-valued predictions.
 
-Notable: such values have no bounds, so limits are Student's, which skewed errors mislead, and rows of no known group
-leave a comparison of means open. Weighted rows count as their effective number, as scores do.
+Notable: such values have no bounds, so limits suppose something of their law (`intervals.means`), which heavy tails
+mislead, and rows of no known group leave a comparison of means open. Weighted rows count as their effective number, as
+scores do.
 """
+
+from math import inf
 
 import numpy as np
 
@@ -19,8 +22,8 @@ def target_limits(read: Read, confidence: float) -> Interval:
     assert sums is not None
     scale = np.nan_to_num(divide(sums.rows, sums.weight_squared))
 
-    def moments(total: Array, squares: Array) -> Moments:
-        return Moments(sums.rows * scale, total * scale, squares * scale)
+    def moments(total: Array, squares: Array, least: float = -inf) -> Moments:
+        return Moments(sums.rows * scale, total * scale, squares * scale, least)
 
     if read.metric.id == "mean_prediction_difference":
         if read.joining is not None:
@@ -29,7 +32,6 @@ def target_limits(read: Read, confidence: float) -> Interval:
     if read.metric.id == "mean_prediction":
         return mean_interval(moments(sums.prediction, sums.prediction_squared), confidence)
     if read.metric.id == "mae":
-        low, high = mean_interval(moments(sums.absolute_error, sums.squared_error), confidence)
-        return Interval(np.maximum(low, 0), high)
-    low, high = mean_interval(moments(sums.squared_error, sums.squared_error_squared), confidence)
-    return Interval(np.sqrt(np.maximum(low, 0)), np.sqrt(high))  # of the root: RMSE
+        return mean_interval(moments(sums.absolute_error, sums.squared_error, least=0), confidence)
+    low, high = mean_interval(moments(sums.squared_error, sums.squared_error_squared, least=0), confidence)
+    return Interval(np.sqrt(low), np.sqrt(high))  # of the root: RMSE

@@ -18,9 +18,11 @@ min p / max p is exp(-(max log p - min log p)). Exported limits are therefore co
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from equiray.metrics.disparities import Combination
@@ -95,14 +97,15 @@ def smallest_ratio(rates: Rates, confidence: float) -> Interval:
 def minimum(rates: Rates, confidence: float) -> Interval:
     """Limits of the smallest rate of any group, one group too.
 
-    The smallest lower limit at plain confidence, and the smallest upper one of limits that hold for all at once.
+    The smallest lower limit at plain confidence, and the smallest upper one of limits that hold for all at once. Those
+    are exact: what a mid-P limit errs more often than it may, it would err once for each group.
     """
     alpha, groups = 1 - confidence, sum(_groups(of) for of in rates)
     if not groups:
         raise ValueError("no group has a rate to take the minimum of")
     at_once = float(norm.isf(min(alpha / 2, alpha / groups)))
     low = [single_limits(of, normal_quantile(confidence)).low.min(-1) for of in rates]
-    high = [single_limits(of, at_once).high.min(-1) for of in rates]
+    high = [single_limits(of, at_once, exact=groups > 1).high.min(-1) for of in rates]
     return Interval(np.min(low, axis=0), np.min(high, axis=0))
 
 
@@ -142,26 +145,49 @@ def _spread(of: Of, confidence: float, rates: int, scale: Callable[[Curves], Cur
         return _Spread(nothing, np.stack([nothing] * (STEPS + 1)))
     at_once = scale(curves_of(of, pairs_quantile(groups, alpha)))
     missing = np.isnan(plain.low[0]).any(-1)
-    high = np.stack([_widest(plain, step) for step in range(STEPS + 1)])
-    return _Spread(np.where(missing, np.nan, _surest(at_once)), np.where(missing, np.nan, high))
+    return _Spread(np.where(missing, np.nan, _surest(at_once)), np.where(missing, np.nan, _widest(plain)))
 
 
-def _widest(curves: Curves, step: int) -> Array:
-    """The largest upper limit of any group less any other, at a step, [...].
+def _widest(curves: Curves) -> Array:
+    """The largest upper limit of any group less any other, at every step, [STEPS + 1, ...].
 
-    At each split of the step the two groups are chosen independently, so that no pairs need be listed.
+    At each split of a step the two groups are chosen independently, so that no pairs need be listed.
     """
-    splits = [largest_pair(curves.high[part], -curves.low[step - part]) for part in range(step + 1)]
-    return np.fmax.reduce(splits)
+    up, down = _leading(curves.high), _leading(-curves.low)
+    found = []
+    for step in range(STEPS + 1):
+        parts = (_joined(up.at(part), down.at(step - part)) for part in range(step + 1))
+        found.append(reduce(np.fmax, parts))
+    return np.stack(found)
+
+
+class _Leading(NamedTuple):
+    """The greatest of some numbers [..., G], its place, and the greatest of the others; [...] each."""
+
+    best: Array
+    place: NDArray[np.intp]
+    other: Array
+
+    def at(self, step: int) -> "_Leading":
+        return _Leading(*(part[step] for part in self))
+
+
+def _leading(values: Array) -> _Leading:
+    place = values.argmax(-1)
+    rest = np.where(np.arange(values.shape[-1]) == place[..., None], -np.inf, values)
+    return _Leading(values.max(-1), place, rest.max(-1))
+
+
+def _joined(one: _Leading, other: _Leading) -> Array:
+    """The greatest sum of two numbers that do not stand in the same place."""
+    with np.errstate(invalid="ignore"):  # log 0 less log 0
+        apart = np.fmax(one.best + other.other, one.other + other.best)
+        return np.where(one.place == other.place, apart, one.best + other.best)
 
 
 def largest_pair(first: Array, second: Array) -> Array:
     """The greatest first_i + second_j over i != j, [..., G] -> [...]."""
-    best, other = (np.sort(values, axis=-1) for values in (first, second))
-    same = first.argmax(-1) == second.argmax(-1)
-    with np.errstate(invalid="ignore"):  # log 0 less log 0
-        apart = np.fmax(best[..., -1] + other[..., -2], best[..., -2] + other[..., -1])
-        return np.where(same, apart, best[..., -1] + other[..., -1])
+    return _joined(_leading(first), _leading(second))
 
 
 def _surest(curves: Curves) -> Array:
