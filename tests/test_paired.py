@@ -25,6 +25,7 @@ def by_label(gained, lost, trials) -> PairedRate:
         discordant=Counted(gained + lost, trials),
         gained=Counted(gained, gained + lost),
         correlation=nothing,
+        rows=np.asarray(trials),
         left_out=nothing,
     )
 
@@ -59,7 +60,7 @@ def chances(positive, tpr, fpr, agreement=0.7):
     return np.array(found)
 
 
-@pytest.mark.parametrize("trials", [20, 49, 50, 150])
+@pytest.mark.parametrize("trials", [5, 12, 20, 49, 50, 150])
 def test_a_change_is_covered_as_often_as_promised(trials):
     for gain in (0.004, 0.02, 0.1, 0.3, 0.45):
         for loss in (0.0, 0.004, 0.02, 0.1, 0.3, 0.45):
@@ -82,6 +83,9 @@ def test_counts_are_those_of_the_rows():
     assert (paired.discordant.events, paired.discordant.trials) == ((first != second)[among].sum(), among.sum())
     assert paired.gained.events == (second > first)[among].sum()
     assert paired.left_out == ((label == 1) & ((first < 2) != (second < 2))).sum()
+    assert paired.rows == among.sum()
+    precise = paired_rate(rates.PPV, Mass(joint))
+    assert precise.rows == (both & ((first == 1) | (second == 1))).sum()
     errors_of = [model[among] == 1 for model in (first, second)]
     assert paired.correlation == pytest.approx(np.corrcoef(errors_of)[0, 1])
 
