@@ -48,6 +48,7 @@ class PairedRate:
     the event under the second model only; both are None where the denominators differ row by row. `correlation` is that
     of the two estimated rates. `rows` counts those that are in the denominator of either, `left_out` those left out
     because one of the models gave no answer. With `ends`, limits hold whatever the rows are that are left out.
+    `agreed` counts the rows on which the models agree out of all, and those of them with the event.
     """
 
     first: Counted
@@ -58,6 +59,7 @@ class PairedRate:
     rows: NDArray[Any]
     left_out: NDArray[Any]
     ends: Ends | None = None
+    agreed: tuple[Counted, Counted] | None = None
 
     @property
     def change(self) -> Array:
@@ -85,6 +87,23 @@ class PairedRate:
             np.where(self.ends.open, np.fmin(known.low, low), known.low),
             np.where(self.ends.open, np.fmax(known.high, high), known.high),
         )
+
+    def sums(self, z: float) -> Curves:
+        """Curves of both models' rates added up, less 1, up to the normal quantile z."""
+        # in like manner as a change: rows agreed with the event, less rows agreed without it
+        known = _factored(*self.agreed, z) if self.agreed else self._added(self.first, self.second, z)
+        if self.ends is None:
+            return known
+        low, high = (self._added(p, q, z) for p, q in zip(*self.ends, strict=True))
+        return Curves(
+            np.where(self.ends.open, np.fmin(known.low, low.low), known.low),
+            np.where(self.ends.open, np.fmax(known.high, high.high), known.high),
+        )
+
+    def _added(self, first: Counted, second: Counted, z: float) -> Curves:
+        one = curves_of(first, z)
+        without = _correlated(Curves(-one.high, -one.low), curves_of(second, z), -self.correlation)
+        return Curves(without.low - 1, without.high - 1)
 
     def _known_curves(self, z: float) -> Curves:
         if self.discordant is None or self.gained is None:
@@ -126,6 +145,9 @@ def paired_rate(of: Rate, joint: Mass) -> PairedRate:
         correlation=rows.correlation((e1, t1), (e2, t2)),
         rows=rows.total(joint.count, t1 | t2),
         left_out=_Rows(joint, ~both).total(joint.count, t1 | t2),
+        agreed=(rows.share((e1 & e2) | (o1 & o2), (e1 & o2) | (o1 & e2)), rows.share(e1 & e2, o1 & o2))
+        if by_label
+        else None,
     )
 
 
