@@ -89,3 +89,17 @@ class GroupTable:
     scores: ScoreCounts | None = None
     score_sums: ScoreSums | None = None
     targets: TargetSums | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointTable:
+    """Counts of the same rows decided by two models, by the groups of an attribute or intersection.
+
+    `mass` [G, K, P, P]: rows by group, label, first model's and second model's prediction, P = K + 2. Else as
+    `GroupTable`.
+    """
+
+    attribute: str
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    mass: Mass

@@ -82,6 +82,16 @@ class UnlearningDetails(_Commentary):
     folds: int | None = None
 
 
+class ComparisonDetails(_Commentary):
+    """What was compared: the names of A and B, the rows about which they differ, and how many claims hold at once."""
+
+    first: str = "A"
+    second: str = "B"
+    differing: int | None = None
+    confidence: float = 0.95
+    families: dict[str, int] = {}
+
+
 class RunDetails(_Commentary):
     """``details.json``: what a reader of the report wants to know beside the figures; every part may be absent."""
 
@@ -91,6 +101,7 @@ class RunDetails(_Commentary):
     serialization: dict[str, SerializationDetails] = {}
     tasks: dict[str, TaskDetails] = {}
     unlearning: UnlearningDetails | None = None
+    comparison: ComparisonDetails | None = None
     not_estimable: list[Any] = []
     durations_s: dict[str, float] = {}
     command: str | None = None

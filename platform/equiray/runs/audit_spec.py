@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from equiray.documents import as_bad_input, read_mapping
 from equiray.metrics.counting import Attribute, Columns, Layout
-from equiray.specs import Distinct, RunSpec, load_run_spec
+from equiray.specs import Distinct
 
 STAGE = "audit"
+TEST = "test"
 
 
 class AuditSpec(BaseModel):
@@ -87,9 +88,3 @@ def load_audit_spec(path: Path) -> AuditSpec:
         return AuditSpec.model_validate(read_mapping(path, "spec"))
     except ValidationError as error:
         raise as_bad_input(error, str(path), "spec") from error
-
-
-def load_spec(path: Path) -> RunSpec | AuditSpec:
-    """Read the spec.yaml of a run or of an audit, whichever it says it is; raises BadInput where it is neither."""
-    audit = read_mapping(path, "spec").get("schema") == "equiray.audit/1"
-    return load_audit_spec(path) if audit else load_run_spec(path)

@@ -142,14 +142,24 @@ def _decisions(rows: Rows, weight: NDArray[np.float64] | None) -> Decisions:
 def _targets(
     rows: Rows, target: NDArray[np.float64], prediction: NDArray[np.float64], weight: NDArray[np.float64] | None
 ) -> Targets:
+    stratum = rows.found.to_rows(smallest(rows.cells[rows.place]))
+    return target_sums(stratum, len(rows.strata), target, prediction, weight)
+
+
+def target_sums(
+    stratum: NDArray[np.integer],
+    size: int,
+    target: NDArray[np.float64],
+    prediction: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+) -> Targets:
+    """Sums over the rows of each of `size` strata, from values [n] of the rows."""
     times = np.ones(len(target)) if weight is None else weight
     error = prediction - target
-    stratum = rows.found.to_rows(smallest(rows.cells[rows.place]))
     square = error * error
     # of errors so large that their fourth power is no number only limits suffer
     fourth = np.minimum(square, SQUARABLE) ** 2
     terms = (1, target, prediction, np.abs(error), square, prediction * prediction, fourth, times)
-    size = len(rows.strata)
     sums = (exact_sums(stratum, times * each, size) for each in terms)
     return Targets(*sums, counts=smallest(np.bincount(stratum, minlength=size)))
 
