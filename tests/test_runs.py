@@ -180,6 +180,7 @@ def test_a_run_is_not_resumed_on_another_table(model: Path, tmp_path: Path):
         ({"tasks": [{"name": "german"}, {"name": "german"}]}, "stands twice"),
         ({"language_model": {"source": "/no/such/model"}}, "no model directory"),
         ({"language_model": {"source": "http://127.0.0.1:9/v1", "name": "m"}}, "endpoint gives no embedding"),
+        ({"language_model": {"source": "/no/such/model"}, "models": ["raw"], "intrinsic": None}, "no model directory"),
         ({"intrinsic": {"attributes": ["shoe_size"]}}, "shoe_size"),
         ({"unlearning": {"attributes": ["shoe_size"]}}, "shoe_size"),
     ],
