@@ -211,3 +211,10 @@ def test_a_folder_of_something_else_is_not_taken_over(model: Path, tmp_path: Pat
     with pytest.raises(BadInput, match="no run directory"), RunDirectory.open(tmp_path, spec_of(model)):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_a_run_killed_while_it_wrote_its_spec_goes_on(model: Path, tmp_path: Path):
+    (tmp_path / LOCK_NAME).touch()
+    (tmp_path / ".spec.yaml.4711").write_text("schema: equi")
+    with RunDirectory.open(tmp_path, spec_of(model)) as directory:
+        assert (directory.path / "spec.yaml").is_file()
