@@ -64,6 +64,17 @@ def test_a_huge_cell_of_a_parquet_file_is_named(tmp_path):
         read_table(tmp_path / "rows.parquet", ["a"])
 
 
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str)
+def test_a_huge_cell_is_named_however_the_file_keeps_its_texts(tmp_path, kind):
+    column = pa.array(["x", None, "y" * (10 << 20), "x"]).dictionary_encode()
+    pq.write_table(
+        pa.table({"a": column if pa.types.is_dictionary(kind) else column.cast(pa.string()).cast(kind)}),
+        tmp_path / "rows.parquet",
+    )
+    with pytest.raises(BadInput, match=r"a cell holds 10\.0 MB[\s\S]*column 'a', row 3"):
+        read_table(tmp_path / "rows.parquet", ["a"])
+
+
 def parquet_bytes(tmp_path, **options) -> bytearray:
     table = pa.table({"a": [f"value {i * i}" for i in range(5000)], "b": list(range(5000))})
     pq.write_table(table, tmp_path / "good.parquet", **options)

@@ -55,6 +55,17 @@ def test_a_changed_weight_is_packed_anew() -> None:
 
 
 @needs_kernels
+def test_a_weight_written_through_data_is_packed_anew() -> None:
+    layer, x = packed(), torch.randn(5, 96).bfloat16()
+    with torch.inference_mode():
+        before = layer(x)
+    layer.weight.data += 0.5  # neither the version nor the address changes
+    with torch.inference_mode():
+        assert torch.equal(layer(x), by_torch(layer, x))
+        assert not torch.equal(layer(x), before)
+
+
+@needs_kernels
 def test_gradients_flow_as_without_packing() -> None:
     layer, x = packed(), torch.randn(5, 96).bfloat16().requires_grad_()
     layer(x).sum().backward()
@@ -85,7 +96,7 @@ def test_large_models_keep_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_kernels
-def test_adapters_wrap_and_merge_packed_layers() -> None:
+def test_adapters_wrap_packed_layers() -> None:
     lm = tiny("llama")
     model = lm.model
     torch.nn.Module.to(model, torch.bfloat16)
@@ -99,3 +110,20 @@ def test_adapters_wrap_and_merge_packed_layers() -> None:
             object.__setattr__(module, "__class__", torch.nn.Linear)
     with torch.inference_mode():
         assert torch.equal(packed_logits, adapted(input_ids=ids).logits)
+
+
+@needs_kernels
+@pytest.mark.parametrize("safe", [False, True])
+def test_adapters_merge_into_packed_layers_already_used(safe: bool) -> None:
+    lm = tiny("llama")
+    torch.nn.Module.to(lm.model, torch.bfloat16)
+    pack_linears(lm.model)
+    ids = torch.arange(1, 9)[None]
+    with torch.inference_mode():
+        before = lm.model(input_ids=ids).logits
+    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    merged = get_peft_model(lm.model, config).merge_and_unload(safe_merge=safe)
+    with torch.inference_mode():
+        logits = merged(input_ids=ids).logits
+        assert not torch.equal(logits, before)
+        assert torch.equal(logits, copy.deepcopy(merged)(input_ids=ids).logits)  # a copy packs for itself

@@ -180,6 +180,7 @@ def test_a_run_is_not_resumed_on_another_table(model: Path, tmp_path: Path):
         ({"tasks": [{"name": "german"}, {"name": "german"}]}, "stands twice"),
         ({"language_model": {"source": "/no/such/model"}}, "no model directory"),
         ({"language_model": {"source": "http://127.0.0.1:9/v1", "name": "m"}}, "endpoint gives no embedding"),
+        ({"language_model": {"source": "/no/such/model"}, "models": ["raw"], "intrinsic": None}, "no model directory"),
         ({"intrinsic": {"attributes": ["shoe_size"]}}, "shoe_size"),
         ({"unlearning": {"attributes": ["shoe_size"]}}, "shoe_size"),
     ],
@@ -210,3 +211,10 @@ def test_a_folder_of_something_else_is_not_taken_over(model: Path, tmp_path: Pat
     with pytest.raises(BadInput, match="no run directory"), RunDirectory.open(tmp_path, spec_of(model)):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_a_run_killed_while_it_wrote_its_spec_goes_on(model: Path, tmp_path: Path):
+    (tmp_path / LOCK_NAME).touch()
+    (tmp_path / ".spec.yaml.4711").write_text("schema: equi")
+    with RunDirectory.open(tmp_path, spec_of(model)) as directory:
+        assert (directory.path / "spec.yaml").is_file()

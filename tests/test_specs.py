@@ -79,6 +79,13 @@ def test_an_override_that_cannot_be_applied_is_bad_input(tmp_path: Path, overrid
         load_run_spec(path, (override,))
 
 
+def test_a_spec_that_an_override_makes_wrong_names_the_override(tmp_path: Path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(DOCUMENT)
+    with pytest.raises(BadInput, match=r"spec\.yaml --set seed=1 --set unlearning\.stepz=7"):
+        load_run_spec(path, ("seed=1", "unlearning.stepz=7"))
+
+
 def test_a_wrong_entry_is_named_once(tmp_path: Path):
     path = tmp_path / "spec.yaml"
     path.write_text(DOCUMENT)

@@ -199,7 +199,8 @@ def load_run_spec(path: Path, overrides: tuple[str, ...] = ()) -> RunSpec:
     try:
         return RunSpec.model_validate(document)
     except ValidationError as error:
-        raise as_bad_input(error, str(path), "spec") from error
+        place = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+        raise as_bad_input(error, place, "spec") from error
 
 
 def _apply_override(document: dict[str, Any], override: str) -> None:

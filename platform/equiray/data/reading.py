@@ -177,10 +177,9 @@ def check_columns(names: Sequence[str], wanted: Sequence[str], place: str) -> No
 def check_cell_sizes(table: pa.Table, place: str) -> None:
     """Raise BadInput for the first text cell larger than `MAX_CELL_BYTES`."""
     for name in table.column_names:
-        column = table[name]
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        sizes = _text_sizes(table[name])
+        if sizes is None:
             continue
-        sizes = pc.binary_length(column)
         largest = pc.max(sizes).as_py() or 0
         if largest > MAX_CELL_BYTES:
             raise BadInput(
@@ -188,6 +187,21 @@ def check_cell_sizes(table: pa.Table, place: str) -> None:
                 place=f"{place}, column {name!r}, {name_rows(pc.greater(sizes, MAX_CELL_BYTES))}",
                 fix="a tabular value is short: look for an unclosed quote, or drop or shorten that cell",
             )
+
+
+def _text_sizes(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Bytes of each cell of a text column, None where the column holds something else."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):  # a categorical of pandas or polars: each value is measured once
+        encoded = column.unify_dictionaries().chunks
+        values = [_text_sizes(pa.chunked_array([chunk.dictionary])) for chunk in encoded]
+        taken = [s.take(chunk.indices) for s, chunk in zip(values, encoded, strict=True) if s is not None]
+        return pa.chunked_array([part for s in taken for part in s.chunks], pa.int64()) if taken else None
+    if pa.types.is_string_view(kind):
+        column = column.cast(pa.large_string())
+    elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    return pc.binary_length(column).cast(pa.int64())
 
 
 def _lines(source: Path | bytes) -> BinaryIO:

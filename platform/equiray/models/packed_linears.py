@@ -15,12 +15,16 @@ MOST_BYTES = 2**31
 _KERNEL_ROWS = 2048
 """The number of rows that the layout is chosen for; others work too."""
 
+_SAMPLES = 1024
+"""How many of a weight's values are compared at every use with those that were packed."""
+
 
 class PackedLinear(torch.nn.Linear):
     """A `torch.nn.Linear` that keeps a second, packed copy of its weight from its first use in inference on."""
 
     _packed: torch.Tensor | None = None
     _packed_from: tuple[Any, ...] = ()
+    _packed_sample: torch.Tensor | None = None
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (torch's own name)
         """As `torch.nn.Linear`: [..., in] -> [..., out]."""
@@ -30,17 +34,25 @@ class PackedLinear(torch.nn.Linear):
         return torch.ops.mkldnn._linear_pointwise(input, self._layout(weight), self.bias, "none", [], "")
 
     def _layout(self, weight: torch.Tensor) -> torch.Tensor:
-        # Training steps and merged adapters write in place: the version tells.
+        # Training steps write in place: the version tells. What PEFT merges goes through `weight.data`, which leaves
+        # version and address as they are: there a sample of the values tells.
         origin = (weight.data_ptr(), None if weight.is_inference() else weight._version)
-        packed = self._packed
-        if packed is None or origin != self._packed_from:
+        packed, packed_sample, sample = self._packed, self._packed_sample, _sample(weight)
+        stale = packed_sample is None or origin != self._packed_from or not torch.equal(sample, packed_sample)
+        if packed is None or stale:
             packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _KERNEL_ROWS)
-            self._packed, self._packed_from = packed, origin
+            self._packed, self._packed_from, self._packed_sample = packed, origin, sample.clone()
         return packed
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles pack for themselves: the packed layout is of this process and CPU."""
         return {name: value for name, value in self.__dict__.items() if not name.startswith("_packed")}
+
+
+def _sample(weight: torch.Tensor) -> torch.Tensor:
+    """Bits of values spread over all rows and columns of a bf16 weight."""
+    apart = weight.numel() // _SAMPLES | 1  # odd: widths are even, and a step that divides them stays in a few columns
+    return weight.detach().flatten()[::apart].view(torch.int16)
 
 
 def pack_linears(model: torch.nn.Module) -> None:

@@ -174,5 +174,10 @@ def _check_ours(path: Path, spec: Spec) -> None:
             raise BadInput(
                 "the directory holds the run of another spec", place=str(kept), fix="name a new directory with --out"
             )
-    elif path.exists() and (not path.is_dir() or any(entry.name != LOCK_NAME for entry in path.iterdir())):
+    elif path.exists() and (not path.is_dir() or any(map(_is_foreign, path.iterdir()))):
         raise BadInput("it exists and is no run directory", place=str(path), fix="name a new directory with --out")
+
+
+def _is_foreign(entry: Path) -> bool:
+    """Whether a file is none that a run leaves when it is killed before its spec is written."""
+    return entry.name != LOCK_NAME and not entry.name.startswith(".spec.yaml.")

@@ -129,7 +129,8 @@ def _check_endpoint(spec: RunSpec) -> None:
 
 
 def _needs_language_model(spec: RunSpec) -> bool:
-    return spec.intrinsic is not None or any(model != "raw" for model in spec.models)
+    unlearning = any(unlearns(stage) for stage in spec.stages)
+    return unlearning or spec.intrinsic is not None or any(model != "raw" for model in spec.models)
 
 
 def _prepare(task_spec: TaskSpec, task: Task, run: RunContext) -> PreparedTask:
