@@ -2,8 +2,10 @@
 
 import gzip
 import json
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ from equiray.data.prediction_files import open_files, read_span, spans
 from equiray.data.stores import find_files
 from equiray.errors import BadInput
 from equiray.metrics.counting import Attribute, Columns, Layout, count_files, count_table
+from equiray.metrics.counting.kernel import count_block
 
 WANTED = COLUMNS.wanted(LAYOUT)
 PER_BLOCK = 30
@@ -41,7 +44,7 @@ def zipped(path: Path) -> Path:
     return other
 
 
-def counted(path: Path, **options):
+def counted(path: Path | str, **options):
     files = open_files([str(path)], WANTED)
     return count_files(files, LAYOUT, COLUMNS, model="m", rows_per_block=PER_BLOCK, threads=2, **options)
 
@@ -59,7 +62,7 @@ def payloads(counts):
 def test_any_format_gives_the_blocks_of_the_table(tmp_path, kind):
     data = table(rows(100, 1))
     if kind.endswith("parquet"):
-        path = write_parquet(data, tmp_path / f"x.{kind}", row_group_size=17, use_dictionary=kind == "parquet")
+        path = write_parquet(data, tmp_path / f"x.{kind}", row_group_size=15, use_dictionary=kind == "parquet")
     else:
         path = (write_csv if kind.startswith("csv") else write_json)(data, tmp_path / f"x.{kind.removesuffix('.gz')}")
         path = zipped(path) if kind.endswith(".gz") else path
@@ -75,17 +78,48 @@ def found_source(counts) -> str:
     return source
 
 
-@pytest.mark.parametrize("group", [7, 30, 31, 64, 400])
-def test_blocks_do_not_depend_on_row_groups_or_spans(tmp_path, group):
+@pytest.mark.parametrize(
+    ("group", "sizes", "spans_of"),
+    [
+        (7, [28] * 14 + [8], 15),  # four row groups a block
+        (30, [30] * 13 + [10], 14),
+        (31, [16, 15] * 12 + [28], 13),  # half a row group a block
+        (64, [22, 22, 20] * 6 + [16], 7),
+        (400, [29] * 13 + [23], 1),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_blocks_are_whole_row_groups_or_even_parts_of_one(tmp_path, group, sizes, spans_of, scheme):
     data = table(rows(400, 2))
     path = write_parquet(data, tmp_path / "x.parquet", row_group_size=group)
-    (file,) = open_files([str(path)], WANTED)
+    (file,) = open_files([f"{scheme}{path}"], WANTED)
     parts = spans([file], PER_BLOCK)
-    read = [block for part in parts for block in read_span(part, PER_BLOCK)]
-    assert [b.id.start for b in read] == list(range(0, 400, PER_BLOCK)) and read[-1].id.stop == 400
-    assert pa.concat_tables([b.rows for b in read])["w"].to_pylist() == data["w"].to_pylist()
-    assert len(parts) == {7: 4, 30: 14, 31: 4, 64: 4, 400: 1}[group]
-    assert all(part.start % PER_BLOCK == 0 for part in parts)
+    read = [block for part in parts for block in read_span(part)]
+    starts = np.cumsum([0, *sizes]).tolist()
+    assert [(b.id.start, b.id.stop) for b in read] == list(pairwise(starts))
+    assert [b.rows.num_rows for b in read] == sizes and all(b.rows.column_names == WANTED for b in read)
+    for name in WANTED:
+        assert [value for b in read for value in b.rows[name].to_pylist()] == data[name].to_pylist()
+    assert len(parts) == spans_of
+    whole = count_table(data, LAYOUT, COLUMNS, model="m").table("race*sex").mass.count
+    assert counted(f"{scheme}{path}").table("race*sex").mass.count.tolist() == whole.tolist()
+
+
+def test_row_groups_without_rows_make_no_blocks(tmp_path):
+    data, path = table(rows(50, 2)), tmp_path / "x.parquet"
+    with pq.ParquetWriter(path, data.schema) as writer:
+        for part in (data.slice(0, 0), data.slice(0, 20), data.slice(0, 0), data.slice(20), data.slice(0, 0)):
+            writer.write_table(part)
+    assert [(b.start, b.stop) for b in counted(path).blocks] == [(0, 20), (20, 50)]
+
+
+def test_a_file_that_breaks_while_its_columns_are_read_is_named(tmp_path):
+    path = write_parquet(table(rows(100, 1)), tmp_path / "x.parquet")
+    (block,) = read_span(spans(open_files([str(path)], WANTED))[0])
+    path.write_bytes(b"PAR1" + bytes(500))
+    with pytest.raises(BadInput, match="cannot read the file") as error:
+        count_block(block.id, block.rows, LAYOUT, COLUMNS, place=block.origin)
+    assert error.value.place == str(path)
 
 
 def test_the_hash_is_of_what_is_counted(tmp_path):

@@ -122,7 +122,7 @@ class Counting:
     def _span(self, span: Span, progress: "_Rows", stop: threading.Event) -> list[Block]:
         """All blocks of a span, or none if it is not to be finished."""
         blocks = []
-        for block, rows, origin in read_span(span, self.rows_per_block):
+        for block, rows, origin in read_span(span):
             if stop.is_set():
                 return []
             blocks.append(count_block(block, rows, self.layout, self.columns, place=origin))

@@ -50,17 +50,15 @@ def count_on_ray(
         Ray lost the run. Nothing was written: the same call starts again.
     """
     parts = spans(files, rows_per_block)
-    count = partial(_count, parts=parts, layout=layout, columns=columns, rows_per_block=rows_per_block)
+    count = partial(_count, parts=parts, layout=layout, columns=columns)
     with ray_cluster(address, cpus=workers):
         blocks = [block for table in _run(count, len(parts), workers) for block in table_to_blocks(table)]
     return counts_of(blocks, layout, {file.sha256: [file.path] for file in files}, model=model)
 
 
-def _count(
-    batch: pa.Table, *, parts: Sequence[Span], layout: Layout, columns: Columns, rows_per_block: int
-) -> pa.Table:
+def _count(batch: pa.Table, *, parts: Sequence[Span], layout: Layout, columns: Columns) -> pa.Table:
     """From the numbers of spans to their counted blocks, a row each."""
-    found = [count_span(parts[number], layout, columns, rows_per_block) for number in batch["span"].to_pylist()]
+    found = [count_span(parts[number], layout, columns) for number in batch["span"].to_pylist()]
     return blocks_to_table([block for blocks in found for block in blocks])
 
 
