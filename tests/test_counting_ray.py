@@ -18,7 +18,7 @@ def test_one_and_two_workers_count_what_this_process_counts(tmp_path):
         pq.write_table(data, tmp_path / f"{seed}.parquet", row_group_size=45)
     files = open_files([str(tmp_path / f"{seed}.parquet") for seed in (1, 2)], COLUMNS.wanted(LAYOUT))
     here = count_files(files, LAYOUT, COLUMNS, model="m", rows_per_block=20, threads=1)
-    assert here.rows == 600 and len(here.blocks) == 30
+    assert here.rows == 600 and len(here.blocks) == 40
     for workers in (1, 2):
         found = count_on_ray(files, LAYOUT, COLUMNS, model="m", workers=workers, rows_per_block=20)
         assert found.sha256 == here.sha256 and found.origins == here.origins
