@@ -8,6 +8,7 @@ from equiray.data.row_blocks import BlockId
 from equiray.errors import BadInput
 from equiray.metrics.counting import Attribute, Columns, Layout, count_table
 from equiray.metrics.counting.kernel import count_block
+from equiray.metrics.counting.summing import LARGEST
 from equiray.metrics.tables import MISSING
 
 NAN = float("nan")
@@ -18,6 +19,7 @@ WITH_SCORE = Columns(label="y", prediction="yhat", score="p")
 WEIGHTED = Layout(attributes=(Attribute(name="sex"),), weights=True)
 WITH_WEIGHT = Columns(label="y", prediction="yhat", weight="w")
 REAL = Layout(attributes=(Attribute(name="sex"),), real_valued=True)
+LARGE = Layout(attributes=(Attribute(name="sex"),), real_valued=True, weights=True)
 
 
 def data(**columns) -> pa.Table:
@@ -124,6 +126,21 @@ def test_real_valued_targets_are_finite(value):
     with pytest.raises(BadInput, match=r"prediction (is missing|inf is infinite)") as error:
         count(data(yhat=[1.0, value, 1.0]), REAL)
     assert error.value.place == "file.csv, column 'yhat', row 2"
+
+
+@pytest.mark.parametrize("spoilt", [{"w": 1e91}, {"y": 1e91}, {"yhat": -1e91}, {"w": 1e120, "y": 1e120}])
+def test_what_would_overflow_is_named_before_it_is_squared(spoilt):
+    columns = {name: [1.0, spoilt.get(name, 1.0), 1.0] for name in ("w", "y", "yhat")}
+    with pytest.raises(BadInput, match=r"e\+(91|120) is infinite or too large to be squared and summed") as error:
+        count(data(**columns), LARGE, WITH_WEIGHT)
+    assert error.value.place == f"file.csv, column '{next(iter(spoilt))}', row 2" and "1e+90" in error.value.fix
+
+
+def test_the_largest_numbers_that_are_taken_have_finite_sums():
+    spoilt = {"w": [LARGEST] * 3, "y": [LARGEST] * 3, "yhat": [-LARGEST] * 3}
+    found = count(data(**spoilt), LARGE, WITH_WEIGHT).targets
+    assert found.squared_error.tolist() == [2 * LARGEST * (2 * LARGEST) ** 2, LARGEST * (2 * LARGEST) ** 2]
+    assert all(np.isfinite(part).all() for part in found)
 
 
 def test_numbers_may_be_texts_and_texts_that_are_none_are_named():

@@ -63,8 +63,9 @@ def _finite(table: ColumnRows, column: str, what: str, place: Place) -> _Real:
     if missing is not None:
         fix = "fill it in or leave the row out: it would be unclear how to count it"
         _refuse(missing, values, f"a {what} is missing (null or NaN)", column, place, fix)
+    fix = f"mend the value, or write all of them in a larger unit: at most {LARGEST:g} is taken"
     huge = (values > LARGEST) | (values < -LARGEST)
-    _refuse(huge, values, f"{what} {{}} is infinite or too large to be squared", column, place, "mend the value")
+    _refuse(huge, values, f"{what} {{}} is infinite or too large to be squared and summed", column, place, fix)
     return values
 
 
