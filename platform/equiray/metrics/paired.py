@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from equiray.metrics.intervals.binomial import needs_exact
 from equiray.metrics.intervals.curves import Curves, counted_curves, curves_of, normal_quantile, signed_products
@@ -196,7 +196,7 @@ def _outcomes(of: Rate, classes: int, predictions: int) -> tuple[_Cells, _Cells]
 
 def _factored(discordant: Counted, gained: Counted, z: float) -> Curves:
     """Curves of delta (2 pi - 1), see above."""
-    confidence = 1 - 2 * float(norm.sf(z))
+    confidence = 1 - 2 * float(ndtr(-z))
     (differ, trials), (up, unlike) = (
         np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in counted))
         for counted in (discordant, gained)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from equiray.metrics.disparities import Combination
 from equiray.metrics.intervals.curves import (
@@ -120,7 +120,7 @@ def _sum(rates: Sequence[PairedRate], tail: float) -> Interval:
 
 
 def _minimum(rates: Sequence[PairedRate], tail: float) -> Interval:
-    z, error = float(norm.isf((1 - SELECTION) * tail)), SELECTION * tail
+    z, error = float(-ndtri((1 - SELECTION) * tail)), SELECTION * tail
     low, high = [], []
     for each in rates:
         change, (first, second) = each.curves(z), each.models
@@ -130,7 +130,7 @@ def _minimum(rates: Sequence[PairedRate], tail: float) -> Interval:
 
 
 def _ratio(rates: Sequence[PairedRate], tail: float) -> Interval:
-    z, error = float(norm.isf((1 - SELECTION) * tail)), SELECTION * tail
+    z, error = float(-ndtri((1 - SELECTION) * tail)), SELECTION * tail
     low, high = [], []
     for each in rates:
         first, second = (_extremes(of, error) for of in each.models)
@@ -178,7 +178,7 @@ def _extremes(of: Counted | Completed, error: float) -> _Extremes:
     G - 1 of them. Each group is compared with the one that is most surely high, or low.
     """
     groups = _lowest(of).shape[-1]
-    limits = curves_of(of, float(norm.isf(error / 2 / max(1, groups - 1))))
+    limits = curves_of(of, float(-ndtri(error / 2 / max(1, groups - 1))))
     high, low = (
         Curves(*(np.take_along_axis(limit, place[None, ..., None], axis=-1) for limit in limits))
         for place in (limits.low[-1].argmax(-1), limits.high[-1].argmin(-1))
@@ -195,7 +195,7 @@ class _Moves(NamedTuple):
     @classmethod
     def of(cls, each: PairedRate, tail: float) -> "_Moves":
         shares = (1 - SELECTION - SUMS, SUMS)
-        z, z_of_sums = (float(norm.isf(share * tail)) for share in shares)
+        z, z_of_sums = (float(-ndtri(share * tail)) for share in shares)
         return cls(each.curves(z), each.sums(z_of_sums))
 
     @property

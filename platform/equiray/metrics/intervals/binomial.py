@@ -12,7 +12,6 @@ binomial distribution, no simulation; `tests/test_intervals_binomial.py` repeats
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
-from scipy.stats import norm
 
 from equiray.metrics.intervals.limits import Array, Interval
 
@@ -36,7 +35,7 @@ _BELOW_ONE = np.nextafter(1, 0)
 def wilson(events: ArrayLike, trials: ArrayLike, confidence: float) -> Interval:
     """Wilson's score interval (Wilson 1927), of arrays that broadcast; NaN without trials."""
     x, n = _checked(events, trials, confidence)
-    z = norm.isf((1 - confidence) / 2)
+    z = -special.ndtri((1 - confidence) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = np.where(n > 0, x / n, np.nan)
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)

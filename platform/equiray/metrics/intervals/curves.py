@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from equiray.metrics.intervals.binomial import clopper_pearson, limits_at, needs_exact, rate_interval
 from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval, Moments, mean, rate
@@ -38,7 +38,7 @@ class Curves(NamedTuple):
 
 def normal_quantile(confidence: float) -> float:
     """How many standard errors a two-sided interval reaches."""
-    return float(norm.isf((1 - confidence) / 2))
+    return float(-ndtri((1 - confidence) / 2))
 
 
 def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
@@ -49,7 +49,7 @@ def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
     """
     if isinstance(of, Completed):
         return Curves(curves_of(of.lowest, z).low, curves_of(of.highest, z).high)
-    confidence = 1 - 2 * float(norm.sf(z))
+    confidence = 1 - 2 * float(ndtr(-z))
     if isinstance(of, Moments):
         estimate = mean(of)[None]
         low, high = mean_limits(of, tails(z).reshape(-1, *(1,) * (estimate.ndim - 1)), confidence)
@@ -66,7 +66,7 @@ def single_limits(of: Counted | Completed | Moments, z: float, *, exact: bool = 
     if isinstance(of, Completed):
         lowest, highest = (single_limits(end, z, exact=exact) for end in of)
         return Interval(lowest.low, highest.high)
-    confidence = 1 - 2 * float(norm.sf(z))
+    confidence = 1 - 2 * float(ndtr(-z))
     if isinstance(of, Moments):
         return mean_interval(of, confidence)
     return clopper_pearson(*of, confidence) if exact else rate_interval(*of, confidence)
@@ -82,7 +82,7 @@ def counted_curves(of: Counted, z: float, exact: NDArray[np.bool_]) -> Curves:
 
 def tails(z: float) -> Array:
     """With what probability limits err at each step but the first, [STEPS]."""
-    return norm.sf(z * _FINER * np.sqrt(np.arange(1, STEPS + 1) / STEPS))
+    return ndtr(-z * _FINER * np.sqrt(np.arange(1, STEPS + 1) / STEPS))
 
 
 def lowest_difference(one: Curves, other: Curves, step: int = STEPS) -> Array:

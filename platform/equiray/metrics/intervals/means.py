@@ -12,7 +12,7 @@ from math import isinf
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from equiray.metrics.intervals import binomial
 from equiray.metrics.intervals.binomial import FEWEST_TRIALS, HIGHEST_CONFIDENCE, lower_limit
@@ -45,7 +45,7 @@ def mean_limits(of: Moments, tail: Array, confidence: float) -> Interval:
     if of.least == 0 and isinf(of.most):
         return _gamma_limits(of, tail)
     if isinf(of.least) or isinf(of.most):
-        half = stats.t.isf(tail, np.maximum(np.asarray(of.rows) - 1, 1)) * _standard_error(of)
+        half = -special.stdtrit(np.maximum(np.asarray(of.rows) - 1, 1), tail) * _standard_error(of)
         return Interval(mean(of) - half, mean(of) + half)
     unit = _onto_unit(of)
     events, trials, tail = np.broadcast_arrays(*effective_trials(unit, tail), tail)
@@ -71,7 +71,7 @@ def effective_trials(of: Moments, tail: ArrayLike) -> Counted:
     rows, m = np.asarray(of.rows, dtype=np.float64), mean(of)
     error = _standard_error(of)
     with np.errstate(invalid="ignore", divide="ignore"):
-        shrunk = (stats.norm.isf(tail) / stats.t.isf(tail, np.maximum(rows - 1, 1))) ** 2
+        shrunk = (special.ndtri(tail) / special.stdtrit(np.maximum(rows - 1, 1), tail)) ** 2
         trials = np.where(error > 0, np.maximum(m * (1 - m) / error**2, rows) * shrunk, 0)
     return Counted(np.where(trials > 0, m, 0) * trials, trials)
 
@@ -87,7 +87,7 @@ def _gamma_limits(of: Moments, tail: Array) -> Interval:
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         relative = np.where(error > 0, (error / m) ** 2, np.nan)
         freedom = np.maximum(rows / (1 + TAILS * rows * relative) - 1, np.minimum(rows - 1, 3))
-        shape = (stats.norm.isf(tail) / stats.t.isf(tail, np.maximum(freedom, 1))) ** 2 / relative
+        shape = (special.ndtri(tail) / special.stdtrit(np.maximum(freedom, 1), tail)) ** 2 / relative
         turning = np.maximum(shape, 1.5 * tail)  # below it upper quantiles fall again
         low, high = m * turning / special.gammainccinv(turning, tail), m * shape / special.gammaincinv(shape, tail)
     still = error == 0  # equal values have no coefficient

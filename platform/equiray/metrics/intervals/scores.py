@@ -1,7 +1,7 @@
 """Intervals of what is computed from scores: mean score, Brier score, AUC and calibration error, of unweighted rows."""
 
 import numpy as np
-from scipy import stats
+from scipy.special import gammainccinv
 
 from equiray.metrics.intervals.curves import curves_of, highest_sum, normal_quantile
 from equiray.metrics.intervals.limits import Array, Interval, Moments
@@ -68,7 +68,7 @@ def ece_interval(sums: ScoreSums, confidence: float) -> Interval:
         error = np.sqrt(np.maximum(second - gap**2, 0) / rows[..., None])
         found = np.abs(gap).sum(-1)
         centre, variance = np.sqrt(2 / np.pi) * error.sum(-1), (1 - 2 / np.pi) * (error**2).sum(-1)
-        noise = np.where(variance > 0, stats.gamma.isf(tail, centre**2 / variance, scale=variance / centre), 0)
+        noise = np.where(variance > 0, gammainccinv(centre**2 / variance, tail) * variance / centre, 0)
     signed = Moments(rows, np.nan_to_num(found) * rows, squared.sum(-1), -1, 1)
     return Interval(np.maximum(found - noise, 0), mean_interval(signed, confidence).high)
 

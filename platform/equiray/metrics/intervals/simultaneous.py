@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from equiray.metrics.disparities import Combination
 from equiray.metrics.intervals.critical import pairs_quantile
@@ -103,7 +103,7 @@ def minimum(rates: Rates, confidence: float) -> Interval:
     alpha, groups = 1 - confidence, sum(_groups(of) for of in rates)
     if not groups:
         raise ValueError("no group has a rate to take the minimum of")
-    at_once = float(norm.isf(min(alpha / 2, alpha / groups)))
+    at_once = float(-ndtri(min(alpha / 2, alpha / groups)))
     low = [single_limits(of, normal_quantile(confidence)).low.min(-1) for of in rates]
     high = [single_limits(of, at_once, exact=groups > 1).high.min(-1) for of in rates]
     return Interval(np.min(low, axis=0), np.min(high, axis=0))
@@ -117,7 +117,7 @@ def ratio_to_largest(of: Of, confidence: float) -> Interval:
     """
     alpha, groups = 1 - confidence, _groups(of)
     plain = logarithms(curves_of(of, normal_quantile(confidence)))
-    at_once = logarithms(curves_of(of, float(norm.isf(alpha / 2 / (groups - 1)))))
+    at_once = logarithms(curves_of(of, float(-ndtri(alpha / 2 / (groups - 1)))))
     low, high = np.zeros((2, *plain.low.shape[1:]))  # logarithms: of ratios of at most 1
     for other in range(groups):
         others = np.arange(groups) != other
