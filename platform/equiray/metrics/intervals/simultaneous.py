@@ -116,16 +116,41 @@ def ratio_to_largest(of: Of, confidence: float) -> Interval:
     the smallest of limits that hold against all others at once.
     """
     alpha, groups = 1 - confidence, _groups(of)
+    if groups < 2:
+        return Interval(*np.full((2, *np.shape(_estimate(of))), np.nan))
     plain = logarithms(curves_of(of, normal_quantile(confidence)))
     at_once = logarithms(curves_of(of, float(-ndtri(alpha / 2 / (groups - 1)))))
-    low, high = np.zeros((2, *plain.low.shape[1:]))  # logarithms: of ratios of at most 1
-    for other in range(groups):
-        others = np.arange(groups) != other
-        below = lowest_difference(plain, _group(plain, other))
-        above = highest_difference(at_once, _group(at_once, other))
-        low, high = np.where(others, np.minimum(low, below), low), np.where(others, np.minimum(high, above), high)
-    known = (plain.high[0].max(-1, keepdims=True) > -np.inf) & (groups > 1)
-    return Interval(*(np.where(known, np.exp(limit), np.nan) for limit in (low, high)))
+    low = lowest_difference(plain, Curves(plain.low, _largest_of_others(plain.high)))
+    limits = (np.exp(np.minimum(each, 0)) for each in (low, _smallest_upper_difference(at_once)))
+    known = (plain.high[0].max(-1, keepdims=True) > -np.inf) & ~np.isnan(plain.low[0]).any(-1, keepdims=True)
+    return Interval(*(np.where(known, limit, np.nan) for limit in limits))
+
+
+def _largest_of_others(values: Array) -> Array:
+    """The greatest value of all groups but the one at that place, [..., G]."""
+    second, first = np.split(np.partition(values, -2, axis=-1)[..., -2:], 2, axis=-1)
+    return np.where(values == first, second, first)
+
+
+def _smallest_upper_difference(curves: Curves) -> Array:
+    """The least upper limit of each group less any other, [..., G]; anything where a group has no trials.
+
+    Lower curves that lie above another group's make the smaller limits. So the others are tried from the highest down,
+    and a group below two that were tried need not be: one of the two is another group than the one it is taken off.
+    With thousands of groups a few are left to try.
+    """
+    low, high = (limit.reshape(len(limit), -1, limit.shape[-1]) for limit in curves)
+    rank = np.maximum(low[0] + low[-1], np.finfo(np.float64).min)  # log 0 too
+    place, found = np.arange(rank.shape[-1]), np.full(rank.shape, np.inf)
+    above, left = np.zeros(rank.shape, np.int64), ~np.isnan(rank)
+    while left.any():
+        tried = np.where(left, rank, -np.inf).argmax(-1)[:, None]
+        curve = np.take_along_axis(low, tried[None], -1)
+        others = place != tried
+        found = np.where(others, np.fmin(found, highest_difference(Curves(high, high), Curves(curve, curve))), found)
+        above += (low <= curve).all(0)
+        left &= others & (above < 2)
+    return found.reshape(curves.high.shape[1:])
 
 
 class _Spread(NamedTuple):
@@ -209,10 +234,6 @@ def _surest(curves: Curves) -> Array:
         part = Curves(*(limit[..., start : start + at_a_time, :] for limit in first))
         found = np.fmax(found, lowest_difference(part, second).max((-1, -2)))
     return found
-
-
-def _group(curves: Curves, place: int) -> Curves:
-    return Curves(*(limit[..., place, None] for limit in curves))
 
 
 def _groups(of: Of) -> int:
