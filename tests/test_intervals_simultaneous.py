@@ -138,13 +138,15 @@ def test_impact_ratios_are_bit_for_bit_those_of_all_pairs(replicates, groups, mo
             np.testing.assert_array_equal(found, expected)
 
 
-def test_impact_ratios_of_ten_thousand_groups_take_less_than_a_second():
+@pytest.mark.parametrize("combined", ["impact ratios", "max_difference", "ratio", "minimum"])
+def test_ten_thousand_groups_take_less_than_a_second(combined):
+    """About .3 s each; 2 s and 1 s where groups were compared pair by pair."""
     generator = np.random.default_rng(0)
     trials = generator.integers(20, 5000, 10_000)
-    of = Counted(generator.binomial(trials, generator.uniform(0.1, 0.5, 10_000)), trials)
+    of = Counted(generator.binomial(trials, np.linspace(0.2, 0.6, 10_000)), trials)
     start = time.process_time()
-    found = ratio_to_largest(of, 0.95)
-    assert time.process_time() - start < 1  # .3 s; 2 s with a loop over groups
+    found = ratio_to_largest(of, 0.95) if combined == "impact ratios" else projected(combined, [of], 0.95)
+    assert time.process_time() - start < 0.9
     assert (found.low <= found.high).all()
 
 
@@ -239,6 +241,16 @@ def test_what_cannot_be_compared_has_no_limits(combined):
     assert np.isnan(projected(combined, [alone], 0.95)).all()
     without_rows = Counted(np.array([3, 0, 1]), np.array([10, 0, 10]))
     assert np.isnan(projected(combined, [without_rows], 0.95)).all()
+
+
+@pytest.mark.parametrize(("groups", "most"), [(3, 200), (30, 2000), (60, 20_000)])
+def test_the_surest_difference_is_that_of_all_pairs(groups, most):
+    generator = np.random.default_rng(groups)
+    trials = generator.integers(1, most, groups)
+    of = Counted(generator.binomial(trials, generator.uniform(0, 1, groups), (5, groups)), trials)
+    low, high = curves_of(of, pairs_quantile(groups, 1 - 0.95))
+    pairs = lowest_difference(*(Curves(low[..., end], high[..., end]) for end in np.ix_(range(groups), range(groups))))
+    np.testing.assert_array_equal(projected("max_difference", [of], 0.95).low, np.maximum(pairs.max((-1, -2)), 0))
 
 
 def test_replicates_in_front_and_hundreds_of_groups_cost_one_call():

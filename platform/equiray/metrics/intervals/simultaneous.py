@@ -42,7 +42,6 @@ from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval
 
 Of = Counted | Completed | Moments
 Rates = Sequence[Of]
-_PAIRS = 2**20  # pairs of groups held at once
 
 
 def projected(combined: Combination, rates: Rates, confidence: float) -> Interval:
@@ -120,10 +119,14 @@ def ratio_to_largest(of: Of, confidence: float) -> Interval:
         return Interval(*np.full((2, *np.shape(_estimate(of))), np.nan))
     plain = logarithms(curves_of(of, normal_quantile(confidence)))
     at_once = logarithms(curves_of(of, float(-ndtri(alpha / 2 / (groups - 1)))))
-    low = lowest_difference(plain, Curves(plain.low, _largest_of_others(plain.high)))
-    limits = (np.exp(np.minimum(each, 0)) for each in (low, _smallest_upper_difference(at_once)))
+    low = np.minimum(lowest_difference(plain, Curves(plain.low, _largest_of_others(plain.high))), 0)
+    high = np.zeros(low.shape)  # logarithms: of ratios of at most 1
+    for other in _outermost(at_once.low, 2):  # of two one is another group than the one it is compared with
+        others = np.arange(groups) != other
+        above = highest_difference(at_once, Curves(*(limit[..., other, None] for limit in at_once)))
+        high = np.where(others, np.minimum(high, above), high)
     known = (plain.high[0].max(-1, keepdims=True) > -np.inf) & ~np.isnan(plain.low[0]).any(-1, keepdims=True)
-    return Interval(*(np.where(known, limit, np.nan) for limit in limits))
+    return Interval(*(np.where(known, np.exp(limit), np.nan) for limit in (low, high)))
 
 
 def _largest_of_others(values: Array) -> Array:
@@ -132,25 +135,21 @@ def _largest_of_others(values: Array) -> Array:
     return np.where(values == first, second, first)
 
 
-def _smallest_upper_difference(curves: Curves) -> Array:
-    """The least upper limit of each group less any other, [..., G]; anything where a group has no trials.
+def _outermost(curves: Array, kept: int) -> NDArray[np.intp]:
+    """Groups whose curve [STEPS + 1, ..., G] lies below that of fewer than `kept` others at every step.
 
-    Lower curves that lie above another group's make the smaller limits. So the others are tried from the highest down,
-    and a group below two that were tried need not be: one of the two is another group than the one it is taken off.
-    With thousands of groups a few are left to try.
+    Where there are replicates [...], in any of them. A difference that is an extreme over groups is attained by these:
+    few, for of thousands of groups hardly one is not below another's whole curve.
     """
-    low, high = (limit.reshape(len(limit), -1, limit.shape[-1]) for limit in curves)
-    rank = np.maximum(low[0] + low[-1], np.finfo(np.float64).min)  # log 0 too
-    place, found = np.arange(rank.shape[-1]), np.full(rank.shape, np.inf)
-    above, left = np.zeros(rank.shape, np.int64), ~np.isnan(rank)
+    flat = curves.reshape(len(curves), -1, curves.shape[-1])
+    rank = np.maximum(flat[0] + flat[-1], np.finfo(np.float64).min)  # log 0 too
+    chosen, above, left = np.zeros(rank.shape, bool), np.zeros(rank.shape, np.int64), ~np.isnan(rank)
     while left.any():
-        tried = np.where(left, rank, -np.inf).argmax(-1)[:, None]
-        curve = np.take_along_axis(low, tried[None], -1)
-        others = place != tried
-        found = np.where(others, np.fmin(found, highest_difference(Curves(high, high), Curves(curve, curve))), found)
-        above += (low <= curve).all(0)
-        left &= others & (above < 2)
-    return found.reshape(curves.high.shape[1:])
+        best = np.where(left, rank, -np.inf).argmax(-1)[:, None]
+        np.put_along_axis(chosen, best, True, -1)
+        above += (flat <= np.take_along_axis(flat, best[None], -1)).all(0)
+        left &= ~chosen & (above < kept)
+    return np.flatnonzero(chosen.any(0))
 
 
 class _Spread(NamedTuple):
@@ -219,20 +218,19 @@ def _surest(curves: Curves) -> Array:
     """The largest lower limit of any group less any other, [...], or 0 where none is above.
 
     Only groups whose lower limit is above some group's estimate can be the larger of such a pair, and only groups whose
-    upper limit is below some estimate the smaller: with many groups most are neither.
+    upper limit is below some estimate the smaller: with many groups most are neither, and few of the rest outermost.
     """
     (low, high), ahead = curves, tuple(range(curves.low.ndim - 2))
     larger = (low[-1] > high[0].min(-1, keepdims=True)).any(ahead)
     smaller = (high[-1] < low[0].max(-1, keepdims=True)).any(ahead)
-    first = Curves(low[..., larger, None], high[..., larger, None])
-    second = Curves(low[..., None, smaller], high[..., None, smaller])
     found = np.zeros(low.shape[1:-1])
-    if not smaller.any():
+    if not (larger.any() and smaller.any()):
         return found
-    at_a_time = max(1, _PAIRS // max(1, found.size * int(smaller.sum())))
-    for start in range(0, int(larger.sum()), at_a_time):
-        part = Curves(*(limit[..., start : start + at_a_time, :] for limit in first))
-        found = np.fmax(found, lowest_difference(part, second).max((-1, -2)))
+    tops, bottoms = low[..., larger], high[..., smaller]
+    tops, bottoms = tops[..., _outermost(tops, 1)], bottoms[..., _outermost(-bottoms, 1)]
+    for place in range(tops.shape[-1]):
+        top = tops[..., place, None]
+        found = np.fmax(found, lowest_difference(Curves(top, top), Curves(bottoms, bottoms)).max(-1))
     return found
 
 
