@@ -18,6 +18,7 @@ from equiray.metrics.estimation.shapes import everyone
 from equiray.metrics.intervals.binomial import rate_interval
 from equiray.metrics.intervals.limits import Counted, Moments
 from equiray.metrics.intervals.means import mean_interval
+from equiray.metrics.intervals.scores import auc_interval
 from equiray.metrics.intervals.simultaneous import projected
 from equiray.metrics.tables import MISSING, GroupTable, Mass
 from equiray.metrics.verdicts import Evidence, Unknown
@@ -170,6 +171,42 @@ def test_unequal_weights_widen_limits():
         assert wide.high - wide.low > narrow.high - narrow.low, metric
 
 
+def test_weighted_scores_have_the_limits_of_as_many_rows_as_vary_like_them():
+    """Row by row: the linearised variance of each mean, and Kish's number where it is the smaller."""
+    rows = random_scored(15, weighted=True, values=40)
+    rows = rows._replace(weight=np.where(np.abs(rows.score - 0.5) > 0.35, 6.0, 1) * rows.weight)
+    estimates = estimates_of([scored_table(rows)], SETTING)
+    shrunk = 0
+    for place, name in enumerate("abc"):
+        mine = rows.group == place
+        score, label, weight = rows.score[mine], rows.label[mine], rows.weight[mine]
+        for metric, values in (("mean_score", score), ("brier", (score - label) ** 2)):
+            n, kish = effective_rows(values, weight)
+            shrunk += n < kish
+            centre, squares = np.average([values, values**2], weights=weight, axis=1)
+            expected = mean_interval(Moments(n, n * centre, n * squares, 0, 1), 0.95)
+            said = found(estimates, metric, name)
+            assert (said.low, said.high) == pytest.approx(tuple(expected), rel=1e-9)
+        positive, negative = ((score[label == k], weight[label == k]) for k in (1, 0))
+        below = [np.average((negative[0] < s) + (negative[0] == s) / 2, weights=negative[1]) for s in positive[0]]
+        above = [np.average((positive[0] > s) + (positive[0] == s) / 2, weights=positive[1]) for s in negative[0]]
+        sizes = [effective_rows(np.array(v), w)[0] for v, w in ((above, negative[1]), (below, positive[1]))]
+        table_of = score_counts(rows, 3)
+        share = np.array(sizes) / [negative[1].sum(), positive[1].sum()]
+        alike = table_of._replace(count=table_of.weight[[place]] * share[:, None], weight=None, weight_squared=None)
+        said = found(estimates, "auc", name)
+        assert (said.low, said.high) == pytest.approx([limit[0] for limit in auc_interval(alike, 0.95)], rel=1e-9)
+    assert shrunk
+
+
+def effective_rows(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Rows without weights whose mean varies as much, and Kish's number."""
+    centre, total = np.average(values, weights=weight), weight.sum()
+    kish = total**2 / (weight**2).sum()
+    variance = (weight**2 * (values - centre) ** 2).sum() / total**2
+    return min(kish, np.average((values - centre) ** 2, weights=weight) / variance), kish
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_limits_of_scores_hold_whatever_the_unknown_ones_are(seed: int):
     rows, rng = random_scored(seed, n=90), np.random.default_rng(seed)
@@ -239,13 +276,15 @@ def test_limits_of_predictions_are_students_and_those_of_errors_a_gamma_laws():
 
 def test_weights_of_targets_widen_limits_by_their_effective_number():
     rng = np.random.default_rng(21)
-    y, f, w = [*rng.normal(0, 1, (2, 200)).tolist(), rng.uniform(0.1, 3, 200).tolist()]
+    y, f = rng.normal(0, 1, (2, 200)).tolist()
+    w = (rng.uniform(0.1, 1, 200) + np.abs(np.array(f) - y)).tolist()
     data = pa.table({"g": ["a"] * 200, "y": y, "f": f, "w": w})
     layout = Layout(attributes=(Attribute(name="g"),), real_valued=True, weights=True)
     counts = count_table(data, layout, Columns(label="y", prediction="f", weight="w"), model="m")
     weight, error = np.array(w), np.abs(np.array(f) - y)
     said = found(estimates_of([counts.table("g")], SETTING), "mae", "a")
-    mean, n = np.average(error, weights=weight), weight.sum() ** 2 / (weight**2).sum()
+    mean, (n, kish) = np.average(error, weights=weight), effective_rows(error, weight)
+    assert n < kish
     square = np.average(error**2, weights=weight)
     expected = mean_interval(Moments(n, n * mean, n * square, least=0), 0.95)
     assert said.n == 200 and said.value == pytest.approx(mean)

@@ -171,9 +171,11 @@ def target_sums(
     square = error * error
     # of errors so large that their fourth power is no number only limits suffer
     fourth = np.minimum(square, SQUARABLE) ** 2
-    terms = (1, target, prediction, np.abs(error), square, prediction * prediction, fourth, times)
-    sums = (exact_sums(stratum, times * each, size) for each in terms)
-    return Targets(*sums, counts=smallest(np.bincount(stratum, minlength=size)))
+    terms = (1, prediction, np.abs(error), square, prediction * prediction, fourth)
+    target_sum = exact_sums(stratum, times * target, size)
+    ones, *others = (exact_sums(stratum, times * each, size) for each in terms)
+    twice = (ones, *others) if weight is None else (exact_sums(stratum, times * times * each, size) for each in terms)
+    return Targets(ones, target_sum, *others, *twice, counts=smallest(np.bincount(stratum, minlength=size)))
 
 
 def _scored(rows: Rows, score: NDArray[np.float64], weight: NDArray[np.float64] | None) -> ScoredRows:

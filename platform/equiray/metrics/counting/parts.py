@@ -44,10 +44,10 @@ def _block(block: Block, place: int, level: str) -> Block:
         decisions = Decisions(cell, *_those(decisions[1:], here))
     if scores is not None:
         here, cell = cells(scores.cell, classes)
-        value, rows, weight = _those(scores[2:], here)
+        value, rows, *weights = _those(scores[2:], here)
         used, value = np.unique(value, return_inverse=True) if scores.values is not None else (None, value)
         values = None if scores.values is None else scores.values[used]
-        scores = Scores(values, cell, smallest(value), rows, weight)
+        scores = Scores(values, cell, smallest(value), rows, *weights)
     if sums is not None:
         here, cell = cells(sums.cell, classes * CALIBRATION_BINS)
         sums = BinSums(cell, *_those(sums[1:], here))

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST = 1e90
-"""Values above are not taken: a weight times the square of an error made of such values can still be summed."""
+LARGEST = 1e50
+"""Values above are not taken: the square of a weight times that of an error can still be summed."""
 
 SQUARABLE = 1e75
 """Squares above are no longer squared exactly."""

@@ -22,9 +22,9 @@ from equiray.metrics.estimation.changes import changes_of
 from equiray.metrics.estimation.figures import Figure
 from equiray.metrics.estimation.records import Columns, Setting, figures_of, to_estimates
 from equiray.metrics.estimation.shapes import each_part, everyone, only
-from equiray.metrics.intervals.limits import Interval, Moments
+from equiray.metrics.estimation.targeted import prediction_moments
+from equiray.metrics.intervals.limits import Interval
 from equiray.metrics.intervals.means import mean_interval
-from equiray.metrics.rates import divide
 from equiray.metrics.tables import GroupTable, JointTable
 
 SAME_CLAIM: Mapping[str, str] = {
@@ -182,9 +182,7 @@ def _records(change: _Change, setting: Setting) -> Iterator[Estimate]:
 
 
 def _mean_change(table: GroupTable, metric: str, confidence: float) -> Interval:
-    """Limits of the mean of the rows' differences; weighted rows count as their effective number (Kish 1965)."""
-    sums = table.targets
-    assert sums is not None
-    scale = np.nan_to_num(divide(sums.rows, sums.weight_squared))
-    total, squares = (part * scale for part in (sums.prediction, sums.prediction_squared))
-    return mean_interval(Moments(sums.rows * scale, total, squares, *_BOUNDS.get(metric, (-inf, inf))), confidence)
+    """Limits of the mean of the rows' differences; weighted rows count as their effective number."""
+    assert table.targets is not None
+    bounds = _BOUNDS.get(metric, (-inf, inf))
+    return mean_interval(prediction_moments(table.targets, *bounds), confidence)

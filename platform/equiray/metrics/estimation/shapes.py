@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.metrics.rates import one_versus_rest
-from equiray.metrics.tables import MISSING, UNANSWERED, GroupTable, Mass, ScoreSums, TargetSums
+from equiray.metrics.tables import MISSING, UNANSWERED, GroupTable, Mass, ScoreCounts, ScoreSums, TargetSums
 
 EVERYONE = "(all)"
 """The one group of a table of all rows."""
@@ -92,27 +92,24 @@ def with_positive(table: GroupTable, positive: str) -> GroupTable:
         table,
         classes=(table.classes[1 - place], positive),
         mass=mass and each_part(mass, lambda part: part[..., order, :][..., decided]),
-        scores=scores
-        and scores._replace(
-            count=scores.count[..., order, :],
-            weight=None if scores.weight is None else scores.weight[..., order, :],
-        ),
+        scores=scores and _scores(scores, lambda part: part[..., order, :]),
         score_sums=sums and each_part(sums, lambda part: part[..., order, :]),
     )
 
 
 def _over_groups(table: GroupTable, change: Callable[[_Array], _Array]) -> GroupTable:
-    scores = table.scores
-    if scores is not None:
-        weight = None if scores.weight is None else change(scores.weight)
-        scores = scores._replace(count=change(scores.count), weight=weight)
     return replace(
         table,
         mass=table.mass and each_part(table.mass, change),
-        scores=scores,
+        scores=table.scores and _scores(table.scores, change),
         score_sums=table.score_sums and each_part(table.score_sums, change),
         targets=table.targets and each_part(table.targets, change),
     )
+
+
+def _scores(scores: ScoreCounts, change: Callable[[_Array], _Array]) -> ScoreCounts:
+    changed: list[Any] = [None if part is None else change(part) for part in scores[2:]]
+    return ScoreCounts(scores.values, scores.exact, *changed)
 
 
 def each_part(parts: _Part, change: Callable[[_Array], _Array]) -> _Part:
