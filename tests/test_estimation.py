@@ -1,5 +1,6 @@
 """Estimates from tables: their values, their limits, and what a row that is left out may do to either."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -130,6 +131,21 @@ def completed(counts: np.ndarray, rng: np.random.Generator, *, assign: bool) -> 
     made = np.zeros((groups, 2, 4), np.int64)
     np.add.at(made, (group, label, prediction), 1)
     return made
+
+
+def test_many_classes_take_little_memory():
+    """A row of each label and prediction at once was the square of a table: 13 GB of 200 classes."""
+    counts = np.zeros((2, 200, 202), np.int64)
+    counts[:, np.arange(200), np.arange(200)] = 3
+    counts[0, 7, 8], counts[1, 7, 201] = 2, 1
+    tracemalloc.start()
+    estimates = estimates_of([table(counts, groups=("a", "b"))], SETTING)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200e6
+    first, second = found(estimates, "accuracy", "a"), found(estimates, "accuracy", "b")
+    assert (first.value, second.value) == (600 / 602, 1) and (first.status, second.status) == ("estimated", "partial")
+    assert found(estimates, "worst_group_accuracy_cells").value == 3 / 5
 
 
 def test_partial_marks_what_rows_that_are_left_out_could_change_and_nothing_else():
