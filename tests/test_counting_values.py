@@ -1,5 +1,7 @@
 """What cannot be counted is refused by value, column, file and row; what is missing is counted as missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -173,6 +175,34 @@ def test_words_and_numbers_as_label_and_prediction_are_refused():
     with pytest.raises(BadInput, match="'yes' is text, while column 'y' holds numbers") as error:
         count(data(yhat=["0", "yes", "1"]))
     assert error.value.place == "file.csv, column 'yhat', row 2"
+
+
+def test_texts_that_read_as_numbers_and_words_are_refused_unless_declared():
+    spoilt = data(y=["0", "1", "1"], yhat=["no", "yes", ""])
+    for table in (spoilt, spoilt.rename_columns(["sex", "yhat", "y"]).filter([True, True, False])):
+        column = "yhat" if table is spoilt else "y"
+        with pytest.raises(BadInput, match=r"'no' is text, while column '(y|yhat)' holds numbers") as error:
+            count(table)
+        assert error.value.place.startswith(f"file.csv, column '{column}', row")
+    assert count(data(y=["1", "2", "3"], yhat=["1", "2", "4+"])).classes == ("1", "2", "3", "4+")
+    declared = Layout(attributes=(Attribute(name="sex"),), classes=("0", "1", "no", "yes"))
+    assert count(spoilt, declared).mass.count.sum() == 3
+
+
+@pytest.mark.parametrize("words", [["True", "False", "True"], ["no", "yes", "no"]])
+def test_words_in_one_file_and_texts_that_read_as_numbers_in_another_are_refused(words):
+    digits, said = data(y=["0", "1", "1"], yhat=["0", "1", "0"]), data(y=words, yhat=words)
+    one, other = (
+        count_table(t, PLAIN, DECISIONS, model="m", origin=n) for t, n in ((digits, "a.csv"), (said, "b.csv"))
+    )
+    with pytest.raises(
+        BadInput, match=f"label or prediction is a number in one place and {sorted(words)[0]!r}"
+    ) as error:
+        one.merge(other)
+    assert error.value.place == "a.csv and b.csv"
+    declared = replace(PLAIN, classes=("0", "1", *sorted(set(words))))
+    halves = [count_table(table, declared, DECISIONS, model="m") for table in (digits, said)]
+    assert halves[0].merge(halves[1]).rows == 6
 
 
 def test_classes_that_do_not_make_a_decision_are_refused():

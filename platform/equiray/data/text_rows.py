@@ -1,6 +1,7 @@
 """Rows of CSV and of JSON lines as a stream of Arrow tables, in memory that does not grow with the file."""
 
 import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -13,11 +14,27 @@ _BLOCK_BYTES = 16 << 20  # Arrow cannot parse a row that is longer than its bloc
 
 
 def csv_names(stream: pa.NativeFile, place: str) -> list[str]:
-    """The column names in the first line; raises BadInput where there is none, ArrowException where it is broken."""
+    """The column names in the first line.
+
+    Raises
+    ------
+    BadInput
+        There is none, it is not UTF-8, or something else than commas separates them.
+    ArrowException
+        It is broken.
+    """
     line = stream.read(1 << 16).splitlines()[:1]
     if not line or not line[0].strip():
         raise BadInput("the CSV file is empty", place=place, fix="give a header line and at least some rows")
-    return pa_csv.read_csv(io.BytesIO(line[0] + b"\n")).column_names
+    try:
+        names = pa_csv.read_csv(io.BytesIO(line[0] + b"\n")).column_names
+    except UnicodeDecodeError as error:
+        raise _not_utf8(place, utf16=line[0].startswith((BOM_UTF16_LE, BOM_UTF16_BE))) from error
+    separator = next((other for other in ";\t|" if other in names[0]), None)
+    if len(names) == 1 and separator is not None:
+        fix = "write the file with commas between the columns"
+        raise BadInput(f"the columns are separated by {separator!r}, not by commas", place=place, fix=fix)
+    return names
 
 
 def csv_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> Iterator[pa.Table]:
@@ -119,11 +136,16 @@ def _csv_error(error: Exception, ragged: Sequence[pa_csv.InvalidRow], place: str
             fix="mend that line: a comma inside a value needs the value in double quotes",
         )
     if "UTF8" in str(error):
-        return BadInput("the file is not UTF-8", place=place, fix="save it as UTF-8 (iconv -f latin1 -t utf-8 FILE)")
+        return _not_utf8(place)
     if "straddling" in str(error):
         fix = "look for a quote that is never closed"
         return BadInput(f"a row is longer than {_BLOCK_BYTES >> 20} MB", place=place, fix=fix)
     return BadInput(f"not readable as CSV: {str(error).splitlines()[0]:.200}", place=place, fix="write it again")
+
+
+def _not_utf8(place: str, *, utf16: bool = False) -> BadInput:
+    fix = f"save it as UTF-8 (iconv -f {'utf-16' if utf16 else 'latin1'} -t utf-8 FILE)"
+    return BadInput("the file is not UTF-8", place=place, fix=fix)
 
 
 def _whole_lines(stream: pa.NativeFile, place: str) -> Iterator[bytes]:
