@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from counting_cases import COLUMNS, LAYOUT, rows, table
+from equiray.data import text_rows
 from equiray.data.prediction_files import open_files, read_span, spans
 from equiray.data.stores import find_files
 from equiray.errors import BadInput
@@ -169,6 +170,66 @@ def test_a_file_by_url_is_the_same_file(tmp_path):
     one, two = (open_files([p], WANTED) for p in (str(path), f"file://{path}"))
     assert one[0].sha256 == two[0].sha256
     assert next(read_span(spans(two)[0])).rows.num_rows == 40
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "csv.gz"])
+def test_a_large_text_file_is_read_in_parts_that_are_the_blocks_of_the_whole(tmp_path, kind):
+    data = table(rows(200, 4))
+    race = [None if r is None else f'{r}, "so\ncalled"' for r in data["race"].to_pylist()]  # line breaks within quotes
+    data = data.set_column(data.column_names.index("race"), "race", pa.array(race))
+    path = (write_json if kind == "jsonl" else write_csv)(data, tmp_path / f"x.{kind.removesuffix('.gz')}")
+    path = zipped(path) if kind.endswith(".gz") else path
+    (whole,), (cut,) = (open_files([str(path)], WANTED, rows_per_cut=n) for n in (1 << 20, PER_BLOCK))
+    starts = [(part.start, part.stop) for part in spans([cut], PER_BLOCK)]
+    inside = [(start, start + PER_BLOCK) for start in range(0, 180, PER_BLOCK)] + [(180, None)]
+    assert starts == ([(0, None)] if kind == "csv.gz" else inside)
+    assert [part.start for part in spans([cut], 2 * PER_BLOCK)] == [start for start, _ in starts[::2]]
+    one, other = (
+        count_files([file], LAYOUT, COLUMNS, model="m", rows_per_block=PER_BLOCK, threads=3) for file in (whole, cut)
+    )
+    assert one.rows == 200 and one.sha256 == other.sha256
+
+
+def test_json_lines_of_which_some_lack_a_key_are_divided_where_the_first_have_all(tmp_path):
+    lines = ['{"sex": "f", "y": 1, "yhat": 0}'] * 5 + ['{"sex": "f", "y": 1}'] * 20
+    layout, columns = Layout(attributes=(Attribute(name="sex"),)), Columns(label="y", prediction="yhat")
+    for order, parts in ((lines, 5), (lines[::-1], 5), (lines[5:], 1)):
+        path = tmp_path / "x.jsonl"
+        path.write_text("\n".join(order) + "\n")
+        files = open_files([str(path)], columns.wanted(layout), rows_per_cut=5)
+        assert len(spans(files, 5)) == parts
+        if parts > 1:
+            counts = count_files(files, layout, columns, model="m", rows_per_block=5)
+            assert counts.rows == 25 and counts.table("sex").mass.count[0, 1].tolist() == [5, 0, 0, 20]
+        else:  # only the whole file tells that nobody has the key
+            with pytest.raises(BadInput, match="no line has the key 'yhat'"):
+                count_files(files, layout, columns, model="m", rows_per_block=5)
+
+
+def test_a_row_that_is_named_in_an_error_is_numbered_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_rows, "_BLOCK_BYTES", 100)  # of the first lines, and at a time
+    path = tmp_path / "x.jsonl"
+    lines = ['{"sex": "f", "y": 1, "yhat": 0}'] * 20
+    lines[13] = '{"sex": "f", "y": }'
+    path.write_text("\n".join(lines) + "\n")
+    layout, columns = Layout(attributes=(Attribute(name="sex"),)), Columns(label="y", prediction="yhat")
+    files = open_files([str(path)], columns.wanted(layout), rows_per_cut=10)
+    assert [part.start for part in spans(files, 10)] == [0, 10]
+    with pytest.raises(BadInput, match="not readable as JSON") as error:
+        count_files(files, layout, columns, model="m", rows_per_block=10)
+    assert error.value.place == f"{path}, after row 13"
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b.replace(b"\nf,1,1\n", b"\nff1,1\nf,1,1\n"), lambda b: b[:40]])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, spoil):
+    path = tmp_path / "x.csv"
+    path.write_text("sex,y,yhat\n" + "f,1,1\nm,0,0\n" * 20)
+    layout, columns = Layout(attributes=(Attribute(name="sex"),)), Columns(label="y", prediction="yhat")
+    files = open_files([str(path)], columns.wanted(layout), rows_per_cut=10)
+    assert len(spans(files, 10)) == 4
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(BadInput, match=r"rows where 10 lines were found|cells where the header has"):
+        count_files(files, layout, columns, model="m", rows_per_block=10)
 
 
 @pytest.mark.parametrize(

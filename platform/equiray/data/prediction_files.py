@@ -9,7 +9,6 @@ than the reading itself needs (a wide table may have a hundred other columns). A
 rows written anew, with another compression say, have another one and count as other rows.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,14 +19,15 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from equiray.data.line_cuts import Cut
 from equiray.data.parquet_content import parquet_sha256
 from equiray.data.reading import check_columns, check_names
 from equiray.data.row_blocks import ROWS_PER_BLOCK, BlockId, RowBlock
 from equiray.data.stores import format_of, open_file, open_stream
+from equiray.data.text_parts import TextPart, look_through, part_pieces
 from equiray.data.text_rows import csv_names, csv_pieces, json_pieces
 from equiray.errors import BadInput
 
-_READ_BYTES = 1 << 22
 _HASHED_AT_ONCE = 4
 
 
@@ -36,7 +36,8 @@ class PredictionFile:
     """A file, the columns that are read from it, and the hash of their content.
 
     Of a Parquet file, `row_groups` are the rows of each row group, `texts` the columns of texts, and `footer` is kept,
-    which takes long to parse in a wide table; other files can only be read from their beginning, and have none of it.
+    which takes long to parse in a wide table. Of a large CSV or JSON-lines file, `cuts` are rows at which it may be
+    divided; without them, as where it is compressed, it can only be read from its beginning.
     """
 
     path: str
@@ -46,6 +47,7 @@ class PredictionFile:
     row_groups: tuple[int, ...] | None = None
     texts: tuple[str, ...] = ()
     footer: pq.FileMetaData | None = field(default=None, repr=False, compare=False)
+    cuts: tuple[Cut, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +89,16 @@ class Span(NamedTuple):
     row_groups: tuple[int, ...] = ()
 
 
-def open_files(paths: Sequence[str], columns: Sequence[str]) -> list[PredictionFile]:
+def open_files(
+    paths: Sequence[str], columns: Sequence[str], *, rows_per_cut: int = ROWS_PER_BLOCK
+) -> list[PredictionFile]:
     """Look at files' columns and hash what will be read of them (`stores.find_files` finds paths).
+
+    Parameters
+    ----------
+    paths, columns : sequences of str
+    rows_per_cut : int
+        CSV and JSON lines can be divided at every so many rows, a multiple of the rows per block.
 
     Raises
     ------
@@ -96,7 +106,7 @@ def open_files(paths: Sequence[str], columns: Sequence[str]) -> list[PredictionF
         A file cannot be read or lacks a column, or two files have the same content: their rows would count once.
     """
     with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:
-        files = list(pool.map(lambda path: _open(path, tuple(columns)), paths))
+        files = list(pool.map(lambda path: _open(path, tuple(columns), rows_per_cut), paths))
     first: dict[str, str] = {}
     for file in files:
         if first.setdefault(file.sha256, file.path) != file.path:
@@ -111,12 +121,14 @@ def open_files(paths: Sequence[str], columns: Sequence[str]) -> list[PredictionF
 def spans(files: Sequence[PredictionFile], rows_per_block: int = ROWS_PER_BLOCK) -> list[Span]:
     """Divide files into blocks of `rows_per_block` rows or fewer, for readers that work side by side.
 
-    CSV and JSON lines are read whole. A span of Parquet is one block, or all blocks of one large row group.
+    CSV and JSON lines are read from cut to cut. A span of Parquet is one block, or all blocks of one large row group.
     """
     found = []
     for file in files:
         if file.row_groups is None:
-            found.append(Span(file, 0, None, rows_per_block))
+            starts = [0, *(cut.row for cut in file.cuts[1:] if cut.row % rows_per_block == 0)]
+            ends = [*starts[1:], None]
+            found += [Span(file, start, end, rows_per_block) for start, end in zip(starts, ends, strict=True)]
         else:
             found += _parquet_spans(file, file.row_groups, rows_per_block)
     return found
@@ -130,12 +142,12 @@ def read_span(span: Span) -> Iterator[RowBlock]:
     Raises
     ------
     BadInput
-        The file is broken, or its values change type.
+        The file is broken, its values change type, or it is not what it was when it was opened.
     """
     file, first = span.file, span.start
-    if span.stop == first + span.rows_per_block and "://" not in file.path:
+    if span.stop == first + span.rows_per_block and span.row_groups and "://" not in file.path:
         rows = ParquetColumns(file=file, row_groups=span.row_groups, num_rows=span.rows_per_block)
-        yield RowBlock(BlockId(file.sha256, first, span.stop), rows, file.path)
+        yield RowBlock(BlockId(file.sha256, first, first + span.rows_per_block), rows, file.path)
         return
     with _readable(file.path):
         for rows in _cut(_pieces(span), span.rows_per_block):
@@ -162,7 +174,7 @@ def _whole_groups(file: PredictionFile, start: int, stop: int, rows_per_block: i
     return Span(file, start, stop, -(-(stop - start) // blocks), tuple(held))
 
 
-def _open(path: str, columns: tuple[str, ...]) -> PredictionFile:
+def _open(path: str, columns: tuple[str, ...], rows_per_cut: int) -> PredictionFile:
     kind = format_of(path)
     with _readable(path):
         if kind == "parquet":
@@ -172,11 +184,8 @@ def _open(path: str, columns: tuple[str, ...]) -> PredictionFile:
                 names = csv_names(stream, path)
             check_names(names, path)
             check_columns(names, columns, path)
-        digest = hashlib.sha256()
-        with open_file(path) as file:
-            while chunk := file.read(_READ_BYTES):
-                digest.update(chunk)
-    return PredictionFile(path=path, format=kind, columns=columns, sha256=digest.hexdigest())
+        sha256, cuts = look_through(path, kind, columns, rows_per_cut)
+    return PredictionFile(path=path, format=kind, columns=columns, sha256=sha256, cuts=cuts)
 
 
 def _open_parquet(path: str, columns: tuple[str, ...]) -> PredictionFile:
@@ -196,8 +205,11 @@ def _open_parquet(path: str, columns: tuple[str, ...]) -> PredictionFile:
 def _pieces(span: Span) -> Iterator[pa.Table]:
     """The span's rows, in pieces of any size."""
     file = span.file
-    if file.row_groups is not None:
+    if file.format == "parquet":
         yield from _parquet_pieces(span)
+        return
+    if file.cuts:
+        yield from part_pieces(TextPart(file.path, file.format, file.cuts, span.start, span.stop), file.columns)
         return
     read = csv_pieces if file.format == "csv" else json_pieces
     with open_stream(file.path) as stream:

@@ -3,6 +3,7 @@
 import io
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -11,6 +12,14 @@ import pyarrow.json as pa_json
 from equiray.errors import BadInput
 
 _BLOCK_BYTES = 16 << 20  # Arrow cannot parse a row that is longer than its block
+
+
+class Stream(Protocol):
+    """What is read from its beginning to its end."""
+
+    def read(self, size: int | None = None, /) -> bytes:
+        """The next bytes, at most `size`; none at the end."""
+        ...
 
 
 def csv_names(stream: pa.NativeFile, place: str) -> list[str]:
@@ -37,8 +46,18 @@ def csv_names(stream: pa.NativeFile, place: str) -> list[str]:
     return names
 
 
-def csv_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> Iterator[pa.Table]:
+def csv_pieces(stream: Stream, columns: Sequence[str], place: str, *, first_row: int = 0) -> Iterator[pa.Table]:
     """The columns as texts, dictionary-encoded: "007" stays a code, and only an empty cell is null.
+
+    Parameters
+    ----------
+    stream : Stream
+        The header and some rows.
+    columns : sequence of str
+    place : str
+        How errors name the file.
+    first_row : int
+        The number of the first of the rows in the file.
 
     Raises
     ------
@@ -74,13 +93,33 @@ def csv_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> Ite
     if watched.quotes % 2 and watched.lines > rows + 1:
         raise BadInput(
             f"a quote is opened and never closed: {watched.lines} lines hold only {rows} rows",
-            place=place,
+            place=f"{place}, after row {first_row}" if first_row else place,
             fix='close the quote, or double it ("") where it belongs to the value',
         )
 
 
-def json_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> Iterator[pa.Table]:
+def has_keys(file: pa.NativeFile, columns: Sequence[str]) -> bool:
+    """Whether the first lines of a JSON-lines file have all the keys: then a part of it may lack some."""
+    lines = file.read_at(min(_BLOCK_BYTES, file.size()), 0)
+    try:
+        return set(columns) <= set(_parse_json(lines[: lines.rfind(b"\n") + 1], ()).column_names)
+    except pa.ArrowInvalid:
+        return False
+
+
+def json_pieces(
+    stream: Stream, columns: Sequence[str], place: str, *, first_row: int | None = None
+) -> Iterator[pa.Table]:
     """The columns with the types that their values have; a key that a line lacks is null there.
+
+    Parameters
+    ----------
+    stream : Stream
+    columns : sequence of str
+    place : str
+        How errors name the file.
+    first_row : int, optional
+        The number of the first row, of a part of a file that `has_keys`; None for a whole file.
 
     Raises
     ------
@@ -88,7 +127,7 @@ def json_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> It
         A line is no JSON object, a value changes its type, or no line has one of the columns.
     """
     seen: set[str] = set()
-    rows = 0
+    rows = first_row or 0
     for chunk in _whole_lines(stream, place):
         try:
             table = _parse_json(chunk, columns)
@@ -105,7 +144,7 @@ def json_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> It
             table = table.append_column(name, pa.nulls(table.num_rows))
         yield table.select(list(columns))
     missing = [name for name in columns if name not in seen]
-    if missing and rows:
+    if missing and rows and first_row is None:
         raise BadInput(
             f"no line has the key {missing[0]!r}", place=place, fix=f"the lines have: {', '.join(sorted(seen)):.500}"
         )
@@ -114,7 +153,7 @@ def json_pieces(stream: pa.NativeFile, columns: Sequence[str], place: str) -> It
 class _Watched(io.RawIOBase):
     """A stream that counts quotes and lines as they are read."""
 
-    def __init__(self, stream: pa.NativeFile) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.stream, self.quotes, self.lines = stream, 0, 0
 
     def readable(self) -> bool:
@@ -148,7 +187,7 @@ def _not_utf8(place: str, *, utf16: bool = False) -> BadInput:
     return BadInput("the file is not UTF-8", place=place, fix=fix)
 
 
-def _whole_lines(stream: pa.NativeFile, place: str) -> Iterator[bytes]:
+def _whole_lines(stream: Stream, place: str) -> Iterator[bytes]:
     rest = b""
     while chunk := stream.read(_BLOCK_BYTES):
         lines, newline, tail = chunk.rpartition(b"\n")
