@@ -15,6 +15,7 @@ from equiray.reports.comparison import (
 )
 from equiray.reports.curves import Chart, charts_of
 from equiray.reports.figures import AUDIT, DISPARITIES, INTRINSIC_METRICS, QUALITIES, SIGNED_GAP, Figures, is_effect
+from equiray.reports.frontier_sections import FrontierSection, frontier_section
 from equiray.reports.key_figures import task_words
 from equiray.reports.panels import Panel, panels_of
 from equiray.reports.run_directory import RunRecord
@@ -64,6 +65,7 @@ class AttributeSection:
     caption: str
     levels: list[Panel]
     effects: list[Panel]
+    frontiers: FrontierSection | None
     groups: Table | None
     groups_caption: str
 
@@ -154,6 +156,7 @@ def _attribute_section(run: RunRecord, figures: Figures, task: str, attribute: s
         caption=_PAPER_CAPTION,
         levels=panels_of(figures, task, DISPARITIES, attribute, effects=False),
         effects=panels_of(figures, task, DISPARITIES, attribute, effects=True),
+        frontiers=frontier_section(run.frontiers, figures, task, attribute),
         groups=group_table(figures, task, attribute),
         groups_caption=_RATES_CAPTION,
     )

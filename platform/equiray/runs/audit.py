@@ -4,7 +4,7 @@ Notable: whatever can be known to be wrong without reading all rows is said befo
 block is counted once for nothing but that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from equiray.metrics.estimation import CountedEvidence
 from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
 from equiray.policies.document import EVERY, nearest
 from equiray.reports import print_summary
-from equiray.runs.audit_spec import STAGE, AuditSpec
-from equiray.runs.counted_evidence import audit_evidence, check_positive, columns_of, table_warnings
+from equiray.runs.audit_spec import STAGE, TEST, AuditSpec
+from equiray.runs.counted_evidence import audit_evidence, check_positive, columns_of, splits_of, table_warnings
 from equiray.runs.counting import Counting
 from equiray.runs.directory import RunDirectory
+from equiray.runs.frontiers import audit_frontiers, frontiers_file
 from equiray.runs.publish import publish
 
 _DRAWS = 500  # standard error about 1 %
@@ -71,6 +72,9 @@ def run_audit(
             subject = Subject(spec.task, STAGE, spec.model)
             judgement = None if policy is None else apply_policy(policy, {subject: evidence})
             directory.write_json("results.json", _results(spec, counts, evidence, judgement))
+        if spec.score is not None:
+            with directory.step("frontiers"):
+                directory.write_json("frontiers.json", frontiers_file(audit_frontiers(counts, evidence, spec)))
         directory.write_json("details.json", _details(spec, counts, evidence, directory.durations(), command))
         publish(out, spec)
         print_summary(out, directory.console)
@@ -106,7 +110,7 @@ def _results(spec: AuditSpec, counts: Counts, evidence: CountedEvidence, judgeme
         "schema": "equiray.results/1",
         "spec_sha256": spec.sha256(),
         "task": spec.task,
-        "n_rows": counts.rows,
+        "n_rows": sum(evidence.rows(spec.attributes[0]).values()),
         "estimates": [estimate.to_json() for estimate in evidence.estimates],
         "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
     }
@@ -119,9 +123,10 @@ def _details(
     task = {
         "title": f"Predictions of {spec.task}",
         "rows": counts.rows,
+        "splits": splits_of(counts, spec),
         "source": ", ".join(named[:5]) + (f" and {len(named) - 5:,} more" if len(named) > 5 else ""),
         "attributes": {table.attribute: dict(evidence.rows(table.attribute)) for table in evidence.tables},
-        "warnings": table_warnings(evidence),
+        "warnings": [*_split_warnings(splits_of(counts, spec)), *table_warnings(evidence)],
         "at_equality": evidence.at_equality(Resampling(replicates=_DRAWS, seed=spec.seed)),
     }
     return {
@@ -130,3 +135,10 @@ def _details(
         "durations_s": dict(durations),
         "command": command,
     }
+
+
+def _split_warnings(splits: Mapping[str, int]) -> Iterator[str]:
+    others = {name: rows for name, rows in splits.items() if name != TEST}
+    if others:
+        named = ", ".join(f"{rows:,} {name}" for name, rows in others.items())
+        yield f"Only rows that say {TEST} are audited; left out are {named} rows."

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from equiray.errors import BadInput
 from equiray.metrics.counting import Counts
+from equiray.metrics.counting.parts import rows_where
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting, with_positive
 from equiray.metrics.tables import MISSING, GroupTable
 from equiray.policies.document import nearest
-from equiray.runs.audit_spec import STAGE, AuditSpec, load_audit_spec
+from equiray.runs.audit_spec import STAGE, TEST, AuditSpec, load_audit_spec
 from equiray.runs.counting import COUNTS_NAME
 
 
@@ -21,8 +22,33 @@ def audit_evidence(counts: Counts, spec: AuditSpec) -> CountedEvidence:
         counts make no table (`Counts.table`).
     """
     labels = Labels(task=spec.task, stage=STAGE, model=spec.model)
-    tables = [_with_positive(table, spec) for table in counts.tables(spec.intersections)]
+    tables = tables_of(counts, spec, TEST)
+    if not tables:
+        raise BadInput(
+            f"no row says {TEST!r}",
+            place=f"column {spec.split!r} (--split)",
+            fix=f"it says: {', '.join(splits_of(counts, spec))}; leave --split out to audit all rows",
+        )
     return CountedEvidence(tables=tables, setting=Setting(labels=labels, positive=spec.positive))
+
+
+def tables_of(counts: Counts, spec: AuditSpec, split: str) -> list[GroupTable]:
+    """Tables of one split, or of all rows where the spec names no split column; raises as `audit_evidence`."""
+    if spec.split is not None:
+        part = rows_where(counts, spec.split, split)
+        if not part.blocks:
+            return []
+        counts = part
+    return [_with_positive(table, spec) for table in counts.tables(spec.intersections)]
+
+
+def splits_of(counts: Counts, spec: AuditSpec) -> dict[str, int]:
+    """Rows by what the column of splits says, empty where none is named."""
+    if spec.split is None:
+        return {}
+    table = counts.table(spec.split)
+    rows = table.targets.counted if table.targets is not None else table.mass.count.sum((-1, -2)) if table.mass else []
+    return dict(zip(table.groups, map(int, rows), strict=True))
 
 
 def read_audit(directory: Path) -> CountedEvidence | None:

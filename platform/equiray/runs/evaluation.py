@@ -26,6 +26,7 @@ from equiray.runs.models import LanguageModels
 from equiray.runs.predictions import PreparedTask, predict_task, prepare_twins, unlearns
 from equiray.runs.publish import publish
 from equiray.runs.results import FULL_FAMILIES, FULL_ROWS, serialization_details, task_details, task_results
+from equiray.runs.run_frontiers import write_frontiers
 from equiray.runs.unlearning import UnlearningPlan, plan_unlearning, unlearn_folds, unlearning_details
 from equiray.specs import RunSpec, TaskSpec
 
@@ -70,6 +71,7 @@ def _evaluate(checked: "_Checked", run: RunContext, command: str) -> None:
     for task in prepared:
         predict_task(task, run)
     _write_results(checked, prepared, run)
+    write_frontiers(prepared, run)
     run.directory.write_json("details.json", _details(checked, prepared, run, command))
 
 

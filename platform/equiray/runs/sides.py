@@ -123,7 +123,7 @@ def _of_run(directory: Path, cell: Cell) -> _Side:
 def _of_audit(directory: Path, spec: AuditSpec, row_id: str | None) -> _Side:
     _check_unchanged(directory, spec)
     fields = spec.model_dump(include={"files", "label", "prediction", "score", "weight", "outcome"})
-    fields |= {"id": row_id, "directory": str(directory)}
+    fields |= {"id": row_id, "only": {spec.split: TEST} if spec.split else {}, "directory": str(directory)}
     told = {"model": spec.model}
     return _Side(spec.task, fields, spec.attributes, told, spec.positive, spec.real_valued, spec.intersections)
 
