@@ -8,7 +8,7 @@ from equiray.reports.comparison import CHANGE, changes_between_groups, reading_w
 from equiray.reports.figures import AUDIT, DISPARITIES, Figures, count_readings, is_effect
 from equiray.reports.panels import signed
 from equiray.reports.run_directory import RunRecord
-from equiray.reports.words import TASKS, attribute_words, bracket, count, metric_words, model_words, number
+from equiray.reports.words import MODELS, TASKS, attribute_words, bracket, count, metric_words, model_words, number
 
 
 class KeyFigure(NamedTuple):
@@ -29,7 +29,9 @@ def task_words(run: RunRecord, task: str) -> str:
 def place_words(run: RunRecord, disparity: Estimate) -> str:
     """``German Credit, by sex, raw columns``."""
     task, model = task_words(run, disparity.task), model_words(disparity.model)
-    return f"{task}, by {attribute_words(disparity.attribute or '')}, {model[:1].lower()}{model[1:]}"
+    if disparity.model in MODELS:  # a name of one's own keeps its capitals
+        model = model[:1].lower() + model[1:]
+    return f"{task}, by {attribute_words(disparity.attribute or '')}, {model}"
 
 
 def largest_disparity(figures: Figures) -> Estimate | None:
