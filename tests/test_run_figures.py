@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from equiray.errors import BadInput
 from equiray.metrics.catalogue import METRICS
@@ -74,7 +75,8 @@ def test_every_metric_of_decisions_and_scores_is_exported(finished: Path):
     for model, stage in CELLS:
         assert {metric for metric, _, _ in estimates(finished, model, stage)} == wanted
     changed = {metric for metric, _, _ in estimates(finished, "raw", "cda-baseline")}
-    assert changed == {name for name in wanted if METRICS[name].reads == "mass"} - {"impact_ratio"}
+    of_decisions = {name for name in wanted if METRICS[name].reads == "mass"} - {"impact_ratio"}
+    assert changed == of_decisions | {"auc", "brier", "mean_score"}
 
 
 def test_missing_values_are_a_group_and_bound_what_compares_the_others(finished: Path, tmp_path: Path):
@@ -125,6 +127,10 @@ def test_effects_are_after_minus_before_on_the_same_rows(finished: Path):
     right = [(rows["prediction"] == rows["label"]).mean() for rows in (before, after)]
     accuracy = effects["accuracy", None, None]
     assert accuracy["value"] == pytest.approx(right[1] - right[0], abs=1e-12)
+    ranked = [roc_auc_score(rows["label"], rows["score"]) for rows in (before, after)]
+    assert effects["auc", None, None]["value"] == pytest.approx(ranked[1] - ranked[0], abs=1e-12)
+    unknown = [rows[rows["region"].isna()]["score"].mean() for rows in (before, after)]
+    assert effects["mean_score", "region", MISSING]["value"] == pytest.approx(unknown[1] - unknown[0], abs=1e-12)
     assert effects["tpr", "sex", "female"]["n"] == ((before["sex"] == "female") & (before["label"] == 1)).sum()
 
 

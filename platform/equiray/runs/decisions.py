@@ -16,7 +16,9 @@ from equiray.data.compute import pc
 from equiray.data.schema import ATTRIBUTE_PREFIX, Schema, SensitiveAttribute, Task
 from equiray.errors import BadInput
 from equiray.metrics.counting import Attribute, Columns, Counts, Layout, count_table
+from equiray.metrics.estimation import GroupedScores
 from equiray.metrics.estimation.records import figures_of
+from equiray.metrics.paired_scores import ScoredRows
 from equiray.metrics.tables import MISSING, JointTable, Mass
 from equiray.runs.directory import RunDirectory
 from equiray.runs.predictions import Cell, predictions_file
@@ -109,24 +111,33 @@ def count_decisions(rows: pa.Table, layout: Layout, *, model: str, origin: str) 
     return count_table(rows, layout, _COLUMNS, model=model, origin=origin)
 
 
-def joint_tables(before: pa.Table, after: pa.Table, groups: Groups, *, place: str) -> Iterator[JointTable]:
-    """Counts of the same rows at two stages, for each attribute.
-
-    Raises
-    ------
-    BadInput
-        The two are not decisions about the same rows.
-    """
+def check_same_rows(before: pa.Table, after: pa.Table, *, place: str) -> None:
+    """Raise BadInput if decisions at two stages are not about the same rows."""
     if not (before["row_id"].equals(after["row_id"]) and before["label"].equals(after["label"])):
         fix = "remove both files, and the same command makes them again"
         raise BadInput("the predictions of two stages are not about the same rows", place=place, fix=fix)
+
+
+def joint_tables(before: pa.Table, after: pa.Table, groups: Groups) -> Iterator[JointTable]:
+    """Counts of the same rows at two stages, for each attribute."""
     label = after["label"].to_numpy().astype(np.int64)
     decided = (label * 4 + _decisions(before)) * 4 + _decisions(after)
-    for attribute, names in groups.items():
-        code = _codes(after, attribute, names)
-        listed = (*names, *([MISSING] if (code == len(names)).any() else []))
+    for attribute, listed, code in grouped(after, groups):
         count = np.bincount(code * 32 + decided, minlength=len(listed) * 32).reshape(-1, 2, 4, 4)
         yield JointTable(attribute=attribute, groups=listed, classes=CLASSES, mass=Mass(count))
+
+
+def scored_rows(before: pa.Table, after: pa.Table) -> ScoredRows:
+    """Scores of the same rows at two stages."""
+    first, second = (rows["score"].to_numpy().astype(np.float64) for rows in (before, after))  # null becomes NaN
+    return ScoredRows(label=after["label"].to_numpy() == 1, first=first, second=second)
+
+
+def grouped(rows: pa.Table, groups: Groups) -> Iterator[GroupedScores]:
+    """Each row's group of every attribute; those whose sensitive value is missing are the last."""
+    for attribute, names in groups.items():
+        code = _codes(rows, attribute, names)
+        yield GroupedScores(attribute, (*names, *([MISSING] if (code == len(names)).any() else [])), code)
 
 
 def _decisions(rows: pa.Table) -> NDArray[np.int64]:

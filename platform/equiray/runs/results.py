@@ -6,12 +6,20 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from equiray.metrics.estimates import Estimate
-from equiray.metrics.estimation import CountedEvidence, Labels, Setting, changes_of
+from equiray.metrics.estimation import CountedEvidence, Labels, Setting, changes_of, score_changes_of
 from equiray.metrics.verdicts import Evidence
 from equiray.policies import StoredEvidence, Subject
 from equiray.runs.context import RunContext
 from equiray.runs.counted_evidence import counts_file, decided_evidence
-from equiray.runs.decisions import CountingPlan, count_decisions, joint_tables, read_decisions
+from equiray.runs.decisions import (
+    CountingPlan,
+    check_same_rows,
+    count_decisions,
+    grouped,
+    joint_tables,
+    read_decisions,
+    scored_rows,
+)
 from equiray.runs.gate import subjects_of
 from equiray.runs.predictions import Cell, cells, predictions_file
 
@@ -69,7 +77,9 @@ def _effects(
     before = Cell(cell.model, "baseline")
     if cell == before or before not in decided:
         return []
-    place = f"{predictions_file(task, before)} and {predictions_file(task, cell)}"
-    tables = list(joint_tables(decided[before], decided[cell], plan.groups, place=place))
+    first, second = decided[before], decided[cell]
+    check_same_rows(first, second, place=f"{predictions_file(task, before)} and {predictions_file(task, cell)}")
     labels = Labels(task=task, stage=f"{cell.stage}-{before.stage}", model=cell.model)
-    return changes_of(tables, Setting(labels=labels, confidence=run.spec.statistics.confidence))
+    setting = Setting(labels=labels, confidence=run.spec.statistics.confidence)
+    of_decisions = changes_of(list(joint_tables(first, second, plan.groups)), setting)
+    return of_decisions + score_changes_of(scored_rows(first, second), list(grouped(second, plan.groups)), setting)
