@@ -126,3 +126,5 @@ def test_changes_are_bounded_by_any_decision_too(finished: Path):
 def test_the_report_names_both(finished: Path):
     page = (finished / "report.html").read_text()
     assert "Refused" in page and "Unparsed" in page
+    unanswered = sum(row["prediction"] is None for row in _rows(finished, "cda"))
+    assert f"Language model, prompted, CDA: {unanswered} test rows without a decision." in page

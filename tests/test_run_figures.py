@@ -1,6 +1,7 @@
 """The figures of a run: every metric that its predictions allow, from the counts of its test rows."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -12,12 +13,15 @@ from equiray.errors import BadInput
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.counting import Counts
 from equiray.metrics.tables import MISSING
+from equiray.reports.figures import TABLE_METRICS
+from equiray.reports.words import number
 from equiray.runs.audit import run_audit
 from equiray.runs.audit_spec import AuditSpec
 from equiray.runs.evaluation import run_evaluation
 from equiray.runs.gate import Chosen, read_evidence
 from equiray.specs import RunSpec
 from own_runs import own_spec, own_task
+from test_report import Page
 
 COMMAND = "equiray run spec.yaml --out out"
 CELLS = [("raw", "baseline"), ("raw", "cda"), ("raw_unaware", "baseline")]
@@ -155,6 +159,27 @@ def test_gate_names_counts_that_results_were_not_made_of(finished: Path, tmp_pat
     with pytest.raises(BadInput, match=r"groups \['north'\] of region") as caught:
         read_evidence(tmp_path, Chosen())
     assert "people.raw.baseline.parquet" in caught.value.place
+
+
+def test_the_page_shows_the_headlines_and_folds_the_rest(finished: Path):
+    page = (finished / "report.html").read_text()
+    shown = re.sub("[▲▼]", "", Page(page).text)
+    folded = 0
+    for e in json.loads((finished / "results.json").read_text())["estimates"]:
+        compares = e["group"] is None and e["metric"] not in ("refusal_rate", "parse_failure_rate")
+        headline = e["group"] is not None and e["metric"] in ("selection_rate", "tpr", "fpr", "ppv", "accuracy")
+        if e["value"] is not None and (compares or headline):
+            value, low, high = (number(e[key]) for key in ("value", "low", "high"))
+            assert f"{value} [{low}, {high}]" in shown, e
+            folded += e["metric"] not in TABLE_METRICS
+    assert folded > 200 and page.count("<details") == 1 + 3 * 3 + 1  # all rows, three tables an attribute, the spec
+    assert "Of each group, results.json also holds: True-negative rate, False-negative rate, Refusal rate" in shown
+    assert "Refused" not in shown  # nobody was
+    details = json.loads((finished / "details.json").read_text())["tasks"]["people"]
+    alike = details["at_equality_of"]["raw.baseline"]["sex"]["demographic_parity_difference"]
+    assert 0 < alike < 0.1 and f"alike {alike:.3f}" in shown
+    missing = decided_rows(finished, "raw", "baseline")["region"].isna().sum()
+    assert f"Of {missing} test rows region is not known." in shown
 
 
 def test_predictions_of_earlier_versions_without_an_outcome_were_answered(finished: Path, tmp_path: Path):
