@@ -127,4 +127,4 @@ def test_the_report_names_both(finished: Path):
     page = (finished / "report.html").read_text()
     assert "Refused" in page and "Unparsed" in page
     unanswered = sum(row["prediction"] is None for row in _rows(finished, "cda"))
-    assert f"Language model, prompted, CDA: {unanswered} test rows without a decision." in page
+    assert f"{unanswered} rows of Language model, prompted, CDA have no prediction." in page

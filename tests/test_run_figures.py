@@ -179,7 +179,7 @@ def test_the_page_shows_the_headlines_and_folds_the_rest(finished: Path):
     alike = details["at_equality_of"]["raw.baseline"]["sex"]["demographic_parity_difference"]
     assert 0 < alike < 0.1 and f"alike {alike:.3f}" in shown
     missing = decided_rows(finished, "raw", "baseline")["region"].isna().sum()
-    assert f"Of {missing} test rows region is not known." in shown
+    assert f"Of {missing} rows region is not known." in shown
 
 
 def test_predictions_of_earlier_versions_without_an_outcome_were_answered(finished: Path, tmp_path: Path):

@@ -1,13 +1,14 @@
 """What a run's report wants to know beside the figures: ``details.json``."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from equiray.data.schema import ATTRIBUTE_PREFIX, SPLITS
 from equiray.metrics.clusters import Resampling
 from equiray.metrics.tables import MISSING
-from equiray.reports.words import attribute_words, count, model_words, stage_words
+from equiray.reports.words import model_words, stage_words
+from equiray.runs.counted_evidence import table_warnings
 from equiray.runs.predictions import PreparedTask
 from equiray.runs.results import TaskResults
 
@@ -38,24 +39,13 @@ def task_details(prepared: PreparedTask, results: TaskResults, *, seed: int) -> 
     }
 
 
-def _left_open(results: TaskResults) -> Iterator[str]:
-    """Which test rows the figures know too little about, in sentences."""
-    first = next(iter(results.evidence.values()))
-    for table in first.tables:
-        if missing := first.rows(table.attribute).get(MISSING, 0):
-            yield (
-                f"Of {count(missing, 'test row')} {attribute_words(table.attribute)} is not known. They may belong to "
-                "any group: the limits of what compares groups allow for that."
-            )
-    for of, evidence in results.evidence.items():
-        table = evidence.tables[0]
-        assert table.mass is not None
-        if unanswered := int(table.mass.count[..., len(table.classes) :].sum()):
-            of_stage = f"{model_words(of.model)}, {stage_words(of.stage)}"
-            yield (
-                f"{of_stage}: {count(unanswered, 'test row')} without a decision. Rates leave them out, and their "
-                "limits allow for any decision."
-            )
+def _left_open(results: TaskResults) -> Iterable[str]:
+    """What limits the figures of each model and stage, every sentence once."""
+    told = (
+        table_warnings(evidence, f"{model_words(of.model)}, {stage_words(of.stage)}")
+        for of, evidence in results.evidence.items()
+    )
+    return dict.fromkeys(line for lines in told for line in lines)
 
 
 def _at_equality(results: TaskResults, seed: int) -> dict[str, Mapping[str, Mapping[str, float]]]:
