@@ -2,10 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from equiray.metrics.estimates import Estimate
-from equiray.metrics.intervals import Limits, Proportion, largest_difference, wilson
+from equiray.metrics.intervals import binomial
+from equiray.metrics.intervals.limits import Counted, Limits
+from equiray.metrics.intervals.simultaneous import largest_difference
 from equiray.metrics.verdicts import Claim, Unknown
+
+
+class Proportion(NamedTuple):
+    """`events` out of `trials`."""
+
+    events: int
+    trials: int
+
+    @property
+    def rate(self) -> float:
+        return self.events / self.trials if self.trials else float("nan")
+
+
+def wilson(of: Proportion, confidence: float) -> Limits:
+    return Limits(*map(float, binomial.wilson(*of, confidence)))
 
 
 def estimate(metric: str, value: float | None, n: int, **more) -> Estimate:
@@ -64,7 +84,8 @@ class Selections:
             lowest, highest = self._completed(estimate.group)
             return Limits(wilson(lowest, confidence).low, wilson(highest, confidence).high)
         assert not any(self.unanswered.values())
-        return largest_difference([list(self.groups.values())], confidence)
+        counted = Counted(*np.array(list(self.groups.values())).T)
+        return Limits(*map(float, largest_difference([counted], confidence)))
 
     def _completed(self, group: str) -> tuple[Proportion, Proportion]:
         (events, trials), missing = self.groups[group], self.unanswered.get(group, 0)

@@ -17,7 +17,7 @@ SPEC = "schema: equiray.run/1\nname: try\ntasks: [{name: german}]\n"
 STAND_IN = """
 import sys, types
 module = types.ModuleType("equiray.runs.evaluation")
-def run_evaluation(spec, out, *, address, command):
+def run_evaluation(spec, out, *, policy, address, command):
 {body}
 module.run_evaluation = run_evaluation
 sys.modules["equiray.runs.evaluation"] = module
@@ -36,14 +36,15 @@ def equiray(*arguments: object, **environment: str) -> subprocess.CompletedProce
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=120)
 
 
-def stand_in(folder: Path, body: str) -> Path:
+def stand_in(folder: Path, body: str) -> str:
+    """The PYTHONPATH with which the evaluation is only that."""
     lines = "\n".join("    " + line for line in body.splitlines())
     (folder / "sitecustomize.py").write_text(STAND_IN.format(body=lines))
-    return folder
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
 
 
 def run_with(body: str, spec: Path, *more: object) -> subprocess.CompletedProcess:
-    return equiray("run", spec, "--out", spec.parent / "out", *more, PYTHONPATH=str(stand_in(spec.parent, body)))
+    return equiray("run", spec, "--out", spec.parent / "out", *more, PYTHONPATH=stand_in(spec.parent, body))
 
 
 def test_0_done_and_the_evaluation_gets_what_was_typed(spec: Path):
@@ -144,10 +145,10 @@ def test_70_internal_error_is_one_line_and_debug_shows_where(spec: Path):
 
 
 def test_130_interrupted(spec: Path):
-    folder = stand_in(spec.parent, "import time\nprint('started', flush=True)\ntime.sleep(60)")
+    path = stand_in(spec.parent, "import time\nprint('started', flush=True)\ntime.sleep(60)")
     process = subprocess.Popen(
         [str(EQUIRAY), "run", str(spec), "--out", str(spec.parent / "out")],
-        env=os.environ | {"PYTHONPATH": str(folder)},
+        env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -261,11 +262,11 @@ def test_an_audit_and_its_gate_start_without_what_they_do_not_use(tmp_path: Path
 
 def test_entry_script_takes_the_arguments_of_run(spec: Path):
     script = Path(__file__).resolve().parent.parent / "jobs" / "run_evaluation.py"
-    folder = stand_in(spec.parent, "print(command)")
+    path = stand_in(spec.parent, "print(command)")
     done = subprocess.run(
         [sys.executable, str(script), str(spec), "--out", "somewhere"],
         cwd=spec.parent,
-        env=os.environ | {"PYTHONPATH": str(folder)},
+        env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
     )

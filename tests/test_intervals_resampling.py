@@ -10,7 +10,6 @@ from scipy.stats import binom
 
 from equiray.metrics.clusters import Resampling
 from equiray.metrics.disparities import COMBINED
-from equiray.metrics.intervals import Proportion, percentiles, row_bootstrap
 from equiray.metrics.intervals.binomial import rate_interval
 from equiray.metrics.intervals.bootstrap import block_draws, cell_draws, enough, percentile_interval
 from equiray.metrics.intervals.equality import expected_at_equality
@@ -53,14 +52,6 @@ def test_a_bootstrap_needs_events_and_others_in_every_denominator():
     assert enough([Counted(np.array([20, 30]), np.array([40, 60]))])
     assert not enough([Counted(np.array([20, 19]), np.array([40, 60]))])
     assert not enough([Counted(np.array([20, 50]), np.array([40, 60]))])
-
-
-def test_the_older_names_give_the_same_draws():
-    cells = np.array([3, 4, 5])
-    resampling = Resampling(replicates=10, seed=2)
-    np.testing.assert_array_equal(row_bootstrap(cells, resampling), cell_draws(cells, resampling))
-    assert percentiles(np.arange(101.0), 0.9) == pytest.approx((5, 95))
-    assert Proportion(1, 4).rate == 0.25
 
 
 @pytest.mark.parametrize(("events", "trials"), [((3, 5), (8, 20)), ((0, 1), (5, 3)), ((2, 2), (6, 6))])

@@ -27,7 +27,7 @@ from equiray.metrics.estimates import Verdict
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting
 from equiray.metrics.frontiers import Split, read_frontier, threshold_frontier
 from equiray.metrics.individual import Neighbourhood
-from equiray.metrics.intervals import Limits
+from equiray.metrics.intervals.limits import Limits
 from equiray.metrics.metric import Metric
 from equiray.metrics.tables import GroupTable, Mass
 from equiray.metrics.verdicts import overall

@@ -14,8 +14,12 @@ import pytest
 from rich.console import Console
 
 from equiray.errors import BadInput, Incomplete
+from equiray.metrics.catalogue import METRICS as CATALOGUE
+from equiray.metrics.estimates import Estimate
 from equiray.reports import print_summary, write_evidence, write_report
+from equiray.reports.figures import INTRINSIC_METRICS, read_effect
 from equiray.reports.run_directory import ResultsFile
+from equiray.reports.words import METRICS, metric_words
 from report_run import estimate, synthetic_estimates, synthetic_results, write_synthetic_run
 
 CONTRACT = Path(__file__).parents[1] / "docs" / "contracts" / "results.json"
@@ -76,6 +80,41 @@ def test_every_figure_of_results_json_stands_on_the_page_with_its_interval(tmp_p
             assert f"{value} [{low}, {high}]" in shown, e
     assert sum(e["status"] == "not_estimable" for e in estimates) == shown.count("n. e.") == 7
     assert "race = (missing) (0 in its denominator; 7 stage–model pairs)" in shown
+
+
+def test_figures_that_fail_alike_share_a_line(tmp_path: Path) -> None:
+    none = {"attribute": "sex", "group": "female", "n": 0}
+    records = [estimate("german", "baseline", "raw", metric, None, **none) for metric in ("tpr", "fnr", "auc")]
+    records.append(estimate("german", "baseline", "raw", "ppv", None, **none | {"n": 3}))
+    text = page_of(write_synthetic_run(tmp_path / "run", estimates=records)).text
+    assert "German Credit: True-positive rate, False-negative rate and AUC, sex = female (0 in its denominator" in text
+    assert "German Credit: Precision, sex = female (3 in its denominator" in text
+
+
+def test_every_exported_metric_has_words() -> None:
+    for metric in {*CATALOGUE, *INTRINSIC_METRICS}:
+        found = metric_words(metric)
+        assert found.label and found.short and found.meaning and found == METRICS[metric]
+    shorts = [METRICS[metric].short for metric in CATALOGUE]
+    assert len(set(shorts)) == len(shorts)  # they head columns side by side
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "limits", "reading"),
+    [
+        ("disparate_impact_ratio", "higher", (0.05, 0.3), "better"),
+        ("disparate_impact_ratio", "higher", (-0.3, -0.05), "worse"),
+        ("disparate_impact_ratio", "higher", (-0.1, 0.3), "cannot tell"),
+        ("worst_group_accuracy_cells", "higher", (0.01, 0.2), "better"),
+        ("perplexity_ratio", "lower", (0.9, 0.98), "better"),
+        ("perplexity_ratio", "lower", (0.9, 1.1), "cannot tell"),
+    ],
+)
+def test_a_difference_of_ratios_is_read_against_0_and_a_ratio_of_stages_against_1(metric, direction, limits, reading):
+    low, high = limits
+    record = estimate("t", "cda-baseline", "raw", metric, (low + high) / 2, attribute="sex", direction=direction)
+    effect = Estimate(**record | {"low": low, "high": high})
+    assert read_effect(effect) == reading
 
 
 def test_an_effect_is_coloured_only_if_its_interval_excludes_zero(tmp_path: Path) -> None:

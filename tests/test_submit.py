@@ -15,6 +15,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from equiray import submission
 from equiray.errors import BadInput, EquirayError, Incomplete
+from equiray.policies import load_policy
 from equiray.specs import load_run_spec
 from ray_heads import BIN, Head, ray_head
 
@@ -35,8 +36,14 @@ def write_spec(folder: Path, name: str, task: str = "german", more: str = "") ->
     return path
 
 
-def plan(path: Path, out: str | None = None) -> submission.JobPlan:
-    return submission.plan_job(load_run_spec(path), path, out)
+def plan(path: Path, out: str | None = None, policy: str | Path | None = None) -> submission.JobPlan:
+    return submission.plan_job(load_run_spec(path), path, out, None if policy is None else load_policy(policy))
+
+
+def write_policy(folder: Path, least: float) -> Path:
+    path = folder / "my limits.yaml"
+    path.write_text(f"schema: equiray.policy/1\nrules: [{{metric: accuracy, min: {least}}}]\n")
+    return path
 
 
 def test_equal_specs_have_one_job_however_they_are_written(tmp_path: Path):
@@ -52,6 +59,40 @@ def test_entrypoint_survives_a_shell():
     job = submission.JobPlan(base_id="x", out="/data/it's; rm -rf", spec_path=Path("s.yaml"))
     shown = subprocess.run(f"printf '%s\\n' {job.entrypoint}", shell=True, capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[5:7] == ["--out", "/data/it's; rm -rf"]
+
+
+def test_another_policy_is_another_job_in_the_same_run_directory(tmp_path: Path):
+    spec = write_spec(tmp_path, "one")
+    plain, ready, own = plan(spec), plan(spec, policy="four_fifths"), plan(spec, policy=write_policy(tmp_path, 0.5))
+    stricter = plan(spec, policy=write_policy(tmp_path, 0.6))
+    assert len({job.base_id for job in (plain, ready, own, stricter)}) == 4
+    assert {job.out for job in (plain, ready, own, stricter)} == {plain.out}
+    assert ready.base_id == plan(spec, policy="four_fifths").base_id
+    assert plain.entrypoint.endswith("--address auto")
+    assert ready.entrypoint.endswith("--policy four_fifths") and ready.uploaded_policy is None
+    assert own.entrypoint.endswith("--policy 'policy/my limits.yaml'")
+
+
+def test_what_is_uploaded_is_the_spec_and_the_policys_file(tmp_path: Path):
+    spec, policy, sent = write_spec(tmp_path, "one"), write_policy(tmp_path, 0.5), {}
+
+    class Client:
+        def submit_job(self, *, runtime_env, **more):
+            folder = Path(runtime_env["working_dir"])
+            sent.update({p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()})
+            return more["submission_id"]
+
+    for chosen in (policy, "four_fifths"):
+        job = plan(spec, policy=chosen)
+        sent.clear()
+        assert submission._submit(cast(Any, Client()), job, 1) == job.base_id
+        named = {"policy/my limits.yaml": policy.read_bytes()} if chosen == policy else {}
+        assert sent == {"spec.yaml": spec.read_bytes(), **named}
+
+
+def test_a_policy_that_is_wrong_is_refused_before_anything_is_sent(tmp_path: Path):
+    with pytest.raises(BadInput, match="did you mean 'four_fifths'"):
+        submission.submit_and_follow(write_spec(tmp_path, "one"), address="auto", policy="five_fifths")
 
 
 def test_a_relative_run_directory_is_refused(tmp_path: Path):
@@ -188,6 +229,17 @@ def test_a_job_that_fails_gives_its_code_and_is_tried_anew(head, client, tmp_pat
         assert done.returncode == 3, done.stdout + done.stderr
         assert "no_such_task" in done.stdout
         assert client.get_job_info(plan(spec).attempt_id(attempt)).driver_exit_code == 3
+
+
+@pytest.mark.slow
+def test_a_jobs_verdict_is_our_exit_code(head, tmp_path):
+    spec, out = write_spec(tmp_path, "judged"), tmp_path / "out"
+    for least, code, answer in ((0.99, 1, "FAIL"), (0.5, 0, "PASS"), (0.72, 2, "INCONCLUSIVE")):
+        done = submit(head, spec, "--out", str(out), "--policy", str(write_policy(tmp_path, least)))
+        assert done.returncode == code, done.stdout + done.stderr
+        assert f"{answer}: policy my limits" in done.stdout
+    again = submit(head, spec, "--out", str(out), "--policy", str(write_policy(tmp_path, 0.99)))
+    assert again.returncode == 1 and "FAIL: policy my limits" in again.stdout
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from equiray.metrics.intervals import Limits, Proportion, wilson
+from equiray.metrics.intervals.limits import Limits
 from equiray.metrics.looks import Look
 from equiray.metrics.power import rows_needed
 from equiray.metrics.verdicts import Claim, judge, overall
-from judged import claim, estimate, selections
+from judged import Proportion, claim, estimate, selections, wilson
 
 ONCE = Look(alpha=0.05)
 DP = "demographic_parity_difference"

@@ -17,13 +17,14 @@ import click
 from equiray import __version__
 from equiray.commands_audit import audit
 from equiray.commands_compare import compare
-from equiray.commands_gate import gate
+from equiray.commands_gate import EXIT_CODES, gate, show
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
 INTERNAL = EquirayError.exit_code
 
 _spec = click.argument("spec", type=click.Path(path_type=Path))
+_policy = click.option("--policy", help="Judge by a YAML file, or a ready policy: four_fifths, nyc_ll144.")
 _debug = click.option("--debug", is_flag=True, expose_value=False, help="Print the traceback of an error.")
 
 
@@ -40,35 +41,54 @@ def commands() -> None:
 @commands.command()
 @_spec
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Run directory; an unfinished one resumes.")
+@_policy
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: unlearning.steps=40")
 @click.option("--address", help="Ray cluster to run on (`auto`, ray://HEAD:10001); none: this machine.")
 @_debug
 @click.pass_obj
-def run(arguments: list[str], spec: Path, out: Path, overrides: tuple[str, ...], address: str | None) -> None:
-    """Run the evaluation that SPEC (a YAML file) describes."""
+def run(
+    arguments: list[str],
+    spec: Path,
+    out: Path,
+    policy: str | None,
+    overrides: tuple[str, ...],
+    address: str | None,
+) -> int:
+    """Run the evaluation that SPEC (a YAML file) describes.
+
+    With a policy, every model at every stage of every task is judged; the exit code is 0 for PASS, 1 for FAIL, 2 for
+    INCONCLUSIVE.
+    """
+    from equiray.policies import load_policy
     from equiray.specs import load_run_spec
 
     run_spec = load_run_spec(spec, overrides)
+    named = None if policy is None else load_policy(policy)
     from equiray.runs.evaluation import run_evaluation  # after the spec is known to be good: this imports torch
 
     out = out.expanduser()
-    run_evaluation(run_spec, out, address=address, command=shlex.join(["equiray", *arguments]))
+    command = shlex.join(["equiray", *arguments])
+    judgement = run_evaluation(run_spec, out, policy=named, address=address, command=command)
+    if judgement is not None:
+        show(judgement, all_of_them="results.json lists all")
     click.echo(f"done: {out / 'report.html'}")
+    return EXIT_CODES[judgement.answer] if judgement else 0
 
 
 @commands.command()
 @_spec
 @click.option("--address", required=True, metavar="URL", help="The head's dashboard: http://HEAD:8265")
 @click.option("--out", help="Run directory on the cluster (absolute or ~); default: under ~/equiray-runs.")
+@_policy
 @_debug
-def submit(spec: Path, address: str, out: str | None) -> int:
+def submit(spec: Path, address: str, out: str | None, policy: str | None) -> int:
     """Run SPEC as a job on a Ray cluster, follow its logs, and exit with its exit code.
 
-    The same spec has the same job: a second submit follows the first one, or resumes it where it failed.
+    The same spec and policy have the same job: a second submit follows the first one, or resumes it where it failed.
     """
     from equiray.submission import submit_and_follow
 
-    return submit_and_follow(spec, address=address, out=out)
+    return submit_and_follow(spec, address=address, out=out, policy=policy)
 
 
 @commands.command()

@@ -1,12 +1,13 @@
 """Run a spec on a Ray cluster through Ray's Jobs API, from any machine that reaches the head's dashboard.
 
-Notable: a job's id is made from the spec's content hash, so the same spec submitted twice is one job; what is
-uploaded is the spec and this copy of the package (`py_modules`), never the folder one happens to stand in; and
-the job's exit code becomes ours. The token is Ray's own: RAY_AUTH_MODE=token with RAY_AUTH_TOKEN,
-RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
+Notable: a job's id is made from the content hashes of spec and policy, so the same submitted twice is one job; what is
+uploaded are these two and this copy of the package (`py_modules`), never the folder one happens to stand in; and
+the job's exit code becomes ours, that of a verdict too. The token is Ray's own: RAY_AUTH_MODE=token with
+RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
 """
 
 import asyncio
+import hashlib
 import logging
 import os
 import shlex
@@ -20,6 +21,7 @@ import click
 
 import equiray
 from equiray.errors import BadInput, EquirayError, Incomplete
+from equiray.policies.document import NamedPolicy, load_policy
 from equiray.specs import RunSpec, load_run_spec
 
 if TYPE_CHECKING:
@@ -50,23 +52,36 @@ class JobPlan:
         Run directory on the cluster, the same for every attempt, so that a later one resumes.
     spec_path : Path
         The spec here; it is uploaded as ``spec.yaml``.
+    policy : NamedPolicy, optional
+        The policy that judges the run; one that does not come with equiray is uploaded, too.
     """
 
     base_id: str
     out: str
     spec_path: Path
+    policy: NamedPolicy | None = None
 
     @property
     def entrypoint(self) -> str:
         """The shell command that the head runs; its package comes from `py_modules`."""
-        return shlex.join(["python", "-m", "equiray", "run", "spec.yaml", "--out", self.out, "--address", "auto"])
+        command = ["python", "-m", "equiray", "run", "spec.yaml", "--out", self.out, "--address", "auto"]
+        if self.policy is not None:
+            command += ["--policy", self.uploaded_policy or self.policy.name]
+        return shlex.join(command)
+
+    @property
+    def uploaded_policy(self) -> str | None:
+        """Where the policy's file stands in what is uploaded, its name kept; None if it comes with equiray."""
+        if self.policy is None or self.policy.is_ready:
+            return None
+        return f"policy/{Path(self.policy.place).name}"
 
     def attempt_id(self, attempt: int) -> str:
         """Submission id of that attempt, counted from 1."""
         return self.base_id if attempt == 1 else f"{self.base_id}-{attempt}"
 
 
-def submit_and_follow(spec_path: Path, *, address: str, out: str | None = None) -> int:
+def submit_and_follow(spec_path: Path, *, address: str, out: str | None = None, policy: str | None = None) -> int:
     """Submit the spec, or find the job that already runs it, print its logs, and return its exit code.
 
     Parameters
@@ -76,31 +91,35 @@ def submit_and_follow(spec_path: Path, *, address: str, out: str | None = None) 
     address : str
         URL of the head's dashboard, ``http://HEAD:8265``.
     out : str, optional
-        Run directory on the cluster, absolute or under ``~``; default ``~/equiray-runs/<submission id>``.
+        Run directory on the cluster, absolute or under ``~``; default ``~/equiray-runs/equiray-<hash of the spec>``.
+    policy : str, optional
+        What judges the run, a ready policy's name or a path here; checked here before anything is uploaded.
 
     Returns
     -------
     int
-        The job's own exit code; 130 when Ctrl-C detached from it (the job goes on).
+        The job's own exit code, with a policy 0 for PASS, 1 for FAIL, 2 for INCONCLUSIVE; 130 when Ctrl-C detached
+        from it (the job goes on).
 
     Raises
     ------
     BadInput
-        The spec is not valid, nothing answers at the address, the token is refused, `out` is relative or differs
-        from that of the same spec's earlier job.
+        The spec or the policy is not valid, nothing answers at the address, the token is refused, `out` is relative or
+        differs from that of the same spec's earlier job.
     Incomplete
         The job was stopped, or the cluster could not be reached for a minute while following it.
     EquirayError
         The cluster could not start the job.
     """
-    plan = plan_job(load_run_spec(spec_path), spec_path, out)
+    plan = plan_job(load_run_spec(spec_path), spec_path, out, None if policy is None else load_policy(policy))
     client = _connect(address)
     job_id = _attach_or_submit(client, plan, explicit_out=out is not None)
     click.echo(f"job {job_id}; results on the head node in {plan.out}", err=True)
     try:
         details = asyncio.run(_follow(client, job_id))
     except KeyboardInterrupt:
-        again = shlex.join(["equiray", "submit", str(spec_path), "--address", address])
+        judged = [] if policy is None else ["--policy", policy]
+        again = shlex.join(["equiray", "submit", str(spec_path), "--address", address, *judged])
         click.echo(f"\ndetached, the job goes on; follow it again with: {again}", err=True)
         return DETACHED
     return _exit_code(job_id, details)
@@ -115,8 +134,11 @@ def _exit_code(job_id: str, details: "JobDetails") -> int:
     raise EquirayError(f"job {job_id} could not run: {details.message}")
 
 
-def plan_job(spec: RunSpec, spec_path: Path, out: str | None = None) -> JobPlan:
-    """Submission id and run directory of a spec; see `submit_and_follow` for `out` and what it raises."""
+def plan_job(spec: RunSpec, spec_path: Path, out: str | None = None, policy: NamedPolicy | None = None) -> JobPlan:
+    """Submission id and run directory of a spec; see `submit_and_follow` for `out` and what it raises.
+
+    Under another policy a spec is another job in the same run directory: nothing is computed again but the verdicts.
+    """
     base_id = f"equiray-{spec.sha256()[:16]}"
     _refuse_local_paths(spec, spec_path)
     if out is None:
@@ -126,7 +148,10 @@ def plan_job(spec: RunSpec, spec_path: Path, out: str | None = None) -> JobPlan:
         raise BadInput(
             f"run directory {out!r} is relative", place="--out", fix="name an absolute path of the head node"
         )
-    return JobPlan(base_id=base_id, out=out, spec_path=spec_path)
+    if policy is not None:
+        both = f"{spec.sha256()} {policy.name} {policy.policy.sha256()}"
+        base_id = f"equiray-{hashlib.sha256(both.encode()).hexdigest()[:16]}"
+    return JobPlan(base_id=base_id, out=out, spec_path=spec_path, policy=policy)
 
 
 def _refuse_local_paths(spec: RunSpec, spec_path: Path) -> None:
@@ -204,6 +229,10 @@ def _attach_or_submit(client: "JobSubmissionClient", plan: JobPlan, *, explicit_
 def _submit(client: "JobSubmissionClient", plan: JobPlan, attempt: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "spec.yaml").write_bytes(plan.spec_path.read_bytes())
+        if plan.policy is not None and plan.uploaded_policy is not None:
+            copy = Path(folder) / plan.uploaded_policy
+            copy.parent.mkdir()
+            copy.write_bytes(Path(plan.policy.place).read_bytes())
         return client.submit_job(
             entrypoint=plan.entrypoint,
             submission_id=plan.attempt_id(attempt),

@@ -39,6 +39,12 @@ _DIRECTIONS: dict[str, Direction] = {
     "intrinsic_gap_signed": "zero",
     "intrinsic_gap_counterfactual": "lower",
 }
+LEVELS = tuple(_DIRECTIONS)
+"""The metrics of one model on one attribute."""
+
+GROUP_METRICS = ("par", "lmcs", "els")
+"""Those of them that each group has, too."""
+
 # A difference of two values near their ideal has no better direction of its own.
 _CHANGE_DIRECTIONS: dict[str, Direction] = {**_DIRECTIONS, "par": "none", "intrinsic_gap_signed": "none"}
 
@@ -200,7 +206,7 @@ def _headings(scores: FillerScores, directions: dict[str, Direction]) -> tuple[l
     counts = [int((scores.side == side).sum()) for side in SIDES]
     groups: list[tuple[str | None, int]] = [*zip((*scores.groups, "neutral"), counts, strict=True)]
     groups.append((None, counts[0] + counts[1]))
-    every = [Heading(m, group, directions[m], n) for m in ("par", "lmcs", "els") for group, n in groups]
+    every = [Heading(m, group, directions[m], n) for m in GROUP_METRICS for group, n in groups]
     sided = counts[0] + counts[1]
     every += [Heading(gap, None, directions[gap], n) for gap, n in zip(_GAPS, (sided, sided, counts[0]), strict=True)]
     kept = [i for i, heading in enumerate(every) if heading.group != "neutral" or counts[2]]

@@ -144,31 +144,37 @@ def _ratio(rates: Sequence[PairedRate], tail: float) -> Interval:
 
 
 def _ratio_change(of: PairedRate, top: int, z: float) -> Interval:
-    """Limits of the change of min(1, each group's rate / that of group `top`), [..., G], from those of both ratios."""
+    """Limits of the change of min(1, each group's rate / that of group `top`), [..., G], from those of both ratios.
+
+    A ratio cut off at 1 no longer shows how far it may err, so the limits are those of the ratios as they are, and what
+    remains to 1 of the one that is not cut off.
+    """
     estimates, limits = zip(*(_ratio_to(model, top, z) for model in of.models), strict=True)
+    (r, s), ((r_low, r_high), (s_low, s_high)) = estimates, limits
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = [np.sqrt((1 - rate(of)) / (rate(of) * np.asarray(of.trials))) for of in (of.first, of.second)]
         shared = of.correlation * relative[0] * relative[1]
         own = [error**2 + error[..., top, None] ** 2 for error in relative]
         correlation = np.nan_to_num((shared + shared[..., top, None]) / np.sqrt(own[0] * own[1]), nan=0, posinf=0)
-    (r, s), ((r_low, r_high), (s_low, s_high)) = estimates, limits
-    below, above = (
-        np.sqrt(np.maximum(a**2 + b**2 - 2 * correlation * a * b, 0))
-        for a, b in ((s.low - s_low, r_high - r.high), (s_high - s.high, r.low - r_low))
-    )
-    return Interval(s.low - r.high - below, s.high - r.low + above)
+        below, above = (
+            np.sqrt(np.maximum(a**2 + b**2 - 2 * correlation * a * b, 0))
+            for a, b in ((s.low - s_low, r_high - r.high), (s_high - s.high, r.low - r_low))
+        )
+        return Interval(np.fmax(s.low - r.high - below, s_low - 1), np.fmin(s.high - r.low + above, 1 - r_low))
 
 
 def _ratio_to(of: Counted | Completed, top: int, z: float) -> tuple[Interval, Interval]:
-    """The least and greatest that min(1, each group's rate / that of group `top`) may be, and its limits, [..., G]."""
+    """The least and greatest that each group's rate / that of group `top` may be, and its limits, [..., G]."""
     logs = logarithms(curves_of(of, z))
     against = Curves(*(limit[..., top, None] for limit in logs))
 
     def ratios(step: int) -> Interval:
-        reaches = (lowest_difference(logs, against, step), highest_difference(logs, against, step))
-        return Interval(*(np.exp(np.minimum(reach, 0)) for reach in reaches))
+        with np.errstate(over="ignore"):
+            return Interval(
+                np.exp(lowest_difference(logs, against, step)), np.exp(highest_difference(logs, against, step))
+            )
 
-    return Interval(*(np.nan_to_num(estimate, nan=1) for estimate in ratios(0))), ratios(STEPS)
+    return Interval(*(np.nan_to_num(estimate, nan=1, posinf=np.inf) for estimate in ratios(0))), ratios(STEPS)
 
 
 def _extremes(of: Counted | Completed, error: float) -> _Extremes:

@@ -5,7 +5,7 @@ import math
 from scipy.special import ndtri
 
 from equiray.metrics.estimates import Estimate
-from equiray.metrics.intervals import Limits
+from equiray.metrics.intervals.limits import Limits
 
 POWER = 0.8
 """Probability that the rows asked for decide, if the present value is the true one."""

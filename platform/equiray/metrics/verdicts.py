@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from equiray.metrics.estimates import Estimate, Verdict
-from equiray.metrics.intervals import Limits
+from equiray.metrics.intervals.limits import Limits
 from equiray.metrics.looks import Look
 from equiray.metrics.power import rows_needed
 

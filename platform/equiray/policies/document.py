@@ -115,6 +115,11 @@ class NamedPolicy(BaseModel):
     place: str
     policy: Policy
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it comes with equiray."""
+        return Path(self.place).parent == _HERE
+
 
 def load_policy(named: str | Path) -> NamedPolicy:
     """Read and check a policy: a ready one (`READY`) by its name, any other by the path of its YAML.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from equiray.metrics.estimates import Estimate
-from equiray.metrics.intervals import Limits
+from equiray.metrics.intervals.limits import Limits
 from equiray.metrics.tables import MISSING
 from equiray.metrics.verdicts import Unknown
 

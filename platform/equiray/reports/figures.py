@@ -30,7 +30,8 @@ TABLE_METRICS = (
 DISPARITIES = (*TABLE_METRICS[1:], "equal_opportunity_difference")
 QUALITIES = ("accuracy", "auc")
 MITIGATED_MODELS = ("raw_unaware",)  # dropping the sensitive column is a mitigation, also at stage baseline
-GROUP_RATES = ("selection_rate", "tpr", "fpr")
+GROUP_RATES = ("selection_rate", "tpr", "fpr", "ppv", "accuracy")
+UNANSWERED = ("refusal_rate", "parse_failure_rate")
 AUDIT = "audit"
 """The stage of predictions that were audited as they are: there is no other to compare them with."""
 
@@ -115,6 +116,11 @@ class Figures:
 
     def attributes(self, task: str) -> list[str]:
         return _unique(e.attribute for e in self.all if e.task == task and e.attribute is not None)
+
+    def group_metrics(self, task: str, attribute: str) -> list[str]:
+        """Every metric of the attribute's single groups."""
+        matching = (e for e in self.all if e.task == task and e.attribute == attribute)
+        return _unique(e.metric for e in matching if e.group is not None)
 
     def groups(self, task: str, attribute: str) -> list[str]:
         matching = (e for e in self.all if e.task == task and e.attribute == attribute)

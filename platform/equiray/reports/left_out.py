@@ -5,7 +5,7 @@ from collections import Counter
 from equiray.reports.figures import Figures
 from equiray.reports.key_figures import task_words
 from equiray.reports.run_directory import RunRecord
-from equiray.reports.words import count, metric_words, setting_words
+from equiray.reports.words import count, enumerate_words, metric_words, setting_words
 
 _MOST_LINES = 500
 
@@ -25,13 +25,19 @@ def dropped_lines(run: RunRecord) -> list[str]:
 
 
 def not_estimable_lines(run: RunRecord, figures: Figures) -> list[str]:
-    """Every figure that could not be estimated, equal ones over stages and models counted together."""
+    """Every figure that could not be estimated, equal ones over stages and models counted together.
+
+    Metrics that fail for the same reason, a denominator of so many rows of one group, share a line.
+    """
     cases = Counter((e.task, e.metric, e.attribute, e.group, e.n) for e in figures.all if e.status == "not_estimable")
-    lines = []
+    alike: dict[tuple[str, str | None, str | None, int, int], list[str]] = {}
     for (task, metric, attribute, group, n), times in cases.items():
+        alike.setdefault((task, attribute, group, n, times), []).append(metric_words(metric).label)
+    lines = []
+    for (task, attribute, group, n, times), metrics in alike.items():
         whose = " = ".join(part for part in (attribute, group) if part)
         counted = f" ({count(n)} in its denominator; {count(times, 'stage–model pair')})"
-        lines.append(f"{task_words(run, task)}: {metric_words(metric).label}{f', {whose}' if whose else ''}{counted}")
+        lines.append(f"{task_words(run, task)}: {enumerate_words(metrics)}{f', {whose}' if whose else ''}{counted}")
     if len(lines) > _MOST_LINES:
-        lines[_MOST_LINES:] = [f"… and {count(len(lines) - _MOST_LINES, 'more figure')}: see results.json"]
+        lines[_MOST_LINES:] = [f"… and {count(len(lines) - _MOST_LINES, 'more line')}: see results.json"]
     return lines + [setting_words(item) for item in run.details.not_estimable]

@@ -10,6 +10,7 @@ from equiray.reports.evidence import run_environment
 from equiray.reports.figures import Figures
 from equiray.reports.key_figures import key_figures
 from equiray.reports.run_directory import RunRecord, load_run
+from equiray.reports.run_tables import FULL_CAPTION
 from equiray.reports.summary import write_summary
 from equiray.reports.words import count, duration
 
@@ -69,6 +70,7 @@ def render(run: RunRecord) -> str:
         made=sections.made_by(run, run_environment(run.path)),
         durations=_durations(run),
         note=_note(run, figures),
+        full_caption=FULL_CAPTION,
         badges=_badges(run, figures),
         count=count,
     )

@@ -73,6 +73,11 @@ class TaskDetails(_Commentary):
     attributes: dict[str, dict[str, int]] = {}
     twins: TwinDetails | None = None
     at_equality: dict[str, dict[str, float]] = {}
+    at_equality_of: dict[str, dict[str, dict[str, float]]] = {}
+
+    def alike(self, model: str, stage: str, attribute: str) -> Mapping[str, float]:
+        """What each disparity would be expected to be if the attribute's groups were alike, where that is known."""
+        return self.at_equality_of.get(f"{model}.{stage}", self.at_equality).get(attribute, {})
 
 
 class UnlearningDetails(_Commentary):

@@ -1,9 +1,9 @@
 """The report's sections as plain records, ready for the template: which tables, panels and lists each one holds."""
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from equiray.metrics.estimates import Estimate
 from equiray.reports.audit_tables import DISPARITY_CAPTION, disparity_table
 from equiray.reports.comparison import (
     ATTRIBUTE_CAPTION,
@@ -14,17 +14,19 @@ from equiray.reports.comparison import (
     groups_table,
 )
 from equiray.reports.curves import Chart, charts_of
-from equiray.reports.figures import AUDIT, DISPARITIES, INTRINSIC_METRICS, QUALITIES, SIGNED_GAP, Figures, is_effect
+from equiray.reports.figures import DISPARITIES, INTRINSIC_METRICS, QUALITIES, SIGNED_GAP, Figures
 from equiray.reports.frontier_sections import FrontierSection, frontier_section
 from equiray.reports.key_figures import task_words
 from equiray.reports.panels import Panel, panels_of
 from equiray.reports.run_directory import RunRecord
+from equiray.reports.run_tables import full_table, group_changes, shown_of_groups
 from equiray.reports.tables import MOST_GROUPS, Table, group_table, intrinsic_table, paper_table
 from equiray.reports.words import (
     attribute_words,
     bracket,
     count,
     duration,
+    enumerate_words,
     metric_words,
     model_words,
     number,
@@ -38,7 +40,7 @@ _PAPER_CAPTION = (
 )
 _RATES_CAPTION = (
     "“of” counts the rows a rate is taken over: all rows of the group for the selection rate, its positive rows for "
-    "TPR, its negative rows for FPR."
+    "TPR, its negative rows for FPR, its selected rows for precision."
 )
 
 
@@ -68,6 +70,9 @@ class AttributeSection:
     frontiers: FrontierSection | None
     groups: Table | None
     groups_caption: str
+    unshown: str
+    group_changes: Table | None
+    full: Table | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,7 @@ class TaskSection:
     caption: str
     levels: list[Panel]
     effects: list[Panel]
+    full: Table | None
     attributes: list[AttributeSection]
 
 
@@ -142,6 +148,7 @@ def _task_section(run: RunRecord, figures: Figures, task: str, position: int) ->
         caption=CAPTION,
         levels=[] if table else panels_of(figures, task, QUALITIES, None, effects=False),
         effects=[] if table else panels_of(figures, task, QUALITIES, None, effects=True),
+        full=None if table else full_table(figures, task, None, details),
         attributes=[_attribute_section(run, figures, task, a) for a in figures.attributes(task)],
     )
 
@@ -149,6 +156,7 @@ def _task_section(run: RunRecord, figures: Figures, task: str, position: int) ->
 def _attribute_section(run: RunRecord, figures: Figures, task: str, attribute: str) -> AttributeSection:
     details = run.details.tasks.get(task)
     sizes = details.attributes.get(attribute, {}) if details else {}
+    shown = shown_of_groups(figures, task, attribute)
     section = AttributeSection(
         name=attribute_words(attribute),
         sizes=[Fact(group, count(n)) for group, n in list(sizes.items())[:MOST_GROUPS]],
@@ -157,13 +165,17 @@ def _attribute_section(run: RunRecord, figures: Figures, task: str, attribute: s
         levels=panels_of(figures, task, DISPARITIES, attribute, effects=False),
         effects=panels_of(figures, task, DISPARITIES, attribute, effects=True),
         frontiers=frontier_section(run.frontiers, figures, task, attribute),
-        groups=group_table(figures, task, attribute),
+        full=full_table(figures, task, attribute, details),
+        groups=group_table(figures, task, attribute, metrics=shown),
         groups_caption=_RATES_CAPTION,
+        unshown=_unshown(figures.group_metrics(task, attribute), shown),
+        group_changes=group_changes(figures, task, attribute, shown),
     )
     if figures.is_audit(task):
         at_equality = details.at_equality.get(attribute) if details else None
         table = disparity_table(figures, task, attribute, at_equality)
-        return replace(section, table=table, caption=DISPARITY_CAPTION)
+        every_rate = group_table(figures, task, attribute)
+        return replace(section, table=table, caption=DISPARITY_CAPTION, full=None, groups=every_rate, unshown="")
     if figures.is_comparison(task):
         return replace(
             section,
@@ -173,8 +185,17 @@ def _attribute_section(run: RunRecord, figures: Figures, task: str, attribute: s
             effects=[],
             groups=groups_table(figures, task, attribute),
             groups_caption=GROUPS_CAPTION,
+            full=None,
+            group_changes=None,
+            unshown="",
         )
     return section
+
+
+def _unshown(metrics: Sequence[str], shown: Container[str]) -> str:
+    """What the results hold of single groups beside the table."""
+    names = [metric_words(metric).label for metric in metrics if metric not in shown]
+    return f"Of each group, results.json also holds: {enumerate_words(names)}." if names else ""
 
 
 def unlearning_section(run: RunRecord) -> UnlearningSection | None:
@@ -202,24 +223,14 @@ def unlearning_section(run: RunRecord) -> UnlearningSection | None:
 
 
 def other_figures(run: RunRecord, figures: Figures) -> list[Fact]:
-    """Estimates that no other section shows, so that none is lost."""
+    """Estimates that no other section shows or names, so that none is lost: those of a group of no attribute."""
     lines = []
     for e in figures.all:
-        if not (_shown_elsewhere(e) or figures.is_comparison(e.task)):
-            where = [task_words(run, e.task), stage_words(e.stage), model_words(e.model), e.attribute, e.group]
-            name = " · ".join(part for part in where if part) + f": {metric_words(e.metric).label}"
+        if e.group is not None and e.attribute is None and e.metric not in INTRINSIC_METRICS:
+            where = [task_words(run, e.task), stage_words(e.stage), model_words(e.model), e.group]
+            name = " · ".join(where) + f": {metric_words(e.metric).label}"
             lines.append(Fact(name, f"{number(e.value, e.metric)} {bracket(e)}".strip()))
     return lines
-
-
-def _shown_elsewhere(e: Estimate) -> bool:
-    if e.metric in INTRINSIC_METRICS:
-        return True
-    if e.group is not None:
-        return e.attribute is not None and not is_effect(e)
-    if e.stage == AUDIT and e.attribute is not None:
-        return True
-    return e.metric in QUALITIES or (e.metric in DISPARITIES and e.attribute is not None)
 
 
 def made_by(run: RunRecord, environment: dict[str, Any]) -> list[Fact]:

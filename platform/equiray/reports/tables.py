@@ -99,7 +99,7 @@ def _marked_cell(figures: Figures, e: Estimate | None) -> Cell:
 
 
 def plain_cell(e: Estimate | None, note: str = "") -> Cell:
-    """A figure without a comparison; None is one that was not measured."""
+    """A figure without a comparison, and what stands below it; None is one that was not measured."""
     if e is None:
         return Cell(value="–", hint="not measured")
     if e.value is None:
@@ -117,8 +117,8 @@ def group_table(
     """
     groups = figures.groups(task, attribute)
     left_out = len(groups) - most
-    present = {e.metric for e in figures.all if e.task == task and e.attribute == attribute and e.group is not None}
-    columns = [m for m in GROUP_RATES if m in present] + sorted(present - set(GROUP_RATES))
+    present = figures.group_metrics(task, attribute)
+    columns = [m for m in GROUP_RATES if m in present] + [m for m in present if m not in GROUP_RATES]
     columns = [m for m in columns if metrics is None or m in metrics]
     blocks = []
     for model in figures.models(task):

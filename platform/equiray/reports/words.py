@@ -47,6 +47,58 @@ METRICS = {
     "impact_ratio": MetricWords(
         "Impact ratio", "Impact ratio", "the group’s selection rate over the highest of any group; 1 is equal"
     ),
+    "disparate_impact_ratio": MetricWords(
+        "Disparate impact ratio", "DI", "the lowest of the groups’ selection rates over the highest; 1 is equal"
+    ),
+    "equalized_odds_difference_mean": MetricWords(
+        "Equalized odds difference (mean)",
+        "EqOdds mean",
+        "the mean of two distances between groups: of true-positive rates, of false-positive rates; 0 is equal",
+    ),
+    "equalized_odds_difference_sum": MetricWords(
+        "Equalized odds difference (sum)",
+        "EqOdds sum",
+        "the sum of two distances between groups: of true-positive rates, of false-positive rates; 0 is equal",
+    ),
+    "predictive_parity_difference": MetricWords(
+        "Predictive parity difference", "PredP", "how far apart the groups’ precisions are; 0 is equal"
+    ),
+    "worst_group_accuracy_groups": MetricWords(
+        "Worst-group accuracy", "Worst group", "the accuracy of the group that is decided worst"
+    ),
+    "worst_group_accuracy_cells": MetricWords(
+        "Worst-cell accuracy",
+        "Worst cell",
+        "the accuracy among the rows of one group and one true label that are decided worst",
+    ),
+    "mean_score": MetricWords(
+        "Mean score", "Score", "the mean probability that the model gives to a positive decision"
+    ),
+    "mean_score_difference": MetricWords(
+        "Mean score difference", "ΔScore", "how far apart the groups’ mean scores are; 0 is equal"
+    ),
+    "scoring_rate": MetricWords("Scoring rate", "Scoring", "the share of rows that score above the median of all"),
+    "scoring_impact_ratio": MetricWords(
+        "Scoring impact ratio",
+        "Scoring ratio",
+        "the group’s scoring rate over the highest of any group; 1 is equal",
+    ),
+    "mean_prediction": MetricWords("Mean prediction", "Mean", "in the target’s unit"),
+    "mean_prediction_difference": MetricWords(
+        "Mean prediction difference", "ΔMean", "how far apart the groups’ mean predictions are; 0 is equal"
+    ),
+    "counterfactual_flip_rate": MetricWords(
+        "Counterfactual flip rate", "Flips", "the share of rows whose decision changes with the sensitive attribute"
+    ),
+    "counterfactual_score_shift": MetricWords(
+        "Counterfactual score shift", "Shift", "how far scores move, on average, with the sensitive attribute"
+    ),
+    "counterfactual_score_shift_absolute": MetricWords(
+        "Absolute counterfactual score shift",
+        "|Shift|",
+        "how far scores move, either way, with the sensitive attribute; 0 is not at all",
+    ),
+    "consistency": MetricWords("Consistency", "Consistency", "how alike rows are decided that are alike; 1 is always"),
     "ece": MetricWords(
         "Expected calibration error", "ECE", "how far scores lie from the shares of positives; 0 is best"
     ),

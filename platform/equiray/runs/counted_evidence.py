@@ -1,12 +1,15 @@
-"""What the counts of an audit say, read the way its spec says."""
+"""What counts say: those of an audit, read the way its spec says, and those of a run's decisions."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from equiray.errors import BadInput
 from equiray.metrics.counting import Counts
 from equiray.metrics.counting.parts import rows_where
-from equiray.metrics.estimation import CountedEvidence, Labels, Setting, with_positive
+from equiray.metrics.estimates import Estimate
+from equiray.metrics.estimation import CountedEvidence, Labels, Setting, listed, with_positive
 from equiray.metrics.tables import MISSING, GroupTable
+from equiray.policies import Subject
 from equiray.policies.document import nearest
 from equiray.runs.audit_spec import STAGE, TEST, AuditSpec, load_audit_spec
 from equiray.runs.counting import COUNTS_NAME
@@ -56,6 +59,53 @@ def read_audit(directory: Path) -> CountedEvidence | None:
     if not (directory / COUNTS_NAME).is_file():
         return None
     return audit_evidence(Counts.load(directory / COUNTS_NAME), load_audit_spec(directory / "spec.yaml"))
+
+
+def decided_evidence(
+    counts: Counts, groups: Mapping[str, Sequence[str]], subject: Subject, confidence: float
+) -> CountedEvidence:
+    """Evidence of a run's decisions, over attributes and intersections, each with all its `groups`."""
+    tables = [listed(counts.table(attribute), names) for attribute, names in groups.items()]
+    setting = Setting(labels=Labels(subject.task, subject.stage, subject.model), confidence=confidence)
+    return CountedEvidence(tables=tables, setting=setting)
+
+
+def counts_file(subject: Subject) -> str:
+    """Path of the counts of a subject in the run directory."""
+    return f"counts/{subject.task}.{subject.model}.{subject.stage}.parquet"
+
+
+def read_decided(directory: Path, subject: Subject, estimates: Sequence[Estimate]) -> CountedEvidence | None:
+    """The evidence of one subject of a run, None where no counts of it are kept.
+
+    Its attributes and groups are those that `estimates`, the run's results, name.
+
+    Raises
+    ------
+    BadInput
+        The counts are not those that the results were made of.
+    """
+    path = directory / counts_file(subject)
+    groups = _groups(estimates)
+    if not groups or path not in directory.glob("counts/*.parquet"):  # a subject's name may be any, "../../x" too
+        return None
+    counts = Counts.load(path)
+    try:
+        return decided_evidence(counts, groups, subject, estimates[0].confidence)
+    except ValueError as error:
+        fix = "repeat the command that made the run: it counts again"
+        raise BadInput(f"results.json was not made of these counts: {error}", place=str(path), fix=fix) from error
+
+
+def _groups(estimates: Sequence[Estimate]) -> dict[str, tuple[str, ...]]:
+    """The groups of each attribute that are named, in the order of the results."""
+    found: dict[str, dict[str, None]] = {}
+    for e in estimates:
+        if e.attribute is not None:
+            names = found.setdefault(e.attribute, {})
+            if e.group is not None and e.group != MISSING:
+                names[e.group] = None
+    return {attribute: tuple(names) for attribute, names in found.items()}
 
 
 def check_positive(classes: tuple[str, ...], positive: str | None, place: str) -> None:

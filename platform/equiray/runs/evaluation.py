@@ -6,9 +6,10 @@ Every part is on disk when it is finished, so the same command takes up where a 
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from equiray import __version__
 from equiray.data.importance import feature_importance
@@ -18,20 +19,29 @@ from equiray.data.text import Serializer
 from equiray.errors import BadInput
 from equiray.metrics.estimates import Estimate
 from equiray.models.loading import check_source
+from equiray.policies import Judgement, NamedPolicy, apply_policy
 from equiray.reports import print_summary
 from equiray.runs.context import RunContext
+from equiray.runs.decisions import CountingPlan, Reported, plan_counting
+from equiray.runs.details import serialization_details, task_details
 from equiray.runs.directory import RunDirectory
 from equiray.runs.intrinsic import AFTER, BEFORE, IntrinsicPlan, intrinsic_results, plan_intrinsic, score_stage
 from equiray.runs.models import LanguageModels
+from equiray.runs.policy_check import check_policy
 from equiray.runs.predictions import PreparedTask, predict_task, prepare_twins, unlearns
 from equiray.runs.publish import publish
-from equiray.runs.results import FULL_FAMILIES, FULL_ROWS, serialization_details, task_details, task_results
+from equiray.runs.results import TaskResults, all_evidence, task_results
 from equiray.runs.run_frontiers import write_frontiers
 from equiray.runs.unlearning import UnlearningPlan, plan_unlearning, unlearn_folds, unlearning_details
 from equiray.specs import RunSpec, TaskSpec
 
+FULL_ROWS, FULL_FAMILIES = 500, 20
+"""Below these a result is labelled ``smoke`` (docs/contracts)."""
 
-def run_evaluation(spec: RunSpec, out: Path, *, address: str | None = None, command: str) -> None:
+
+def run_evaluation(
+    spec: RunSpec, out: Path, *, policy: NamedPolicy | None = None, address: str | None = None, command: str
+) -> Judgement | None:
     """Run a spec, or what is left of it, and leave results, report and evidence in a run directory.
 
     Parameters
@@ -39,26 +49,37 @@ def run_evaluation(spec: RunSpec, out: Path, *, address: str | None = None, comm
     spec : RunSpec
     out : Path
         Run directory; an unfinished run of the same spec is resumed.
+    policy : NamedPolicy, optional
+        Every model at every stage of every task is judged by it; the verdicts become part of the results.
     address : str, optional
         Ray cluster that embeds rows; None: this machine.
     command : str
         The command line, for the report.
 
+    Returns
+    -------
+    Judgement or None
+        None without a policy.
+
     Raises
     ------
     BadInput
-        Anything wrong with spec, data, model or templates, before compute starts wherever it can be known; or another
-        process is writing to `out`.
+        Anything wrong with spec, policy, data, model or templates, before compute starts wherever it can be known; or
+        another process is writing to `out`.
     """
     checked = _check(spec)
+    if policy is not None:
+        check_policy(policy, checked.reported)
     with RunDirectory.open(out, spec) as directory:
         models = LanguageModels(spec=spec.language_model)
-        _evaluate(checked, RunContext(spec=spec, directory=directory, models=models, address=address), command)
+        run = RunContext(spec=spec, directory=directory, models=models, address=address)
+        judgement = _evaluate(checked, run, policy, command)
         publish(out, spec)
         print_summary(out, directory.console)
+    return judgement
 
 
-def _evaluate(checked: "_Checked", run: RunContext, command: str) -> None:
+def _evaluate(checked: "_Checked", run: RunContext, policy: NamedPolicy | None, command: str) -> Judgement | None:
     """Compute what is not on disk yet, in the order of the stages."""
     run.directory.hold_inputs(_inputs(checked, run))
     if checked.intrinsic is not None:
@@ -67,27 +88,47 @@ def _evaluate(checked: "_Checked", run: RunContext, command: str) -> None:
         run.models.adapters = unlearn_folds(checked.unlearning, run)
         if checked.intrinsic is not None:
             score_stage(checked.intrinsic, AFTER, run)
-    prepared = [_prepare(task_spec, task, run) for task_spec, task in checked.tasks]
+    prepared = [_prepare(task.spec, task.task, run) for task in checked.tasks]
     for task in prepared:
         predict_task(task, run)
-    _write_results(checked, prepared, run)
-    write_frontiers(prepared, run)
-    run.directory.write_json("details.json", _details(checked, prepared, run, command))
+    with run.directory.step("estimates and intervals"):
+        results = [task_results(task.spec.name, task.plan, run) for task in checked.tasks]
+        judgement = _write_results(checked, results, policy, run)
+        tasks = {
+            task.schema.name: task_details(task, found, seed=run.spec.seed)
+            for task, found in zip(prepared, results, strict=True)
+        }
+    write_frontiers({task.spec.name: tuple(task.plan.groups) for task in checked.tasks}, run)
+    details = _details(checked, prepared, run, command)
+    run.directory.write_json("details.json", {**details, "tasks": tasks})
+    return judgement
+
+
+class _CheckedTask(NamedTuple):
+    spec: TaskSpec
+    task: Task
+    plan: CountingPlan
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Checked:
     """Everything a run reads, loaded and found good, before anything is computed."""
 
-    tasks: tuple[tuple[TaskSpec, Task], ...]
+    tasks: tuple[_CheckedTask, ...]
     intrinsic: IntrinsicPlan | None
     unlearning: UnlearningPlan | None
+
+    @property
+    def reported(self) -> frozenset[Reported]:
+        """Every metric that the results will hold, paired changes aside."""
+        of_tasks = [task.plan.reported for task in self.tasks]
+        return frozenset().union(*of_tasks, self.intrinsic.reported if self.intrinsic else ())
 
 
 def _inputs(checked: _Checked, run: RunContext) -> dict[str, str]:
     """Digests of all that finished parts depend on beside the spec: a resumed run must read the same."""
     inputs = {"equiray": __version__}
-    for task_spec, task in checked.tasks:
+    for task_spec, task, _ in checked.tasks:
         inputs[f"task {task_spec.name}"] = task.source_sha256
         inputs[f"schema {task_spec.name}"] = hashlib.sha256(repr(task.schema).encode()).hexdigest()
     if _needs_language_model(run.spec) and not run.spec.language_model.is_endpoint:
@@ -111,15 +152,19 @@ def _check(spec: RunSpec) -> _Checked:
         _check_endpoint(spec)
     elif _needs_language_model(spec):
         check_source(spec.language_model.source)
-    tasks = tuple((task, load_task(task, spec.seed)) for task in spec.tasks)
-    for task_spec, task in tasks:
-        prepare_twins(task_spec, task, spec.stages)
+    tasks = tuple(_check_task(task, spec) for task in spec.tasks)
     unlearning = any(unlearns(stage) for stage in spec.stages)
     return _Checked(
         tasks=tasks,
         intrinsic=None if spec.intrinsic is None or endpoint else plan_intrinsic(spec),
         unlearning=plan_unlearning(spec) if unlearning else None,
     )
+
+
+def _check_task(task_spec: TaskSpec, spec: RunSpec) -> _CheckedTask:
+    task = load_task(task_spec, spec.seed)
+    prepare_twins(task_spec, task, spec.stages)
+    return _CheckedTask(task_spec, task, plan_counting(task_spec, task))
 
 
 def _check_endpoint(spec: RunSpec) -> None:
@@ -150,15 +195,17 @@ def _prepare(task_spec: TaskSpec, task: Task, run: RunContext) -> PreparedTask:
     return PreparedTask(spec=task_spec, task=task, flipped=flipped, augmented=augmented, serializer=serializer)
 
 
-def _write_results(checked: _Checked, prepared: list[PreparedTask], run: RunContext) -> None:
-    with run.directory.step("estimates and intervals"):
-        estimates: list[Estimate] = []
-        if checked.intrinsic is not None:
-            stages = (BEFORE,) if checked.unlearning is None else (BEFORE, AFTER)
-            estimates += intrinsic_results(checked.intrinsic, stages, run)
-        for task in prepared:
-            estimates += task_results(task, run)
-    rows = {task.schema.name: len(task.task.table) for task in prepared}
+def _write_results(
+    checked: _Checked, results: Sequence[TaskResults], policy: NamedPolicy | None, run: RunContext
+) -> Judgement | None:
+    estimates: list[Estimate] = []
+    if checked.intrinsic is not None:
+        stages = (BEFORE,) if checked.unlearning is None else (BEFORE, AFTER)
+        estimates += intrinsic_results(checked.intrinsic, stages, run)
+    for task in results:
+        estimates += task.estimates
+    judgement = None if policy is None else apply_policy(policy, all_evidence(estimates, results))
+    rows = {task.task.schema.name: len(task.task.table) for task in checked.tasks}
     run.directory.write_json(
         "results.json",
         {
@@ -167,16 +214,16 @@ def _write_results(checked: _Checked, prepared: list[PreparedTask], run: RunCont
             "task": list(rows) if len(rows) > 1 else next(iter(rows)),
             "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
             "estimates": [estimate.to_json() for estimate in estimates],
-            "verdicts": [],
+            "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
         },
     )
+    return judgement
 
 
 def _details(checked: _Checked, prepared: list[PreparedTask], run: RunContext, command: str) -> dict[str, Any]:
     details: dict[str, Any] = {
         "name": run.spec.name,
         "language_model": run.models.details() if _needs_language_model(run.spec) else None,
-        "tasks": {task.schema.name: task_details(task) for task in prepared},
         "serialization": {
             task.schema.name: found for task in prepared if (found := serialization_details(task)) is not None
         },

@@ -1,6 +1,6 @@
 """`gate`: a finished run or audit against a policy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from equiray.metrics.verdicts import Evidence
 from equiray.policies import Judgement, StoredEvidence, Subject, apply_policy, load_policy
 from equiray.policies.document import nearest
 from equiray.reports.run_directory import load_run
-from equiray.runs.counted_evidence import read_audit
+from equiray.runs.counted_evidence import read_audit, read_decided
 
 
 class Chosen(NamedTuple):
@@ -47,14 +47,10 @@ def gate(directory: Path, policy: str, chosen: Chosen, looking: Looking) -> Judg
 def read_evidence(directory: Path, chosen: Chosen) -> Mapping[Subject, Evidence]:
     """What a directory says about each subject; a stage's paired effects are none, for a policy bounds levels.
 
-    An audit is judged by its counts, whose limits hold at any confidence, all else by the limits that were stored.
+    An audit and the decisions of a run are judged by their counts, whose limits hold at any confidence; all else, and
+    what versions before kept no counts of, by the limits that were stored.
     """
-    by_subject: dict[Subject, list[Estimate]] = {}
-    for estimate in load_run(directory).results.estimates:
-        if "-" in estimate.stage:  # ``cda-baseline``
-            continue
-        subject = Subject(estimate.task, estimate.stage, estimate.model)
-        by_subject.setdefault(subject, []).append(estimate)
+    by_subject = subjects_of(load_run(directory).results.estimates)
     for part, name in chosen._asdict().items():
         known = sorted({getattr(subject, part) for subject in by_subject})
         if name is not None and name not in known:
@@ -62,7 +58,7 @@ def read_evidence(directory: Path, chosen: Chosen) -> Mapping[Subject, Evidence]
             raise BadInput(f"there is no {part} {name!r}{nearest(name, known)}", place=place, fix=fix)
     counted = read_audit(directory)
     kept: dict[Subject, Evidence] = {
-        subject: counted or StoredEvidence(estimates=tuple(estimates))
+        subject: counted or read_decided(directory, subject, estimates) or StoredEvidence(estimates=tuple(estimates))
         for subject, estimates in by_subject.items()
         if all(name in (None, getattr(subject, part)) for part, name in chosen._asdict().items())
     }
@@ -70,3 +66,12 @@ def read_evidence(directory: Path, chosen: Chosen) -> Mapping[Subject, Evidence]
         fix = "choose others with --task, --stage, --model" if by_subject else "audit a table with rows"
         raise BadInput("no estimates to judge", place=str(directory / "results.json"), fix=fix)
     return kept
+
+
+def subjects_of(estimates: Iterable[Estimate]) -> dict[Subject, list[Estimate]]:
+    """The estimates of each subject; a stage's paired effects (``cda-baseline``) belong to none."""
+    found: dict[Subject, list[Estimate]] = {}
+    for estimate in estimates:
+        if "-" not in estimate.stage:
+            found.setdefault(Subject(estimate.task, estimate.stage, estimate.model), []).append(estimate)
+    return found

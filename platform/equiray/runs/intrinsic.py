@@ -26,10 +26,11 @@ from equiray.data.templates import (
 from equiray.metrics.clusters import perplexity_change, perplexity_estimate
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.filler_scores import FillerScores
-from equiray.metrics.intrinsic import intrinsic_change, intrinsic_estimates
+from equiray.metrics.intrinsic import GROUP_METRICS, LEVELS, intrinsic_change, intrinsic_estimates
 from equiray.models.loading import CausalLM
 from equiray.models.scoring import Scorer
 from equiray.runs.context import RunContext
+from equiray.runs.decisions import Reported
 from equiray.runs.directory import RunDirectory
 from equiray.specs import RunSpec
 
@@ -59,6 +60,14 @@ class IntrinsicPlan:
     prompts: tuple[tuple[list[Prompt], ...], ...]
     held_out: ReferenceTexts
     dtype: str
+
+    @property
+    def reported(self) -> frozenset[Reported]:
+        """The metrics that its results hold, paired changes aside."""
+        attributes = {question.attribute for question in self.questions}
+        asked = {Reported(metric, attribute, False) for attribute in attributes for metric in LEVELS}
+        asked |= {Reported(metric, attribute, True) for attribute in attributes for metric in GROUP_METRICS}
+        return frozenset({Reported("perplexity", None, False), *asked})
 
 
 def training_folds(spec: RunSpec, templates: TemplateSet) -> list[Fold]:

@@ -81,11 +81,6 @@ class PreparedTask:
         return self.task.schema
 
     @property
-    def attributes(self) -> tuple[str, ...]:
-        """Attributes and intersections (``sex*race``) to report."""
-        return self.spec.attributes or tuple(a.name for a in self.schema.sensitive)
-
-    @property
     def with_twins(self) -> pa.Table:
         """All rows and the twins of training rows: training first, each original followed by its own twins."""
         if self.augmented is None:

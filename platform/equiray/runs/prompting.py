@@ -2,7 +2,7 @@
 
 A prompt model is not trained, so CDA acts when it is asked: the probability of a row is averaged with those of its
 counterfactual twins (`equiray.models.answers.average_with_twins`). Where an endpoint refused, or said something that
-cannot be read, the predictions hold no decision and say which it was: counted by `equiray.runs.results`, never dropped.
+cannot be read, the predictions hold no decision and say which it was: counted by `runs.decisions`, never dropped.
 """
 
 import pyarrow as pa

@@ -3,15 +3,18 @@
 from equiray.metrics.estimation.changes import changes_of
 from equiray.metrics.estimation.evidence import CountedEvidence
 from equiray.metrics.estimation.records import CONFIDENCE, Labels, Setting, estimates_of
+from equiray.metrics.estimation.score_changes import GroupedScores, score_changes_of
 from equiray.metrics.estimation.shapes import listed, with_positive
 
 __all__ = [
     "CONFIDENCE",
     "CountedEvidence",
+    "GroupedScores",
     "Labels",
     "Setting",
     "changes_of",
     "estimates_of",
     "listed",
+    "score_changes_of",
     "with_positive",
 ]

@@ -1,8 +1,8 @@
 """How estimates change from one model to another on the same rows: joint counts to `Estimate` records.
 
 Notable: rows that one of the models did not answer are left out of the value, and rows of no known group out of what
-compares groups; the limits allow for all that they may be (`paired.Ends`), and the status is ``partial``. What is made
-of scores, and each group's ratio to the highest, has no paired limits here and is left out.
+compares groups; the limits allow for all that they may be (`paired.Ends`), and the status is ``partial``. Each group's
+ratio to the highest has no paired limits here and is left out; what is made of scores is in `score_changes`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -11,8 +11,7 @@ from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation.figures import Figure
 from equiray.metrics.estimation.records import Placed, Setting, figures_of, records
 from equiray.metrics.estimation.shapes import without
-from equiray.metrics.intervals import Limits
-from equiray.metrics.intervals.limits import Interval
+from equiray.metrics.intervals.limits import Interval, Limits
 from equiray.metrics.tables import GroupTable
 from equiray.metrics.verdicts import Unknown
 

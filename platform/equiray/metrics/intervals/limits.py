@@ -9,6 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
+class Limits(NamedTuple):
+    """Lower and upper limit of one number; NaN where there is nothing to estimate."""
+
+    low: float
+    high: float
+
+
 class Interval(NamedTuple):
     """Lower and upper limits, arrays of one shape; NaN where there is nothing to estimate."""
 

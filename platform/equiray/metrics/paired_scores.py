@@ -1,0 +1,116 @@
+"""Two models' scores of the same rows: how their mean, their Brier score and their ranking change.
+
+Notable: each is a mean over rows of what changes in that row, so what the models share cancels, and limits are those of
+a mean of values within -1 and 1 (`intervals.means`), which do not vanish where no row of the sample changes. The area
+under the ROC curve changes by the mean change of the positives' placements among the negatives, which is also that of
+the negatives' among the positives; its error is the sum of two independent ones (DeLong, DeLong and Clarke-Pearson
+1988), added as curves. Of the changes of disparities of scores, and of calibration errors, no limits are known here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiray.metrics.intervals.curves import curves_of, highest_sum, normal_quantile
+from equiray.metrics.intervals.limits import Interval, Moments, mean
+from equiray.metrics.intervals.means import mean_interval
+
+_Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRows:
+    """Rows of one group: `label` bool [N], True the positive class, and both models' scores [N], NaN without one."""
+
+    label: NDArray[np.bool_]
+    first: _Array
+    second: _Array
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Rows that both models scored, [N]."""
+        return ~np.isnan(self.first) & ~np.isnan(self.second)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreChange:
+    """A change of one figure over `rows` rows that both scored, NaN where it is not estimable.
+
+    `means` of what changes add up to it, each by itself an estimate of it; `known` is the share of rows (of an area: of
+    pairs) that it is known for. The limits allow for any change of the rest.
+    """
+
+    means: tuple[Moments, ...]
+    rows: int
+    known: float
+
+    @property
+    def value(self) -> float:
+        """Second minus first."""
+        values = [float(mean(each)) for each in self.means]
+        return values[0] if not np.isnan(values).any() else float("nan")
+
+    def interval(self, confidence: float) -> Interval:
+        """Limits of the change, each []."""
+        if np.isnan(self.value):
+            return Interval(np.array(np.nan), np.array(np.nan))
+        if len(self.means) == 1:
+            low, high = mean_interval(self.means[0], confidence)
+        else:
+            z = normal_quantile(confidence)
+            curves = [curves_of(each, z) for each in self.means]
+            low = -highest_sum([-each.low for each in curves]) - self.value
+            high = highest_sum([each.high for each in curves]) - self.value
+        rest = 1 - self.known
+        return Interval(np.maximum(low, -1) * self.known - rest, np.minimum(high, 1) * self.known + rest)
+
+
+def mean_score_change(of: ScoredRows) -> ScoreChange:
+    """Change of the mean score."""
+    there = of.scored
+    return _change_of_mean(of.second[there] - of.first[there], len(there))
+
+
+def brier_change(of: ScoredRows) -> ScoreChange:
+    """Change of the mean squared distance of the score from the label."""
+    there = of.scored
+    label = of.label[there].astype(np.float64)
+    return _change_of_mean((of.second[there] - label) ** 2 - (of.first[there] - label) ** 2, len(there))
+
+
+def auc_change(of: ScoredRows) -> ScoreChange:
+    """Change of the area under the ROC curve; ties count half. NaN without positives or negatives."""
+    there = of.scored
+    positive, negative = there & of.label, there & ~of.label
+    means = [
+        _moments(_placements(of.second[mine], of.second[others]) - _placements(of.first[mine], of.first[others]))
+        for mine, others in ((positive, negative), (negative, positive))
+    ]
+    placed = (means[0], means[1]._replace(total=-np.asarray(means[1].total)))  # a negative is placed well where low
+    shares = [
+        _share(int(part.sum()), int(whole.sum())) for part, whole in ((positive, of.label), (negative, ~of.label))
+    ]
+    return ScoreChange(means=placed, rows=int(there.sum()), known=shares[0] * shares[1])
+
+
+def _change_of_mean(differences: _Array, rows: int) -> ScoreChange:
+    there = len(differences)
+    return ScoreChange(means=(_moments(differences),), rows=there, known=_share(there, rows))
+
+
+def _moments(differences: _Array) -> Moments:
+    return Moments(len(differences), differences.sum(), (differences**2).sum(), -1, 1)
+
+
+def _placements(scores: _Array, others: _Array) -> _Array:
+    """Of each score, the share of others below it, half of those at it; NaN without others."""
+    if not len(others):
+        return np.full(len(scores), np.nan)
+    ordered = np.sort(others)
+    ranks = ordered.searchsorted(scores, "left") + ordered.searchsorted(scores, "right")
+    return ranks / (2 * len(others))
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
