@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -54,11 +54,14 @@ class Rates(NamedTuple):
     peer: float
 
 
-def measure(ours: Side, peer: Side, rows: int, *, quick: bool, at_least: int = 1) -> list[Rates]:
+def measure(
+    ours: Side, peer: Side, rows: int, *, quick: bool, at_least: int = 1, clock: Callable[[], float] = time.perf_counter
+) -> list[Rates]:
     """Interleave both sides over the same rows; within a repeat both get the same ones, each for `SECONDS` or more.
 
     `rows` is how many there are to choose from; repeats that would outgrow them begin again at the first. A repeat does
-    `at_least` so many, where work that rows share would otherwise be undercounted: it grows with their number.
+    `at_least` so many, where work that rows share would otherwise be undercounted: it grows with their number. `clock`
+    is what seconds are taken from: `time.process_time` counts those of all threads.
     """
     repeats, seconds = (QUICK_REPEATS, QUICK_SECONDS) if quick else (REPEATS, SECONDS)
     pace = min(_pace(side, rows) for side in (ours, peer))
@@ -69,7 +72,7 @@ def measure(ours: Side, peer: Side, rows: int, *, quick: bool, at_least: int = 1
     for repeat in range(repeats):
         chosen = _window(repeat, size, rows)
         pair = [ours, peer] if repeat % 2 == 0 else [peer, ours]  # neither always runs second
-        timed = {side.name: _rate(side, chosen, seconds) for side in pair}
+        timed = {side.name: _rate(side, chosen, seconds, clock) for side in pair}
         rates.append(Rates(timed[ours.name], timed[peer.name]))
         print(f"repeat {repeat + 1}/{repeats}: {ours.name} {rates[-1].ours:.4g}/s, {peer.name} {rates[-1].peer:.4g}/s")
     return rates
@@ -89,9 +92,9 @@ def _pace(side: Side, rows: int) -> float:
     return len(few) / (time.perf_counter() - start)
 
 
-def _rate(side: Side, chosen: range, seconds: float) -> float:
-    done, start = 0.0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
+def _rate(side: Side, chosen: range, seconds: float, clock: Callable[[], float]) -> float:
+    done, start = 0.0, clock()
+    while (elapsed := clock() - start) < seconds:
         done += side.run(chosen)
     return done / elapsed
 
@@ -99,11 +102,30 @@ def _rate(side: Side, chosen: range, seconds: float) -> float:
 def report(
     name: str, rates: Sequence[Rates], *, unit: str, peer: str, quick: bool, target: float | None = None
 ) -> Ratio:
-    """Print the median ratio with its spread, and append it unless the run was quick."""
-    ratios = [rate.ours / rate.peer for rate in rates]
-    ratio = Ratio(id=name, value=statistics.median(ratios), unit=unit, peer=peer, low=min(ratios), high=max(ratios))
-    goal = "" if target is None else f"; target {target:g}: {'reached' if ratio.value >= target else 'MISSED'}"
-    print(f"{name}: {ratio.value:.3f} {unit} (of {len(ratios)} repeats {ratio.low:.3f} to {ratio.high:.3f}){goal}")
+    """Print the median of ours over the peer's rate, with its spread, and append it unless the run was quick."""
+    goal = None if target is None else Goal("at least", target)
+    return publish(name, [rate.ours / rate.peer for rate in rates], unit=unit, peer=peer, quick=quick, goal=goal)
+
+
+class Goal(NamedTuple):
+    """What a figure is to reach."""
+
+    side: Literal["at least", "at most"]
+    bound: float
+
+    def said(self, value: float) -> str:
+        """Whether it does."""
+        reached = value >= self.bound if self.side == "at least" else value <= self.bound
+        return f"; target: {self.side} {self.bound:g}, {'reached' if reached else 'MISSED'}"
+
+
+def publish(
+    name: str, values: Sequence[float], *, unit: str, peer: str, quick: bool, goal: Goal | None = None
+) -> Ratio:
+    """Print the median of the repeats' figures, with their spread, and append it unless the run was quick."""
+    ratio = Ratio(id=name, value=statistics.median(values), unit=unit, peer=peer, low=min(values), high=max(values))
+    said = "" if goal is None else goal.said(ratio.value)
+    print(f"{name}: {ratio.value:.3f} {unit} (of {len(values)} repeats {ratio.low:.3f} to {ratio.high:.3f}){said}")
     if quick:
         print("smoke: a look, not a result; nothing was appended")
     else:

@@ -89,7 +89,9 @@ def test_texts_are_what_they_were(names, kind, late, nulls):
 
 
 @pytest.mark.parametrize("rows", [MANY, MANY + 1])
-@pytest.mark.parametrize("sizes", [(2, 4), (2, 128), (2, 8, 16), (257, 1), (3, 5, 7, 11), (40, 40, 41), (300, 300)])
+@pytest.mark.parametrize(
+    "sizes", [(2, 4), (1, 256), (5, 51), (2, 128), (2, 8, 16), (257, 1), (3, 5, 7, 11), (40, 40, 41), (300, 300)]
+)
 def test_every_combination_is_counted_in_bytes_in_pairs_of_bytes_or_sparsely(rows, sizes):
     columns = [RNG.integers(0, size, rows, dtype=np.int16) for size in sizes]
     coded = [encode(pa.chunked_array([pa.array(c)]), "x", Place("f", 0), digits=False) for c in columns]

@@ -49,6 +49,11 @@ class PredictionFile:
     footer: pq.FileMetaData | None = field(default=None, repr=False, compare=False)
     cuts: tuple[Cut, ...] = ()
 
+    @property
+    def in_store(self) -> bool:
+        """Whether it is read by requests, each of which takes long."""
+        return "://" in self.path
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetColumns:
@@ -87,6 +92,11 @@ class Span(NamedTuple):
     stop: int | None
     rows_per_block: int
     row_groups: tuple[int, ...] = ()
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is known to be one block."""
+        return self.stop == self.start + self.rows_per_block
 
 
 def open_files(
@@ -145,9 +155,9 @@ def read_span(span: Span) -> Iterator[RowBlock]:
         The file is broken, its values change type, or it is not what it was when it was opened.
     """
     file, first = span.file, span.start
-    if span.stop == first + span.rows_per_block and span.row_groups and "://" not in file.path:
+    if span.row_groups and span.is_block and not file.in_store:
         rows = ParquetColumns(file=file, row_groups=span.row_groups, num_rows=span.rows_per_block)
-        yield RowBlock(BlockId(file.sha256, first, first + span.rows_per_block), rows, file.path)
+        yield RowBlock(BlockId(file.sha256, first, first + rows.num_rows), rows, file.path)
         return
     with _readable(file.path):
         for rows in _cut(_pieces(span), span.rows_per_block):
@@ -217,10 +227,10 @@ def _pieces(span: Span) -> Iterator[pa.Table]:
 
 
 def _parquet_pieces(span: Span) -> Iterator[pa.Table]:
-    """All columns together: of a store, where each request takes long, or of a row group of many blocks."""
+    """All columns together: of a store, or of a row group of many blocks."""
     groups, columns = list(span.row_groups), list(span.file.columns)
     with _parquet(span.file) as parquet:
-        if span.stop == span.start + span.rows_per_block:
+        if span.is_block:
             yield parquet.read_row_groups(groups, columns=columns, use_threads=False)
             return
         for batch in parquet.iter_batches(span.rows_per_block, row_groups=groups, columns=columns, use_threads=False):
@@ -228,7 +238,8 @@ def _parquet_pieces(span: Span) -> Iterator[pa.Table]:
 
 
 def _parquet(file: PredictionFile) -> pq.ParquetFile:
-    return pq.ParquetFile(open_file(file.path), metadata=file.footer, read_dictionary=file.texts, pre_buffer=True)
+    opened = open_file(file.path)
+    return pq.ParquetFile(opened, metadata=file.footer, read_dictionary=file.texts, pre_buffer=file.in_store)
 
 
 def _is_text(kind: pa.DataType) -> bool:

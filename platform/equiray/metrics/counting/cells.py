@@ -16,6 +16,7 @@ from equiray.metrics.counting.encoding import Coded, pooled, smallest
 
 _BYTE = 1 << 8
 _DENSE = 1 << 16  # so many combinations keep the key in two bytes and its histogram in cache
+_IN_CACHE = 1 << 16
 _PAIRED = 1 << 18  # from so many rows on it pays to count in pairs
 
 
@@ -53,7 +54,7 @@ def combine(columns: Sequence[Coded]) -> Cells:
 
 def _dense(columns: Sequence[Coded], sizes: Sequence[int], size: int) -> NDArray[np.unsignedinteger]:
     """Each row's combination as a number of mixed radix."""
-    kind = np.dtype(np.uint8 if size <= _BYTE else np.uint16)
+    kind = np.dtype(np.uint8 if size < _BYTE else np.uint16)
     key = pooled(len(columns[0].codes), kind)
     np.copyto(key, columns[0].codes, casting="unsafe")
     for column, radix in zip(columns[1:], sizes[1:], strict=True):
@@ -65,12 +66,20 @@ def _dense(columns: Sequence[Coded], sizes: Sequence[int], size: int) -> NDArray
 def _histogram(key: NDArray[np.unsignedinteger], size: int) -> NDArray[np.int64]:
     """Rows of each number below `size`."""
     if key.itemsize > 1 or len(key) < _PAIRED:
-        return np.bincount(key, minlength=size)
+        return _tally(key, size)
     paired = key[: len(key) // 2 * 2].view(np.uint16)
-    wide = pooled(len(paired), np.intp)  # bincount would make a copy of its own
-    np.copyto(wide, paired)
-    pairs = np.bincount(wide, minlength=_BYTE * _BYTE).reshape(_BYTE, _BYTE)
-    return (pairs.sum(0) + pairs.sum(1) + np.bincount(key[2 * len(paired) :], minlength=_BYTE))[:size]
+    pairs = _tally(paired, _BYTE * _BYTE).reshape(_BYTE, _BYTE)
+    return (pairs.sum(0) + pairs.sum(1) + _tally(key[2 * len(paired) :], _BYTE))[:size]
+
+
+def _tally(numbers: NDArray[np.unsignedinteger], size: int) -> NDArray[np.int64]:
+    """As `numpy.bincount`, which takes longer: it looks for the largest first, and copies all of them at once."""
+    counts, places = np.zeros(size, np.int64), np.empty(min(len(numbers), _IN_CACHE), np.intp)
+    for start in range(0, len(numbers), _IN_CACHE):
+        piece = numbers[start : start + _IN_CACHE]
+        np.copyto(places[: len(piece)], piece)
+        np.add.at(counts, places[: len(piece)], 1)
+    return counts
 
 
 def _sparse(columns: Sequence[Coded]) -> Cells:

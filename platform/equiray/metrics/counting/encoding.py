@@ -21,7 +21,6 @@ from equiray.metrics.tables import MISSING
 
 _DENSE_SPAN = 255  # integers that span no more are codes but for the lowest, in a byte, with one left for the missing
 _FEW = 16  # so many codes may be there for nothing
-_ROWS_IN_CACHE = 1 << 15
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -155,16 +154,13 @@ def _from_integers(flat: pa.Array, name: str) -> Coded | None:
 
 
 def _few(values: NDArray[np.integer], name: str) -> Coded | None:
-    """Labels, which are 0 or a little more: each is read from memory once. None where one is not below `_FEW`."""
+    """Labels, which are 0 or a little more, after one look at each; None where one is not below `_FEW`."""
     unsigned = values.view(np.dtype(f"u{values.itemsize}"))  # negative ones are the largest of all
+    highest = int(unsigned.max())
+    if highest >= _FEW:
+        return None
     codes = pooled(len(values), np.uint8)
-    highest = 0
-    for start in range(0, len(values), _ROWS_IN_CACHE):
-        piece = unsigned[start : start + _ROWS_IN_CACHE]
-        highest = max(highest, int(piece.max()))
-        if highest >= _FEW:
-            return None
-        np.copyto(codes[start : start + _ROWS_IN_CACHE], piece, casting="unsafe")
+    np.copyto(codes, unsigned, casting="unsafe")
     return Coded(name, codes, [str(value) for value in range(highest + 1)], True)
 
 
@@ -174,7 +170,8 @@ def _codes(values: pa.Array, low: int, missing: int) -> NDArray[np.unsignedinteg
     filled = values.fill_null(low) if values.null_count else values
     codes = pooled(len(values), kind)
     np.copyto(codes, filled.to_numpy(), casting="unsafe")
-    codes -= kind.type(low % (1 << 8 * kind.itemsize))  # may wrap around: the result fits again
+    if low:
+        codes -= kind.type(low % (1 << 8 * kind.itemsize))  # may wrap around: the result fits again
     if values.null_count:
         codes[values.is_null().to_numpy(zero_copy_only=False)] = missing
     return codes
