@@ -83,8 +83,9 @@ def cells() -> Iterator[Cell]:
             yield Cell(kind, (n, n), low, "tied")
         for layout in ("equal", "spread"):
             yield Cell("paired", (n,) * 3, low, layout)
-    for n, law in product(SIZES, ERRORS):
-        yield Cell("targets", (n, n), 0.5, law)
+        yield Cell("paired scores", (n, n), low, "tied")
+    for n, law, kind in product(SIZES, ERRORS, ("targets", "paired targets")):
+        yield Cell(kind, (n, n), 0.5, law)
 
 
 def drawn(sizes: tuple[int, ...], chance: Array, generator: np.random.Generator, simulations: int) -> NDArray[np.int64]:
@@ -108,7 +109,7 @@ def enough(of: Rate, law: Array) -> NDArray[np.bool_]:
 GroupFigures = Callable[[Metric], tuple[Interval, Array]]
 
 
-def group_figures(side_by_side: GroupTable, groups: int) -> GroupFigures:
+def group_figures(side_by_side: GroupTable, groups: int, confidence: float = CONFIDENCE) -> GroupFigures:
     """What the exported estimator says of each metric of groups, limits and values [simulations, G]."""
 
     @cache
@@ -116,7 +117,7 @@ def group_figures(side_by_side: GroupTable, groups: int) -> GroupFigures:
         read = Read.of(metric, side_by_side, None)
         assert read is not None and metric.scope == "group"
         found = Figure(metric=metric, read=read)
-        low, high = (limit.reshape(-1, groups) for limit in found.limits(CONFIDENCE))
+        low, high = (limit.reshape(-1, groups) for limit in found.limits(confidence))
         return Interval(low, high), found.values.reshape(-1, groups)
 
     return figure

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from coverage_cells import Cell, Figures, remembered
+from coverage_changes import paired_scores, paired_targets
 from coverage_decided import decided, unanswered, weighted
 from coverage_families import errors
 from coverage_paired import paired
@@ -34,6 +35,8 @@ STUDIES: Mapping[str, Callable[[Cell, np.random.Generator, int], Figures]] = {
     "unanswered": unanswered,
     "weighted": weighted,
     "paired": paired,
+    "paired scores": paired_scores,
+    "paired targets": paired_targets,
     "scores": scored,
     "weighted scores": weighted_scores,
     "targets": targets,

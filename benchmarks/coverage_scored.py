@@ -44,7 +44,7 @@ SHIFT = 0.3
 
 def scored(cell: Cell, generator: np.random.Generator, simulations: int) -> Figures:
     """Scores that are calibrated in the first group and too low in the second; `rate` of the rows are positive."""
-    law = _law(cell)
+    law = score_law(cell)
     sample = Scores(drawn(cell.sizes, law, generator, simulations)[..., None], np.ones(1), expected(cell.sizes, law))
     yield from sample.figures("{}")
     twins = _Twins(sample.counts[:, 0].sum((1, 3)), sample.law[0].sum(0), cell.rate, generator)
@@ -55,7 +55,7 @@ def scored(cell: Cell, generator: np.random.Generator, simulations: int) -> Figu
 
 def weighted_scores(cell: Cell, generator: np.random.Generator, simulations: int) -> Figures:
     """The same of rows whose weights have nothing to do with their scores."""
-    law = _law(cell)
+    law = score_law(cell)
     counts = drawn(cell.sizes, law[..., None] * _WEIGHT_CHANCES, generator, simulations)
     yield from Scores(counts, WEIGHTS, expected(cell.sizes, law)).figures("weighted {}")
 
@@ -69,10 +69,7 @@ def targets(cell: Cell, generator: np.random.Generator, simulations: int) -> Fig
     levels, errors = (drawn(cell.sizes, even, generator, simulations).astype(np.float64) for _ in range(2))
     sums = _target_sums(levels, errors, prediction, error)
     law = _target_sums(expected(cell.sizes, even), expected(cell.sizes, even), prediction, error)
-    names = tuple(map(str, range(sums.rows.size)))
-    parts: list[Any] = [part.reshape(-1) for part in sums]
-    side_by_side = GroupTable(attribute="g", groups=names, classes=(), targets=TargetSums(*parts))
-    of_groups = group_figures(side_by_side, groups=2)
+    of_groups = group_figures(target_table(sums), groups=2)
     for metric, place in product(("mae", "rmse", "mean_prediction"), (0, 1)):
         truth = float(METRICS[metric].function(law)[place])
         yield metric, partial(_of_group, of_groups, METRICS[metric], place, truth, cell.sizes[0] >= 50)
@@ -231,7 +228,7 @@ def sums_of(counts: NDArray[Any]) -> ScoreSums:
     return ScoreSums(*(counts @ (_BINS * GRID[:, None] ** power) for power in (0, 1, 2)))
 
 
-def _law(cell: Cell) -> Array:
+def score_law(cell: Cell) -> Array:
     """Of each group's label and score, [2, 2, S]."""
     chance = np.zeros((2, 2, len(GRID)))
     for group, spread in enumerate((2.0, 6.0)):
@@ -240,6 +237,13 @@ def _law(cell: Cell) -> Array:
         chance[group, 1, 1:-1] = law / law.sum() * positive[1:-1]
         chance[group, 0, 1:-1] = law / law.sum() * (1 - positive[1:-1])
     return chance
+
+
+def target_table(sums: TargetSums) -> GroupTable:
+    """One table in which the groups of every sample, sums [simulations, G], are groups of their own."""
+    names = tuple(map(str, range(sums.rows.size)))
+    parts: list[Any] = [part.reshape(-1) for part in sums]
+    return GroupTable(attribute="g", groups=names, classes=(), targets=TargetSums(*parts))
 
 
 def _target_sums(of_prediction: Array, of_error: Array, prediction: Array, error: Array) -> TargetSums:

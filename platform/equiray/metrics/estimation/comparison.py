@@ -11,7 +11,6 @@ each at half the error, which is wider, and right whatever the two have in commo
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +24,8 @@ from equiray.metrics.estimation.shapes import each_part, everyone, only
 from equiray.metrics.estimation.targeted import prediction_moments
 from equiray.metrics.intervals.limits import Interval
 from equiray.metrics.intervals.means import mean_interval
+from equiray.metrics.intervals.shifts import shift_interval
+from equiray.metrics.rates import divide
 from equiray.metrics.tables import GroupTable, JointTable
 
 SAME_CLAIM: Mapping[str, str] = {
@@ -152,7 +153,7 @@ class _Change:
         apart = Interval(second.low - first.high, second.high - first.low)
         if self.shift is None:
             return apart
-        paired = _mean_change(self.shift, self.first.metric.id, confidence)
+        paired = mean_change(self.shift, self.first.metric.id, confidence)
         return Interval(*(np.where(self.partial, other, one) for one, other in zip(paired, apart, strict=True)))
 
 
@@ -181,8 +182,14 @@ def _records(change: _Change, setting: Setting) -> Iterator[Estimate]:
     yield from to_estimates(first.metric, change.attribute, groups, columns, setting)
 
 
-def _mean_change(table: GroupTable, metric: str, confidence: float) -> Interval:
-    """Limits of the mean of the rows' differences; weighted rows count as their effective number."""
-    assert table.targets is not None
-    bounds = _BOUNDS.get(metric, (-inf, inf))
-    return mean_interval(prediction_moments(table.targets, *bounds), confidence)
+def mean_change(table: GroupTable, metric: str, confidence: float) -> Interval:
+    """Limits of the mean of the rows' differences, which stand as predictions of the target 0, [G].
+
+    Weighted rows count as their effective number.
+    """
+    sums = table.targets
+    assert sums is not None
+    if metric not in _BOUNDS:
+        return mean_interval(prediction_moments(sums), confidence)
+    of = prediction_moments(sums, *_BOUNDS[metric])
+    return shift_interval(of, sums.absolute_error * divide(np.asarray(of.rows), sums.rows), confidence)
