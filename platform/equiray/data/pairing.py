@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from equiray.data.compute import pc
 from equiray.data.prediction_files import PredictionFile, read_span, spans
-from equiray.data.row_blocks import ROWS_PER_BLOCK, BlockId, RowBlock
+from equiray.data.row_blocks import ROWS_PER_BLOCK, BlockId, RowBlock, as_table
 from equiray.errors import BadInput
 
 _SHOWN = 5
@@ -45,8 +45,8 @@ class Source:
     def blocks(self, rows_per_block: int = ROWS_PER_BLOCK) -> Iterator[RowBlock]:
         """Its rows, file after file; raises as `prediction_files.read_span`."""
         for span in spans(self.files, rows_per_block):
-            for block in read_span(span, rows_per_block):
-                yield block._replace(rows=self._counted(block.rows))
+            for block in read_span(span):
+                yield block._replace(rows=self._counted(as_table(block.rows)))
 
     def _counted(self, rows: pa.Table) -> pa.Table:
         for column, value in self.only.items():
@@ -191,17 +191,17 @@ def pair_sha256(first: Source, second: Source) -> str:
 
 
 def _first_rows(block: RowBlock, rows: int) -> RowBlock:
-    return RowBlock(block.id._replace(stop=block.id.start + rows), block.rows.slice(0, rows), block.origin)
+    return RowBlock(block.id._replace(stop=block.id.start + rows), as_table(block.rows).slice(0, rows), block.origin)
 
 
 def _rest(block: RowBlock, taken: int) -> RowBlock | None:
     if block.rows.num_rows == taken:
         return None
-    return RowBlock(block.id._replace(start=block.id.start + taken), block.rows.slice(taken), block.origin)
+    return RowBlock(block.id._replace(start=block.id.start + taken), as_table(block.rows).slice(taken), block.origin)
 
 
 def _whole(side: Source) -> pa.Table:
-    pieces = [block.rows for block in side.blocks() if block.rows.num_rows]
+    pieces = [as_table(block.rows) for block in side.blocks() if block.rows.num_rows]
     if not pieces:
         raise BadInput("there are no rows to compare", place=side.name, fix="give at least one row")
     return pa.concat_tables(pieces, promote_options="permissive").unify_dictionaries()

@@ -37,3 +37,8 @@ class RowBlock(NamedTuple):
     id: BlockId
     rows: ColumnRows
     origin: str
+
+
+def as_table(rows: ColumnRows) -> pa.Table:
+    """All columns at once."""
+    return rows if isinstance(rows, pa.Table) else pa.table({name: rows[name] for name in rows.column_names})
