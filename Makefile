@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 PEERS := .venv/.peers
+ORACLES := .venv/.oracles
 
 .PHONY: install quickstart test test-slow bench lint format wheel clean
 
@@ -21,10 +22,14 @@ $(STAMP): pyproject.toml constraints.txt assets.txt
 quickstart: install
 	$(BIN)/equiray run jobs/quickstart.yaml --out runs/quickstart
 
-test: install
+$(ORACLES): $(STAMP) tests/oracles.txt
+	$(BIN)/pip install --no-deps -r tests/oracles.txt
+	touch $@
+
+test: $(ORACLES)
 	$(BIN)/pytest -m "not slow"
 
-test-slow: install
+test-slow: $(ORACLES)
 	$(BIN)/pytest -m slow
 
 $(PEERS): $(STAMP) benchmarks/peers.txt

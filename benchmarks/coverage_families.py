@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from itertools import product
 
 import numpy as np
+from coverage_cells import remembered
 from numpy.typing import NDArray
 from scipy.stats import binom
 
@@ -46,14 +47,14 @@ def _disparities(generator: np.random.Generator, size: int, apart: float) -> NDA
     expected = chance / 2 * np.array(SIZES)[:, None, None, None]
     confidence = 1 - ALPHA / (2 * len(METRICS_JUDGED))
     wrong = np.zeros(size, dtype=bool)
-    for name, axis in product(METRICS_JUDGED, (2, 1)):
-        metric = METRICS[name]
-        assert metric.interval not in ("rate", "smooth", "bins", "none")
-        table, truth = mass.sum(axis), float(metric.function(expected.sum(axis - 1)))
-        low, high = projected(
-            metric.interval, [Counted(of.events(table), of.trials(table)) for of in metric.rates], confidence
-        )
-        wrong |= (low > truth + 1e-9) | (high < truth - 1e-9)
+    with remembered():
+        for name, axis in product(METRICS_JUDGED, (2, 1)):
+            metric = METRICS[name]
+            assert metric.interval not in ("rate", "smooth", "bins", "none")
+            table, truth = mass.sum(axis), float(metric.function(expected.sum(axis - 1)))
+            rates = [Counted(of.events(table), of.trials(table)) for of in metric.rates]
+            low, high = projected(metric.interval, rates, confidence)
+            wrong |= (low > truth + 1e-9) | (high < truth - 1e-9)
     return wrong
 
 

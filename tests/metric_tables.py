@@ -73,11 +73,12 @@ def score_counts(rows: Scored, groups: int, grid: int | None = None) -> ScoreCou
     values, place = np.unique(score, return_inverse=True)
     count = np.zeros((groups, 2, len(values)), dtype=np.int64)
     np.add.at(count, (rows.group, rows.label, place), 1)
-    weight = None
-    if rows.weight is not None:
-        weight = np.zeros(count.shape)
-        np.add.at(weight, (rows.group, rows.label, place), rows.weight)
-    return ScoreCounts(values, grid is None, count, weight)
+    if rows.weight is None:
+        return ScoreCounts(values, grid is None, count)
+    weight, squared = np.zeros((2, *count.shape))
+    np.add.at(weight, (rows.group, rows.label, place), rows.weight)
+    np.add.at(squared, (rows.group, rows.label, place), rows.weight**2)
+    return ScoreCounts(values, grid is None, count, weight, squared)
 
 
 def score_sums(rows: Scored, groups: int) -> ScoreSums:
@@ -89,11 +90,14 @@ def score_sums(rows: Scored, groups: int) -> ScoreSums:
     return ScoreSums(*sums)
 
 
-def target_sums(group: np.ndarray, target: np.ndarray, prediction: np.ndarray, groups: int) -> TargetSums:
+def target_sums(
+    group: np.ndarray, target: np.ndarray, prediction: np.ndarray, groups: int, weight: np.ndarray | None = None
+) -> TargetSums:
     error = prediction - target
-    once = np.ones(len(target))
-    parts = (once, target, prediction, np.abs(error), error**2, prediction**2, error**4, once)
-    sums = (np.bincount(group, part, minlength=groups) for part in parts)
+    w = np.ones(len(target)) if weight is None else weight
+    parts = (np.ones(len(w)), target, prediction, np.abs(error), error**2, prediction**2, error**4)
+    parts += tuple(w * part for part in (parts[0], *parts[2:]))
+    sums = (np.bincount(group, w * part, minlength=groups) for part in parts)
     return TargetSums(*sums, np.bincount(group, minlength=groups))
 
 

@@ -245,6 +245,20 @@ def test_help_imports_nothing_heavy():
     assert answer.stdout == "[]\n"
 
 
+def test_an_audit_and_its_gate_start_without_what_they_do_not_use(tmp_path: Path):
+    """Each of these costs .2 s to 4 s: a gate stands in every CI job."""
+    rows, out = tmp_path / "rows.csv", tmp_path / "out"
+    rows.write_text("sex,race,y,yhat,p\n" + "".join(f"{'fm'[n % 2]},{'abc'[n % 3]},1,0,.5\n" for n in range(60)))
+    heavy = "{'torch', 'ray', 'sklearn', 'transformers', 'matplotlib', 'scipy.stats'}"
+    loaded = f"print(sorted({heavy} & set(sys.modules)))"
+    body = f"import sys, equiray.cli\ntry: equiray.cli.main(sys.argv[1:])\nfinally: {loaded}"
+    columns = ("--label", "y", "--prediction", "yhat", "--score", "p", "--attributes", "sex,race")
+    for command in (("audit", rows, *columns, "--out", out), ("gate", out, "--policy", "four_fifths")):
+        answer = subprocess.run([sys.executable, "-c", body, *map(str, command)], capture_output=True, text=True)
+        assert answer.returncode in (0, 1, 2), answer.stderr
+        assert answer.stdout.splitlines()[-1] == "[]"
+
+
 def test_entry_script_takes_the_arguments_of_run(spec: Path):
     script = Path(__file__).resolve().parent.parent / "jobs" / "run_evaluation.py"
     folder = stand_in(spec.parent, "print(command)")

@@ -238,7 +238,8 @@ def test_real_valued_targets_are_summed_by_group():
     error = frame["yhat"] - frame["y"]
     sums = {"rows": 1, "target": frame["y"], "prediction": frame["yhat"], "absolute_error": error.abs()}
     sums |= {"squared_error": error**2, "prediction_squared": frame["yhat"] ** 2, "squared_error_squared": error**4}
-    for name, each in (sums | {"weight_squared": frame["w"]}).items():
+    twice = {f"{name}_w2": frame["w"] * each for name, each in sums.items() if name not in ("rows", "target")}
+    for name, each in (sums | twice | {"weight_squared": frame["w"]}).items():
         expected = (frame["w"] * each).groupby(frame["sex"].fillna(MISSING)).sum()
         np.testing.assert_allclose(getattr(found.targets, name), expected[list(found.groups)], rtol=1e-12)
     assert found.targets is not None

@@ -131,6 +131,12 @@ def test_sums_are_exact_and_do_not_depend_on_order(pairs, random):
         assert math.isclose(found[place], math.fsum(mine), rel_tol=1e-15)
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e308, -1e308])
+def test_what_cannot_be_summed_is_refused_not_summed_for_ever(value):
+    with pytest.raises(ValueError, match="cannot be summed"):
+        exact_sums(np.zeros(3, np.int64), np.array([1.0, value, value]), 1)
+
+
 def test_sums_of_many_rows_in_pieces_are_those_of_fsum():
     rng = np.random.default_rng(0)
     place, values = rng.integers(0, 2, 70_000), np.exp(rng.normal(0, 20, 70_000))

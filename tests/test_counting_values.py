@@ -1,5 +1,7 @@
 """What cannot be counted is refused by value, column, file and row; what is missing is counted as missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,6 +10,7 @@ from equiray.data.row_blocks import BlockId
 from equiray.errors import BadInput
 from equiray.metrics.counting import Attribute, Columns, Layout, count_table
 from equiray.metrics.counting.kernel import count_block
+from equiray.metrics.counting.summing import LARGEST
 from equiray.metrics.tables import MISSING
 
 NAN = float("nan")
@@ -18,6 +21,7 @@ WITH_SCORE = Columns(label="y", prediction="yhat", score="p")
 WEIGHTED = Layout(attributes=(Attribute(name="sex"),), weights=True)
 WITH_WEIGHT = Columns(label="y", prediction="yhat", weight="w")
 REAL = Layout(attributes=(Attribute(name="sex"),), real_valued=True)
+LARGE = Layout(attributes=(Attribute(name="sex"),), real_valued=True, weights=True)
 
 
 def data(**columns) -> pa.Table:
@@ -126,6 +130,21 @@ def test_real_valued_targets_are_finite(value):
     assert error.value.place == "file.csv, column 'yhat', row 2"
 
 
+@pytest.mark.parametrize("spoilt", [{"w": 1e51}, {"y": 1e51}, {"yhat": -1e51}, {"w": 1e120, "y": 1e120}])
+def test_what_would_overflow_is_named_before_it_is_squared(spoilt):
+    columns = {name: [1.0, spoilt.get(name, 1.0), 1.0] for name in ("w", "y", "yhat")}
+    with pytest.raises(BadInput, match=r"e\+(51|120) is infinite or too large to be squared and summed") as error:
+        count(data(**columns), LARGE, WITH_WEIGHT)
+    assert error.value.place == f"file.csv, column '{next(iter(spoilt))}', row 2" and "1e+50" in error.value.fix
+
+
+def test_the_largest_numbers_that_are_taken_have_finite_sums():
+    spoilt = {"w": [LARGEST] * 3, "y": [LARGEST] * 3, "yhat": [-LARGEST] * 3}
+    found = count(data(**spoilt), LARGE, WITH_WEIGHT).targets
+    assert found.squared_error.tolist() == [2 * LARGEST * (2 * LARGEST) ** 2, LARGEST * (2 * LARGEST) ** 2]
+    assert all(np.isfinite(part).all() for part in found)
+
+
 def test_numbers_may_be_texts_and_texts_that_are_none_are_named():
     found = count(data(p=["0.5", " .25 ", "1e-1"]), SCORED, WITH_SCORE)
     assert found.scores.values.tolist() == [0.1, 0.25, 0.5]
@@ -156,6 +175,34 @@ def test_words_and_numbers_as_label_and_prediction_are_refused():
     with pytest.raises(BadInput, match="'yes' is text, while column 'y' holds numbers") as error:
         count(data(yhat=["0", "yes", "1"]))
     assert error.value.place == "file.csv, column 'yhat', row 2"
+
+
+def test_texts_that_read_as_numbers_and_words_are_refused_unless_declared():
+    spoilt = data(y=["0", "1", "1"], yhat=["no", "yes", ""])
+    for table in (spoilt, spoilt.rename_columns(["sex", "yhat", "y"]).filter([True, True, False])):
+        column = "yhat" if table is spoilt else "y"
+        with pytest.raises(BadInput, match=r"'no' is text, while column '(y|yhat)' holds numbers") as error:
+            count(table)
+        assert error.value.place.startswith(f"file.csv, column '{column}', row")
+    assert count(data(y=["1", "2", "3"], yhat=["1", "2", "4+"])).classes == ("1", "2", "3", "4+")
+    declared = Layout(attributes=(Attribute(name="sex"),), classes=("0", "1", "no", "yes"))
+    assert count(spoilt, declared).mass.count.sum() == 3
+
+
+@pytest.mark.parametrize("words", [["True", "False", "True"], ["no", "yes", "no"]])
+def test_words_in_one_file_and_texts_that_read_as_numbers_in_another_are_refused(words):
+    digits, said = data(y=["0", "1", "1"], yhat=["0", "1", "0"]), data(y=words, yhat=words)
+    one, other = (
+        count_table(t, PLAIN, DECISIONS, model="m", origin=n) for t, n in ((digits, "a.csv"), (said, "b.csv"))
+    )
+    with pytest.raises(
+        BadInput, match=f"label or prediction is a number in one place and {sorted(words)[0]!r}"
+    ) as error:
+        one.merge(other)
+    assert error.value.place == "a.csv and b.csv"
+    declared = replace(PLAIN, classes=("0", "1", *sorted(set(words))))
+    halves = [count_table(table, declared, DECISIONS, model="m") for table in (digits, said)]
+    assert halves[0].merge(halves[1]).rows == 6
 
 
 def test_classes_that_do_not_make_a_decision_are_refused():

@@ -28,7 +28,7 @@ def coverage(trials: int, confidence: float = 0.95) -> np.ndarray:
     return np.stack([rates * trials, 1 - below - above, above, below], axis=1)
 
 
-@pytest.mark.parametrize("trials", [1, 2, 19, 50, 333])
+@pytest.mark.parametrize("trials", [1, 2, 19, 50, 333, 20_000])
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.9999])
 def test_wilson_and_exact_limits_are_those_of_scipy(trials, confidence):
     events = np.unique(np.linspace(0, trials, 7).astype(int))
@@ -37,7 +37,10 @@ def test_wilson_and_exact_limits_are_those_of_scipy(trials, confidence):
         np.testing.assert_allclose(np.transpose(ours(events, trials, confidence)), theirs, atol=1e-10)
 
 
-@pytest.mark.parametrize(("events", "trials"), [(1, 1), (1, 20), (5, 50), (13, 50), (50, 50), (300, 100_000)])
+@pytest.mark.parametrize(
+    ("events", "trials"),
+    [(1, 1), (1, 20), (5, 50), (13, 50), (50, 50), (31, 62), (31, 9000), (300, 100_000), (99_000, 100_000)],
+)
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.9999])
 def test_mid_p_limits_solve_their_equation(events, trials, confidence):
     tail = (1 - confidence) / 2

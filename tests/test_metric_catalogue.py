@@ -192,7 +192,7 @@ def test_missing_sensitive_values_are_in_no_disparity_of_scores_or_targets():
         groups=("a", "b", MISSING),
         scores=score_counts(rows, groups=3),
         score_sums=score_sums(rows, groups=3),
-        targets=TargetSums(*np.random.default_rng(6).random((8, 3)), np.ones(3, int)),
+        targets=TargetSums(*np.random.default_rng(6).random((13, 3)), np.ones(3, int)),
     )
     mine = rows.group < 2
     fewer = Scored(rows.group[mine], rows.label[mine], rows.score[mine])

@@ -1,5 +1,6 @@
 """Where a peer returns a number and we say not estimable: the cases, each with the number the peer gives.
 
+Everywhere else they agree (`test_metric_agreement`).
 Not a complaint about peers: a list of what changes for somebody who comes from them. If a peer changes its answer, the
 case fails and the list (docs/statistics.md) is to be corrected.
 """

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from equiray.cli import main
 from equiray.errors import BadInput, Incomplete
 from equiray.reports import verify_evidence, write_evidence
 from equiray.reports.model_card import write_model_card
 from report_run import estimate, synthetic_details, synthetic_estimates, synthetic_results, write_synthetic_run
+from test_audit import people, written
 
 NASTY = "| <script>alert(1)</script> `x` **b** &lt; [a](http://b.example) \n# h: \"'\\ $1"
 
@@ -159,3 +161,50 @@ def test_broken_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Incomplete):
         write_model_card(run_dir)
     assert not (run_dir / "model_card.md").exists()
+
+
+def test_hugging_face_reads_every_figure_of_the_metadata(tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub", reason="the hub's own reader comes with the extra `llm`")
+    run_dir = write_synthetic_run(tmp_path / "run")
+    path = write_model_card(run_dir)
+    read = hub.ModelCard.load(path).data
+    records = json.loads((run_dir / "results.json").read_text())["estimates"]
+    assert read.model_name == "Synthetic figures: a test of the report" and "fairness" in read.tags
+    shown = [r for r in records if r["value"] is not None and not r["group"] and "-" not in r["stage"]]
+    assert len(read.eval_results) == len(shown) > 20
+    for result in read.eval_results:
+        assert isinstance(result, hub.EvalResult)
+        place = int(result.metric_args["source"].removeprefix("results.json#/estimates/"))
+        record = records[place]
+        assert (result.metric_type, result.metric_value) == (record["metric"], record["value"])
+        assert result.dataset_type == record["task"] and result.metric_args["low"] == record["low"]
+        assert result.metric_args["sha256"] == hashlib.sha256((run_dir / "results.json").read_bytes()).hexdigest()
+    hub.ModelCard(path.read_text(encoding="utf-8")).save(tmp_path / "saved.md")
+    saved = hub.ModelCard.load(tmp_path / "saved.md").data
+    key = {(r.task_type, r.dataset_type, r.metric_name): r.metric_value for r in read.eval_results}
+    assert {(r.task_type, r.dataset_type, r.metric_name): r.metric_value for r in saved.eval_results} == key
+
+
+def test_every_command_leaves_a_card_and_lists_its_hash(tmp_path: Path) -> None:
+    rows = written(people(200), tmp_path / "rows.csv")
+    columns = ("--label", "y", "--prediction", "yhat", "--attributes", "sex")
+    commands = {
+        "audit": ("audit", rows, *columns, "--score", "p"),
+        "compare": ("compare", rows, rows, *columns[:2], "--prediction", "yhat,race", "--attributes", "sex"),
+    }
+    words = people(200).assign(race=people(200).y)  # a second column of decisions, which are always right
+    written(words, rows)
+    for name, command in commands.items():
+        out = tmp_path / name
+        with pytest.raises(SystemExit) as left:
+            main([*map(str, command), "--out", str(out)])
+        assert left.value.code == 0
+        card, evidence = out / "model_card.md", json.loads((out / "evidence.json").read_text())
+        assert evidence["files"]["model_card.md"]["sha256"] == hashlib.sha256(card.read_bytes()).hexdigest()
+        before = card.read_bytes()
+        card.unlink()
+        with pytest.raises(SystemExit):
+            main(["report", str(out)])
+        assert card.read_bytes() == before and verify_evidence(out) == []
+        index = yaml.safe_load(before.decode().split("---\n")[1])["model-index"][0]["results"]
+        assert index[0]["dataset"]["type"] == "y"

@@ -10,7 +10,9 @@ from scipy.stats import binom
 
 from equiray.metrics import disparities, rates
 from equiray.metrics.intervals.binomial import rate_interval
+from equiray.metrics.intervals.curves import normal_quantile
 from equiray.metrics.intervals.limits import Counted, rate
+from equiray.metrics.intervals.simultaneous import projected
 from equiray.metrics.paired import PairedRate, paired_rate
 from equiray.metrics.paired_disparities import disparity_change
 from equiray.metrics.tables import Mass
@@ -25,6 +27,7 @@ def by_label(gained, lost, trials) -> PairedRate:
         discordant=Counted(gained + lost, trials),
         gained=Counted(gained, gained + lost),
         correlation=nothing,
+        rows=np.asarray(trials),
         left_out=nothing,
     )
 
@@ -59,7 +62,7 @@ def chances(positive, tpr, fpr, agreement=0.7):
     return np.array(found)
 
 
-@pytest.mark.parametrize("trials", [20, 49, 50, 150])
+@pytest.mark.parametrize("trials", [5, 12, 20, 49, 50, 150])
 def test_a_change_is_covered_as_often_as_promised(trials):
     for gain in (0.004, 0.02, 0.1, 0.3, 0.45):
         for loss in (0.0, 0.004, 0.02, 0.1, 0.3, 0.45):
@@ -82,6 +85,9 @@ def test_counts_are_those_of_the_rows():
     assert (paired.discordant.events, paired.discordant.trials) == ((first != second)[among].sum(), among.sum())
     assert paired.gained.events == (second > first)[among].sum()
     assert paired.left_out == ((label == 1) & ((first < 2) != (second < 2))).sum()
+    assert paired.rows == among.sum()
+    precise = paired_rate(rates.PPV, Mass(joint))
+    assert precise.rows == (both & ((first == 1) | (second == 1))).sum()
     errors_of = [model[among] == 1 for model in (first, second)]
     assert paired.correlation == pytest.approx(np.corrcoef(errors_of)[0, 1])
 
@@ -154,6 +160,11 @@ DISPARITIES = {
 SITUATIONS = {
     "all equal, nothing changes": ([300] * 3, [((0.6, 0.6), (0.2, 0.2))] * 3),
     "one group catches up": ([500, 200, 900], [((0.8, 0.8), (0.2, 0.2)), ((0.4, 0.7), (0.1, 0.2)), ((0.8, 0.8),) * 2]),
+    "alike, then apart": ([800, 1500], [((0.6, 0.6), (0.2, 0.2)), ((0.6, 0.45), (0.2, 0.1))]),
+    "a small group": (
+        [60, 1500, 1200],
+        [((0.6, 0.5), (0.2, 0.1)), ((0.6, 0.55), (0.2, 0.2)), ((0.5, 0.5), (0.25, 0.2))],
+    ),
     "clear and reversed": ([3000, 3000], [((0.8, 0.4), (0.5, 0.1)), ((0.4, 0.9), (0.1, 0.3))]),
 }
 
@@ -185,6 +196,42 @@ def test_where_two_groups_clearly_differ_most_limits_are_nearly_theirs():
     low, high = disparity_change("max_difference", [paired], 0.95)
     alone = [np.diff(limits)[0] / 2 for limits in zip(*(limit[0] for limit in paired.interval(0.95)), strict=True)]
     assert (high - low)[0] / 2 == pytest.approx(np.hypot(*alone[:2]), rel=0.1)
+
+
+def test_a_gap_that_opens_between_groups_that_were_alike_is_told():
+    each = [chances(0.4, (0.6, 0.6), (0.2, 0.2)), chances(0.4, (0.6, 0.4), (0.2, 0.1))]
+    joint = joint_counts(np.random.default_rng(9), [1500, 2500], each, 50)
+    of = disparities.DEMOGRAPHIC_PARITY_DIFFERENCE
+    there = disparity_change(of.combined, [paired_rate(of.rates[0], Mass(joint))], 0.95)
+    assert (there.low > 0).all(), "whichever group was ahead before"
+    back = disparity_change(of.combined, [paired_rate(of.rates[0], Mass(np.swapaxes(joint, -1, -2)))], 0.95)
+    np.testing.assert_allclose((-back.high, -back.low), there, atol=1e-9)
+
+
+def test_a_small_group_widens_a_change_no_more_than_either_model_by_itself():
+    rng = np.random.default_rng(10)
+    each = [chances(0.4, (0.5, 0.5), (0.2, 0.2)), *[chances(0.4, (0.9, 0.6), (0.7, 0.3))] * 2]
+    joint = joint_counts(rng, [10, 4000, 4000], each, 1)
+    of = disparities.DEMOGRAPHIC_PARITY_DIFFERENCE
+    (low,), (high,) = disparity_change(of.combined, [paired_rate(of.rates[0], Mass(joint))], 0.95)
+    levels = (Counted(of.rates[0].events(m), of.rates[0].trials(m)) for m in (joint.sum(-1), joint.sum(-2)))
+    own = [projected("max_difference", [counted], 0.95) for counted in levels]
+    assert high - low < 1.5 * sum(float(each.high[0] - each.low[0]) for each in own)
+
+
+def test_sums_of_two_rates_are_covered_and_say_what_both_are():
+    rng = np.random.default_rng(12)
+    of_group = chances(0.4, (0.7, 0.5), (0.2, 0.3))
+    joint = joint_counts(rng, [150], [of_group], 2000)
+    z = normal_quantile(0.95)
+    for of in (rates.TPR, rates.PPV):
+        paired = paired_rate(of, Mass(joint))
+        found = paired.sums(z)
+        mass = np.zeros((2, 4, 4))
+        mass[:, :2, :2] = of_group
+        truth = sum(float(of.of(mass.sum(axis)[None])[0]) for axis in (1, 2)) - 1
+        np.testing.assert_allclose(found.low[0], rate(paired.first) + rate(paired.second) - 1, atol=1e-12)
+        assert ((found.low[-1] <= truth) & (truth <= found.high[-1])).mean() >= 0.94
 
 
 def test_what_cannot_be_compared_has_no_limits():

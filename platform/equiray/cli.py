@@ -16,6 +16,7 @@ import click
 
 from equiray import __version__
 from equiray.commands_audit import audit
+from equiray.commands_compare import compare
 from equiray.commands_gate import gate
 from equiray.errors import BadInput, EquirayError
 
@@ -75,10 +76,11 @@ def submit(spec: Path, address: str, out: str | None) -> int:
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown instead.")
 @_debug
 def report(directory: Path, markdown: bool) -> None:
-    """Write report.html and evidence.json anew from the results in DIRECTORY."""
-    from equiray.reports import markdown_tables, write_evidence, write_report
-    from equiray.runs.audit_spec import load_spec
+    """Write report.html, model_card.md and evidence.json anew from the results in DIRECTORY."""
+    from equiray.reports import markdown_tables
     from equiray.runs.lock import sole_writer
+    from equiray.runs.publish import publish
+    from equiray.runs.stored_spec import load_spec
 
     if markdown:
         click.echo(markdown_tables(directory))
@@ -86,12 +88,12 @@ def report(directory: Path, markdown: bool) -> None:
 
     spec = load_spec(directory / "spec.yaml")
     with sole_writer(directory):
-        write_report(directory)
-        write_evidence(directory, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
+        publish(directory, spec)
     click.echo(f"done: {directory / 'report.html'}")
 
 
 commands.add_command(_debug(audit))
+commands.add_command(_debug(compare))
 commands.add_command(_debug(gate))
 
 

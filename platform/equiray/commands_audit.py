@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 
-def _names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+def names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Names given one by one, or several with commas between them."""
     return tuple(name.strip() for each in value for name in each.split(",") if name.strip())
 
 
@@ -17,9 +18,8 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
 @click.option("--score", metavar="COLUMN", help="Probability of the positive class, 0 to 1.")
 @click.option("--weight", metavar="COLUMN", help="Weight of the row, 0 or more.")
 @click.option("--outcome", metavar="COLUMN", help="Why a prediction is empty: refused or unparsed.")
-@click.option(
-    "--attributes", required=True, multiple=True, callback=_names, metavar="A,B", help="Sensitive attributes."
-)
+@click.option("--split", metavar="COLUMN", help="Audit only rows that say `test`; `validation` rows choose frontiers.")
+@click.option("--attributes", required=True, multiple=True, callback=names, metavar="A,B", help="Sensitive attributes.")
 @click.option("--intersections", type=click.IntRange(min=1), default=1, help="Combine up to that many attributes.")
 @click.option("--positive", metavar="CLASS", help="The class whose rates are meant; not needed for 0 and 1.")
 @click.option("--real-valued", is_flag=True, help="Label and prediction are numbers, not classes.")

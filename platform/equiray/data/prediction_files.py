@@ -1,39 +1,43 @@
 """Files of anyone's predictions, read block by block: Parquet, CSV and JSON lines, here or in an object store.
 
-A file's blocks are cut every so many of its own rows and named by the hash of its content, so counts of a file that is
-read again, elsewhere or by other workers, are known to be the same. The hash covers, of CSV and JSON lines, all bytes;
-of Parquet, the footer and the stored bytes of the columns that are read: everything that can change what is counted,
-and no more bytes than the reading itself needs (a wide table may have a hundred other columns). A copy of a file has
-its hash; the same rows written anew, with another compression say, have another one and count as other rows.
+Where a file's blocks begin and end is said by the file alone, and they are named by the hash of its content: so counts
+of a file that is read again, elsewhere or by other workers, are known to be the same. Of CSV and JSON lines a block is
+so many rows; of Parquet it is as many whole row groups as hold no more rows than that, or an even part of a row group
+that holds more, so that no row is decoded twice. The hash covers, of CSV and JSON lines, all bytes; of Parquet, the
+footer and the stored bytes of the columns that are read: everything that can change what is counted, and no more bytes
+than the reading itself needs (a wide table may have a hundred other columns). A copy of a file has its hash; the same
+rows written anew, with another compression say, have another one and count as other rows.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from equiray.data.line_cuts import Cut
+from equiray.data.parquet_content import parquet_sha256
 from equiray.data.reading import check_columns, check_names
 from equiray.data.row_blocks import ROWS_PER_BLOCK, BlockId, RowBlock
 from equiray.data.stores import format_of, open_file, open_stream
+from equiray.data.text_parts import TextPart, look_through, part_pieces
 from equiray.data.text_rows import csv_names, csv_pieces, json_pieces
 from equiray.errors import BadInput
 
-_READ_BYTES = 1 << 22
 _HASHED_AT_ONCE = 4
-_BLOCKS_PER_SPAN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionFile:
     """A file, the columns that are read from it, and the hash of their content.
 
-    Of a Parquet file, `row_groups` are the rows of each row group and `texts` the columns of texts; other files can
-    only be read from their beginning, and have neither.
+    Of a Parquet file, `row_groups` are the rows of each row group, `texts` the columns of texts, and `footer` is kept,
+    which takes long to parse in a wide table. Of a large CSV or JSON-lines file, `cuts` are rows at which it may be
+    divided; without them, as where it is compressed, it can only be read from its beginning.
     """
 
     path: str
@@ -42,18 +46,59 @@ class PredictionFile:
     sha256: str
     row_groups: tuple[int, ...] | None = None
     texts: tuple[str, ...] = ()
+    footer: pq.FileMetaData | None = field(default=None, repr=False, compare=False)
+    cuts: tuple[Cut, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetColumns:
+    """Some row groups of a Parquet file on this machine, each column read when it is asked for.
+
+    One column of a million rows stays in cache while it is decoded and encoded anew, all of them do not.
+    """
+
+    file: PredictionFile
+    row_groups: tuple[int, ...]
+    num_rows: int
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns that the file was opened with."""
+        return list(self.file.columns)
+
+    def __getitem__(self, key: str, /) -> pa.ChunkedArray:
+        """Read a column, with one thread: readers work side by side; raises as `read_span`."""
+        with _readable(self.file.path):
+            return self._parquet.read_row_groups(list(self.row_groups), columns=[key], use_threads=False)[key]
+
+    @cached_property
+    def _parquet(self) -> pq.ParquetFile:
+        return _parquet(self.file)
 
 
 class Span(NamedTuple):
-    """Rows of a file that are cheap to read in one go; `start` is the first of a block, None in `stop` is the end."""
+    """Rows of a file that are read in one go, and how many of them make a block.
+
+    Of Parquet they are whole `row_groups`; None in `stop` is the end of another file.
+    """
 
     file: PredictionFile
     start: int
     stop: int | None
+    rows_per_block: int
+    row_groups: tuple[int, ...] = ()
 
 
-def open_files(paths: Sequence[str], columns: Sequence[str]) -> list[PredictionFile]:
+def open_files(
+    paths: Sequence[str], columns: Sequence[str], *, rows_per_cut: int = ROWS_PER_BLOCK
+) -> list[PredictionFile]:
     """Look at files' columns and hash what will be read of them (`stores.find_files` finds paths).
+
+    Parameters
+    ----------
+    paths, columns : sequences of str
+    rows_per_cut : int
+        CSV and JSON lines can be divided at every so many rows, a multiple of the rows per block.
 
     Raises
     ------
@@ -61,7 +106,7 @@ def open_files(paths: Sequence[str], columns: Sequence[str]) -> list[PredictionF
         A file cannot be read or lacks a column, or two files have the same content: their rows would count once.
     """
     with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:
-        files = list(pool.map(lambda path: _open(path, tuple(columns)), paths))
+        files = list(pool.map(lambda path: _open(path, tuple(columns), rows_per_cut), paths))
     first: dict[str, str] = {}
     for file in files:
         if first.setdefault(file.sha256, file.path) != file.path:
@@ -74,46 +119,62 @@ def open_files(paths: Sequence[str], columns: Sequence[str]) -> list[PredictionF
 
 
 def spans(files: Sequence[PredictionFile], rows_per_block: int = ROWS_PER_BLOCK) -> list[Span]:
-    """Divide files for readers that work side by side.
+    """Divide files into blocks of `rows_per_block` rows or fewer, for readers that work side by side.
 
-    CSV and JSON lines are read whole. Parquet is divided where a block ends with a row group; where none does, after a
-    few blocks, because the row group in which the next begins is then decoded twice.
+    CSV and JSON lines are read from cut to cut. A span of Parquet is one block, or all blocks of one large row group.
     """
     found = []
     for file in files:
         if file.row_groups is None:
-            found.append(Span(file, 0, None))
-            continue
-        start = stop = position = 0
-        for rows in file.row_groups:
-            position += rows
-            stop = -(-position // rows_per_block) * rows_per_block  # blocks that begin so far
-            if position == stop or stop - start >= _BLOCKS_PER_SPAN * rows_per_block:
-                found.append(Span(file, start, min(stop, sum(file.row_groups))))
-                start = stop
-        if start < position:
-            found.append(Span(file, start, position))
+            starts = [0, *(cut.row for cut in file.cuts[1:] if cut.row % rows_per_block == 0)]
+            ends = [*starts[1:], None]
+            found += [Span(file, start, end, rows_per_block) for start, end in zip(starts, ends, strict=True)]
+        else:
+            found += _parquet_spans(file, file.row_groups, rows_per_block)
     return found
 
 
-def read_span(span: Span, rows_per_block: int = ROWS_PER_BLOCK) -> Iterator[RowBlock]:
+def read_span(span: Span) -> Iterator[RowBlock]:
     """The rows of a span, block by block; no more than a block and one read are held.
 
-    Texts of Parquet and CSV come dictionary-encoded. A file's last block may be shorter.
+    Texts of Parquet and CSV come dictionary-encoded. The last block may be shorter.
 
     Raises
     ------
     BadInput
-        The file is broken, or its values change type.
+        The file is broken, its values change type, or it is not what it was when it was opened.
     """
-    file = span.file
+    file, first = span.file, span.start
+    if span.stop == first + span.rows_per_block and span.row_groups and "://" not in file.path:
+        rows = ParquetColumns(file=file, row_groups=span.row_groups, num_rows=span.rows_per_block)
+        yield RowBlock(BlockId(file.sha256, first, first + span.rows_per_block), rows, file.path)
+        return
     with _readable(file.path):
-        for number, rows in enumerate(_cut(_pieces(span, rows_per_block), rows_per_block)):
-            first = span.start + number * rows_per_block
+        for rows in _cut(_pieces(span), span.rows_per_block):
             yield RowBlock(BlockId(file.sha256, first, first + rows.num_rows), rows, file.path)
+            first += rows.num_rows
 
 
-def _open(path: str, columns: tuple[str, ...]) -> PredictionFile:
+def _parquet_spans(file: PredictionFile, row_groups: Sequence[int], rows_per_block: int) -> Iterator[Span]:
+    held: list[int] = []
+    start = stop = 0
+    for number, rows in enumerate(row_groups):
+        if held and stop - start + rows > rows_per_block:
+            yield _whole_groups(file, start, stop, rows_per_block, held)
+            held, start = [], stop
+        if rows:
+            held.append(number)
+            stop += rows
+    if held:
+        yield _whole_groups(file, start, stop, rows_per_block, held)
+
+
+def _whole_groups(file: PredictionFile, start: int, stop: int, rows_per_block: int, held: Sequence[int]) -> Span:
+    blocks = -(-(stop - start) // rows_per_block)
+    return Span(file, start, stop, -(-(stop - start) // blocks), tuple(held))
+
+
+def _open(path: str, columns: tuple[str, ...], rows_per_cut: int) -> PredictionFile:
     kind = format_of(path)
     with _readable(path):
         if kind == "parquet":
@@ -123,11 +184,8 @@ def _open(path: str, columns: tuple[str, ...]) -> PredictionFile:
                 names = csv_names(stream, path)
             check_names(names, path)
             check_columns(names, columns, path)
-        digest = hashlib.sha256()
-        with open_file(path) as file:
-            while chunk := file.read(_READ_BYTES):
-                digest.update(chunk)
-    return PredictionFile(path=path, format=kind, columns=columns, sha256=digest.hexdigest())
+        sha256, cuts = look_through(path, kind, columns, rows_per_cut)
+    return PredictionFile(path=path, format=kind, columns=columns, sha256=sha256, cuts=cuts)
 
 
 def _open_parquet(path: str, columns: tuple[str, ...]) -> PredictionFile:
@@ -136,62 +194,41 @@ def _open_parquet(path: str, columns: tuple[str, ...]) -> PredictionFile:
         names = parquet.schema_arrow.names
         check_names(names, path)
         check_columns(names, columns, path)
-        pieces = [_column_bytes(footer.row_group(number), columns) for number in range(footer.num_row_groups)]
-        length = int.from_bytes(file.read_at(4, file.size() - 8), "little")
-        pieces.append([(file.size() - 8 - length, length)])
-        with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:
-            digests = pool.map(lambda piece: _digest(file, piece), pieces)
-            sha256 = hashlib.sha256(b"".join(digests)).hexdigest()
+        sha256 = parquet_sha256(file, footer, columns)
         rows = tuple(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
         texts = tuple(field.name for field in parquet.schema_arrow if field.name in columns and _is_text(field.type))
-    return PredictionFile(path=path, format="parquet", columns=columns, sha256=sha256, row_groups=rows, texts=texts)
+    return PredictionFile(
+        path=path, format="parquet", columns=columns, sha256=sha256, row_groups=rows, texts=texts, footer=footer
+    )
 
 
-def _column_bytes(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
-    """Where the columns of a row group stand in the file: offsets and lengths."""
-    found = []
-    for number in range(group.num_columns):
-        chunk = group.column(number)
-        if chunk.path_in_schema in columns or chunk.path_in_schema.split(".")[0] in columns:
-            first = [chunk.data_page_offset, *([chunk.dictionary_page_offset] if chunk.has_dictionary_page else [])]
-            found.append((min(first), chunk.total_compressed_size))
-    return found
-
-
-def _digest(file: pa.NativeFile, pieces: Sequence[tuple[int, int]]) -> bytes:
-    digest = hashlib.sha256()
-    for offset, length in pieces:
-        for first in range(offset, offset + length, _READ_BYTES):
-            digest.update(file.read_at(min(_READ_BYTES, offset + length - first), first))
-    return digest.digest()
-
-
-def _pieces(span: Span, rows_per_block: int) -> Iterator[pa.Table]:
+def _pieces(span: Span) -> Iterator[pa.Table]:
     """The span's rows, in pieces of any size."""
-    if span.file.row_groups is not None:
-        yield from _parquet_pieces(span, span.file.row_groups, rows_per_block)
+    file = span.file
+    if file.format == "parquet":
+        yield from _parquet_pieces(span)
         return
-    read = csv_pieces if span.file.format == "csv" else json_pieces
-    with open_stream(span.file.path) as stream:
-        yield from read(stream, span.file.columns, span.file.path)
+    if file.cuts:
+        yield from part_pieces(TextPart(file.path, file.format, file.cuts, span.start, span.stop), file.columns)
+        return
+    read = csv_pieces if file.format == "csv" else json_pieces
+    with open_stream(file.path) as stream:
+        yield from read(stream, file.columns, file.path)
 
 
-def _parquet_pieces(span: Span, row_groups: Sequence[int], rows_per_block: int) -> Iterator[pa.Table]:
-    file, start, stop = span
-    stop = sum(row_groups) if stop is None else stop
-    first, groups, position = 0, [], 0
-    for number, rows in enumerate(row_groups):
-        if position < stop and position + rows > start:
-            first = first if groups else position
-            groups.append(number)
-        position += rows
-    with open_file(file.path) as opened, pq.ParquetFile(opened, read_dictionary=file.texts, pre_buffer=True) as parquet:
-        # one thread a span: readers work side by side
-        batches = parquet.iter_batches(rows_per_block, row_groups=groups, columns=list(file.columns), use_threads=False)
-        for batch in batches:
-            skipped = min(max(0, start - first), batch.num_rows)
-            yield pa.Table.from_batches([batch.slice(skipped, max(0, stop - first - skipped))])
-            first += batch.num_rows
+def _parquet_pieces(span: Span) -> Iterator[pa.Table]:
+    """All columns together: of a store, where each request takes long, or of a row group of many blocks."""
+    groups, columns = list(span.row_groups), list(span.file.columns)
+    with _parquet(span.file) as parquet:
+        if span.stop == span.start + span.rows_per_block:
+            yield parquet.read_row_groups(groups, columns=columns, use_threads=False)
+            return
+        for batch in parquet.iter_batches(span.rows_per_block, row_groups=groups, columns=columns, use_threads=False):
+            yield pa.Table.from_batches([batch])
+
+
+def _parquet(file: PredictionFile) -> pq.ParquetFile:
+    return pq.ParquetFile(open_file(file.path), metadata=file.footer, read_dictionary=file.texts, pre_buffer=True)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -77,6 +77,36 @@ def open_stream(path: str) -> pa.NativeFile:
     return store.open_input_stream(inside, compression="detect")
 
 
+def is_compressed(path: str) -> bool:
+    """Whether a stream of the file is not the bytes that are stored."""
+    return path.partition("?")[0].lower().endswith(".gz")
+
+
+class FilePart:
+    """Ranges of a file's bytes, one behind the other, read like a stream.
+
+    Parameters
+    ----------
+    file : pyarrow.NativeFile
+        At any position.
+    ranges : sequence of (start, stop)
+    """
+
+    def __init__(self, file: pa.NativeFile, ranges: Sequence[tuple[int, int]]) -> None:
+        self._file, self._left = file, [pair for pair in ranges if pair[0] < pair[1]]
+
+    def read(self, size: int | None = None) -> bytes:
+        """The next bytes, at most `size`; fewer where a range ends, none behind the last."""
+        if not self._left:
+            return b""
+        start, stop = self._left[0]
+        found = self._file.read_at(stop - start if size is None else min(size, stop - start), start)
+        self._left[0] = (start + len(found), stop)
+        if start + len(found) == stop or not found:
+            del self._left[0]
+        return found
+
+
 def _located(path: str) -> tuple[pafs.FileSystem, str]:
     return pafs.FileSystem.from_uri(path) if "://" in path else (pafs.LocalFileSystem(), path)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from equiray.metrics.estimates import Direction, Estimate
 
@@ -93,8 +93,8 @@ def cluster_interval(
         size = min(rows, resampling.replicates - start)
         weights = rng.multinomial(count, np.full(count, 1 / count), size=size)
         blocks.append(statistic(weights @ sums))
-    t = stats.t.ppf((1 + resampling.confidence) / 2, count - 1)
-    tail = stats.norm.cdf(-t * np.sqrt(count / (count - 1)))
+    t = special.stdtrit(count - 1, (1 + resampling.confidence) / 2)
+    tail = special.ndtr(-t * np.sqrt(count / (count - 1)))
     low, high = np.quantile(np.concatenate(blocks), [tail, 1 - tail], axis=0)
     return Interval(low, high)
 

@@ -1,6 +1,6 @@
 """`Estimate` and `Verdict`: the two records that leave equiray in results.json (docs/contracts)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Status = Literal["estimated", "not_estimable", "partial"]
@@ -33,7 +33,7 @@ class Estimate:
 
     def to_json(self) -> dict[str, Any]:
         """The record of results.json, keys as in the contract."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,4 +57,4 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """The record of results.json, keys as in the contract."""
-        return asdict(self)
+        return dict(vars(self))

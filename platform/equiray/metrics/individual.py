@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from equiray.metrics.rates import divide
 
@@ -104,6 +103,8 @@ def consistency(rows: Neighbourhood, neighbours: int = NEIGHBOURS) -> float:
     ValueError
         `neighbours` is below 1, or decisions are not two classes.
     """
+    from sklearn.neighbors import NearestNeighbors  # slow to import, and every verdict imports this module
+
     if neighbours < 1:
         raise ValueError(f"{neighbours} neighbours: at least 1 is needed")
     if rows.decision.max(initial=0) > 1:

@@ -6,24 +6,38 @@ the share of these with the event under the second model. The likelihood of the 
 like those of independent rates (`intervals.curves`). Over 20 to 300 rows and any shares a 95 % interval covers 95.1 %
 or more. (Where one model never loses a row, a score interval such as Tango's (1998) is Wilson's and errs like it.)
 Where denominators differ row by row (PPV), two correlated intervals are combined (Zou and Donner 2008); with fewer
-than `bootstrap.FEWEST_EVENTS` events or others in either call the result ``partial``.
+than `bootstrap.FEWEST_EVENTS` events or others in either call the result ``partial``. They are combined likewise, at
+the ends of what both rates may be (`Ends`), where rows without an answer or of no known group leave a rate open.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from equiray.metrics.intervals.binomial import needs_exact
-from equiray.metrics.intervals.curves import STEPS, Curves, counted_curves, curves_of, normal_quantile
-from equiray.metrics.intervals.limits import Array, Counted, Interval, rate
+from equiray.metrics.intervals.curves import Curves, counted_curves, curves_of, normal_quantile, signed_products
+from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval, rate
 from equiray.metrics.intervals.weighted import Weights, effective
 from equiray.metrics.rates import Rate
 from equiray.metrics.tables import Mass
 
 _Cells = NDArray[np.bool_]  # [K, P, P, C]: label, first prediction, second prediction, cell of the group
+
+
+class Ends(NamedTuple):
+    """What each model's rate may be once the rows that are left out are known (`estimation.unknown.known`)."""
+
+    first: Completed
+    second: Completed
+
+    @property
+    def open(self) -> NDArray[np.bool_]:
+        """Where either may be more than one thing, [..., G]."""
+        differ = [np.asarray(a) != np.asarray(b) for of in self for a, b in zip(*of, strict=True)]
+        return np.any(differ, axis=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +46,9 @@ class PairedRate:
 
     `discordant` counts the rows on which the models differ out of all in the denominator, `gained` those of them with
     the event under the second model only; both are None where the denominators differ row by row. `correlation` is that
-    of the two estimated rates. `left_out` counts rows left out because one of the models gave no answer.
+    of the two estimated rates. `rows` counts those that are in the denominator of either, `left_out` those left out
+    because one of the models gave no answer. With `ends`, limits hold whatever the rows are that are left out.
+    `agreed` counts the rows on which the models agree out of all, and those of them with the event.
     """
 
     first: Counted
@@ -40,12 +56,20 @@ class PairedRate:
     discordant: Counted | None
     gained: Counted | None
     correlation: Array
+    rows: NDArray[Any]
     left_out: NDArray[Any]
+    ends: Ends | None = None
+    agreed: tuple[Counted, Counted] | None = None
 
     @property
     def change(self) -> Array:
         """Second minus first, NaN without rows."""
         return rate(self.second) - rate(self.first)
+
+    @property
+    def models(self) -> tuple[Counted | Completed, Counted | Completed]:
+        """Each model's rate, as far as it can be known."""
+        return (self.first, self.second) if self.ends is None else (self.ends.first, self.ends.second)
 
     def interval(self, confidence: float) -> Interval:
         """Limits of the change; NaN without rows."""
@@ -54,6 +78,34 @@ class PairedRate:
 
     def curves(self, z: float) -> Curves:
         """Curves of the change up to the normal quantile z."""
+        known = self._known_curves(z)
+        if self.ends is None:
+            return known
+        (p_low, p_high), (q_low, q_high) = ([curves_of(end, z) for end in of] for of in self.ends)
+        low, high = _correlated(p_high, q_low, self.correlation).low, _correlated(p_low, q_high, self.correlation).high
+        return Curves(
+            np.where(self.ends.open, np.fmin(known.low, low), known.low),
+            np.where(self.ends.open, np.fmax(known.high, high), known.high),
+        )
+
+    def sums(self, z: float) -> Curves:
+        """Curves of both models' rates added up, less 1, up to the normal quantile z."""
+        # in like manner as a change: rows agreed with the event, less rows agreed without it
+        known = _factored(*self.agreed, z) if self.agreed else self._added(self.first, self.second, z)
+        if self.ends is None:
+            return known
+        low, high = (self._added(p, q, z) for p, q in zip(*self.ends, strict=True))
+        return Curves(
+            np.where(self.ends.open, np.fmin(known.low, low.low), known.low),
+            np.where(self.ends.open, np.fmax(known.high, high.high), known.high),
+        )
+
+    def _added(self, first: Counted, second: Counted, z: float) -> Curves:
+        one = curves_of(first, z)
+        without = _correlated(Curves(-one.high, -one.low), curves_of(second, z), -self.correlation)
+        return Curves(without.low - 1, without.high - 1)
+
+    def _known_curves(self, z: float) -> Curves:
         if self.discordant is None or self.gained is None:
             return _correlated(curves_of(self.first, z), curves_of(self.second, z), self.correlation)
         return _factored(self.discordant, self.gained, z)
@@ -91,7 +143,11 @@ def paired_rate(of: Rate, joint: Mass) -> PairedRate:
         discordant=rows.share((e1 & o2) | (o1 & e2), (e1 & e2) | (o1 & o2)) if by_label else None,
         gained=rows.share(o1 & e2, e1 & o2) if by_label else None,
         correlation=rows.correlation((e1, t1), (e2, t2)),
+        rows=rows.total(joint.count, t1 | t2),
         left_out=_Rows(joint, ~both).total(joint.count, t1 | t2),
+        agreed=(rows.share((e1 & e2) | (o1 & o2), (e1 & o2) | (o1 & e2)), rows.share(e1 & e2, o1 & o2))
+        if by_label
+        else None,
     )
 
 
@@ -139,8 +195,8 @@ def _outcomes(of: Rate, classes: int, predictions: int) -> tuple[_Cells, _Cells]
 
 
 def _factored(discordant: Counted, gained: Counted, z: float) -> Curves:
-    """Curves of delta (2 pi - 1): its extremes over both factors at every split of every step."""
-    confidence = 1 - 2 * float(norm.sf(z))
+    """Curves of delta (2 pi - 1), see above."""
+    confidence = 1 - 2 * float(ndtr(-z))
     (differ, trials), (up, unlike) = (
         np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in counted))
         for counted in (discordant, gained)
@@ -149,20 +205,7 @@ def _factored(discordant: Counted, gained: Counted, z: float) -> Curves:
     upward = counted_curves(Counted(up, unlike), z, needs_exact(up, unlike, confidence, rows=trials))
     # Of rows that do not differ nothing is known about where they would go.
     upward = Curves(np.where(unlike > 0, upward.low, 0), np.where(unlike > 0, upward.high, 1))
-    low, high = (
-        [_over_splits(share, 2 * limit - 1, pick, step) for step in range(STEPS + 1)]
-        for limit, pick in ((upward.low, np.minimum), (upward.high, np.maximum))
-    )
-    return Curves(np.stack(low), np.stack(high))
-
-
-def _over_splits(share: Curves, balance: Array, pick: np.ufunc, step: int) -> Array:
-    """The least or greatest delta (2 pi - 1), for a limit of 2 pi - 1 [STEPS + 1, ...]."""
-    found = [
-        pick(share.low[step - part] * balance[part], share.high[step - part] * balance[part])
-        for part in range(step + 1)
-    ]
-    return pick.reduce(found)
+    return signed_products(share, upward)
 
 
 def _correlated(first: Curves, second: Curves, correlation: Array) -> Curves:

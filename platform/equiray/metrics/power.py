@@ -2,7 +2,7 @@
 
 import math
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.intervals import Limits
@@ -46,6 +46,6 @@ def rows_needed(estimate: Estimate, limits: Limits, bound: float, confidence: fl
         return None
     if half < distance:
         return n
-    wanted = norm.ppf((1 + confidence) / 2)
-    ratio = half / distance * (wanted + norm.ppf(POWER)) / wanted
+    wanted = ndtri((1 + confidence) / 2)
+    ratio = half / distance * (wanted + ndtri(POWER)) / wanted
     return math.ceil(n * ratio**2)

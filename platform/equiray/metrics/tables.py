@@ -35,13 +35,14 @@ class ScoreCounts(NamedTuple):
     """Scores of the positive class, exact or on a grid.
 
     `values` float64 [S] ascending: the distinct scores, or where there were too many the lower edges of a grid;
-    `count` int64 [G, K, S], and `weight` float64 [G, K, S] or None.
+    `count` int64 [G, K, S], and with weights their sums and those of their squares, float64 [G, K, S].
     """
 
     values: NDArray[np.float64]
     exact: bool
     count: NDArray[np.int64]  # pyright: ignore[reportIncompatibleMethodOverride]
     weight: NDArray[np.float64] | None = None
+    weight_squared: NDArray[np.float64] | None = None
 
 
 class ScoreSums(NamedTuple):
@@ -59,7 +60,8 @@ class TargetSums(NamedTuple):
     """Sums of a real-valued target y and its prediction f by group, each [G]: for MAE, RMSE, mean difference.
 
     `rows` sums 1 (or w), `target` y, `prediction` f, and so on. Of `prediction_squared`, sums of f^2, and
-    `squared_error_squared`, of (f - y)^4, limits are made. `counted` counts rows, `weight_squared` sums 1 (or w^2).
+    `squared_error_squared`, of (f - y)^4, limits are made. `counted` counts rows. With weights each is a sum of w times
+    that; of w^2 times 1, f, |f - y| and so on are those that end in ``w2`` and `weight_squared`.
     """
 
     rows: NDArray[np.float64]
@@ -70,6 +72,11 @@ class TargetSums(NamedTuple):
     prediction_squared: NDArray[np.float64]
     squared_error_squared: NDArray[np.float64]
     weight_squared: NDArray[np.float64]
+    prediction_w2: NDArray[np.float64]
+    absolute_error_w2: NDArray[np.float64]
+    squared_error_w2: NDArray[np.float64]
+    prediction_squared_w2: NDArray[np.float64]
+    squared_error_squared_w2: NDArray[np.float64]
     counted: NDArray[np.int64]
 
 
@@ -89,3 +96,17 @@ class GroupTable:
     scores: ScoreCounts | None = None
     score_sums: ScoreSums | None = None
     targets: TargetSums | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointTable:
+    """Counts of the same rows decided by two models, by the groups of an attribute or intersection.
+
+    `mass` [G, K, P, P]: rows by group, label, first model's and second model's prediction, P = K + 2. Else as
+    `GroupTable`.
+    """
+
+    attribute: str
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    mass: Mass

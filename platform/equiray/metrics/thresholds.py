@@ -27,10 +27,13 @@ class MedianSplit(NamedTuple):
     """Rows split at the overall median: `mass` [..., G, 2, 2], of which `undecided` [..., G] may lie above.
 
     `undecided` is 0 while scores are exact; on a grid it holds the rows of the median's bin, counted as not above.
+    `above` and `open` [..., S] tell which scores these are.
     """
 
     mass: Array
     undecided: Array
+    above: NDArray[np.bool_]
+    open: NDArray[np.bool_]
 
 
 def threshold_curve(scores: ScoreCounts) -> ThresholdCurve:
@@ -70,7 +73,7 @@ def above_median(scores: ScoreCounts) -> MedianSplit:
     split = np.take_along_axis(below, place, axis=-1) == half
     at_median = (np.arange(mass.shape[-1]) == place) & ~split & (not scores.exact)
     undecided = np.where(at_median[..., None, None, :], mass, 0).sum((-1, -2))
-    return MedianSplit(np.stack([rest, selected], axis=-1), undecided)
+    return MedianSplit(np.stack([rest, selected], axis=-1), undecided, above, at_median)
 
 
 def scoring_rate(scores: ScoreCounts) -> NDArray[np.float64]:

@@ -34,6 +34,9 @@ GROUP_RATES = ("selection_rate", "tpr", "fpr")
 AUDIT = "audit"
 """The stage of predictions that were audited as they are: there is no other to compare them with."""
 
+COMPARED = ("A", "B")
+"""The stages of two sets of predictions that were compared; the paired change is that of ``B-A``."""
+
 Reading = Literal["better", "worse", "changed", "cannot tell", "identical", "not estimable"]
 _Key = tuple[str, str, str, str, str | None, str | None]
 
@@ -94,6 +97,10 @@ class Figures:
         """Whether a task is somebody's predictions, audited as they are."""
         return self.stages(task) == [AUDIT]
 
+    def is_comparison(self, task: str) -> bool:
+        """Whether a task is two sets of predictions over the same rows."""
+        return set(self.stages(task)) == set(COMPARED)
+
     def decision_tasks(self) -> list[str]:
         return _unique(e.task for e in self.all if e.metric not in INTRINSIC_METRICS)
 
@@ -127,7 +134,7 @@ def is_effect(estimate: Estimate) -> bool:
 
 
 def read_effect(effect: Estimate) -> Reading:
-    """What a paired difference lets one say: only an interval that excludes no change (0; of a ratio 1) says anything.
+    """What a paired effect lets one say: only an interval without "no change" (0; of after / before 1) says anything.
 
     ``changed`` is a clear change in a metric that is not simply better or worse when it falls (a signed gap).
     """
@@ -135,7 +142,7 @@ def read_effect(effect: Estimate) -> Reading:
         return "not estimable"
     if effect.value == effect.low == effect.high == 0:
         return "identical"
-    unchanged = 1 if effect.metric.endswith("_ratio") else 0
+    unchanged = _unchanged(effect)
     if effect.low <= unchanged <= effect.high:
         return "cannot tell"
     if effect.direction not in ("lower", "higher"):
@@ -148,8 +155,13 @@ def effect_phrase(effect: Estimate) -> str:
     reading = read_effect(effect)
     if reading not in ("better", "worse", "changed"):
         return reading
-    rose = (effect.value or 0) > (1 if effect.metric.endswith("_ratio") else 0)
+    rose = (effect.value or 0) > _unchanged(effect)
     return f"clearly {('higher' if rose else 'lower')}"
+
+
+def _unchanged(effect: Estimate) -> int:
+    """What an effect is if nothing changed: of a difference 0, of after / before 1."""
+    return 1 if effect.metric == "perplexity_ratio" else 0
 
 
 class Readings(Counter[str]):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.frontiers import FrontierReading, Read, Trade
 from equiray.reports.axes import Axis, Tick, axis_over
-from equiray.reports.figures import Figures
+from equiray.reports.figures import AUDIT, Figures
 from equiray.reports.words import MODELS, attribute_words, bracket, metric_words, model_words, number, stage_words
 
 MOST_DOTS = 60
@@ -149,6 +149,8 @@ def _asked(reading: FrontierReading) -> tuple[str, ...]:
 
 def _name(model: str, stage: str) -> str:
     words = model_words(model)
+    if stage == AUDIT:
+        return f"“{words}”"
     stage = stage_words(stage).replace("Baseline", "baseline")
     return f"{words[:1].lower() + words[1:] if model in MODELS else words}, {stage}"
 
@@ -232,8 +234,9 @@ def _system_legend(systems: Sequence[System], shapes: dict[str, str]) -> Iterabl
     """Shapes tell models, colours tell stages."""
     order = [model for model in MODELS if model in shapes]
     for model in (*order, *(model for model in shapes if model not in order)):
-        yield Entry(shapes[model], "any-stage", model_words(model))
-    for stage in dict.fromkeys(system.disparity.stage for system in systems):
+        audited = all(s.disparity.stage == AUDIT for s in systems)
+        yield Entry(shapes[model], _stage_style(AUDIT) if audited else "any-stage", model_words(model))
+    for stage in dict.fromkeys(system.disparity.stage for system in systems if system.disparity.stage != AUDIT):
         yield Entry("bar", _stage_style(stage), stage_words(stage))
 
 

@@ -1,11 +1,14 @@
 """The tiles under the opening paragraph: up to six figures that a hurried reader takes away."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from equiray.metrics.estimates import Estimate
+from equiray.reports.comparison import CHANGE, changes_between_groups, reading_words
 from equiray.reports.figures import AUDIT, DISPARITIES, Figures, count_readings, is_effect
+from equiray.reports.panels import signed
 from equiray.reports.run_directory import RunRecord
-from equiray.reports.words import TASKS, attribute_words, bracket, count, metric_words, model_words, number
+from equiray.reports.words import MODELS, TASKS, attribute_words, bracket, count, metric_words, model_words, number
 
 
 class KeyFigure(NamedTuple):
@@ -26,7 +29,9 @@ def task_words(run: RunRecord, task: str) -> str:
 def place_words(run: RunRecord, disparity: Estimate) -> str:
     """``German Credit, by sex, raw columns``."""
     task, model = task_words(run, disparity.task), model_words(disparity.model)
-    return f"{task}, by {attribute_words(disparity.attribute or '')}, {model[:1].lower()}{model[1:]}"
+    if disparity.model in MODELS:  # a name of one's own keeps its capitals
+        model = model[:1].lower() + model[1:]
+    return f"{task}, by {attribute_words(disparity.attribute or '')}, {model}"
 
 
 def largest_disparity(figures: Figures) -> Estimate | None:
@@ -36,6 +41,9 @@ def largest_disparity(figures: Figures) -> Estimate | None:
 
 def key_figures(run: RunRecord, figures: Figures) -> list[KeyFigure]:
     """Up to six tiles; a part that the run does not have leaves none."""
+    compared = [task for task in figures.decision_tasks() if figures.is_comparison(task)]
+    if compared:
+        return [tile for task in compared for tile in _comparison_tiles(run, figures, task)]
     tiles = [
         _gap_tile(figures, "intrinsic_gap_counterfactual"),
         _gap_tile(figures, "intrinsic_gap"),
@@ -45,6 +53,20 @@ def key_figures(run: RunRecord, figures: Figures) -> list[KeyFigure]:
         _missing_tile(figures),
     ]
     return [tile for tile in tiles if tile]
+
+
+def _comparison_tiles(run: RunRecord, figures: Figures, task: str) -> Iterable[KeyFigure]:
+    for e in figures.all:
+        if (e.task, e.stage, e.metric, e.attribute) == (task, CHANGE, "accuracy", None) and e.value is not None:
+            yield KeyFigure("Accuracy, B − A", signed(e), reading_words(e), bracket(e))
+    readings = count_readings(changes_between_groups(figures, task))
+    if readings.compared:
+        sides = f"B in {readings['better']}, A in {readings['worse']}"
+        note = f"of {count(readings.compared, 'comparison')} between groups; in the others we cannot tell"
+        yield KeyFigure("Clearly fairer", sides, note)
+    details = run.details.comparison
+    if details and details.differing is not None:
+        yield KeyFigure("Rows answered differently", count(details.differing), "by A and B")
 
 
 def _gap_tile(figures: Figures, metric: str) -> KeyFigure | None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from equiray.reports.comparison import comparison_table
 from equiray.reports.figures import TABLE_METRICS, Figures
 from equiray.reports.key_figures import task_words
 from equiray.reports.run_directory import RunRecord, load_run
@@ -29,6 +30,10 @@ def markdown_tables(run_dir: Path) -> str:
     for templates in figures.intrinsic_sets():
         parts += _section(run, templates, None, intrinsic_table(figures, templates))
     for task in figures.decision_tasks():
+        if figures.is_comparison(task):
+            for attribute in (None, *figures.attributes(task)):
+                parts += _section(run, task, attribute, comparison_table(figures, task, attribute))
+            continue
         for attribute in figures.attributes(task):
             parts += _section(run, task, attribute, paper_table(figures, task, attribute))
             parts += _section(

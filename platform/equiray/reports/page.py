@@ -4,7 +4,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from equiray.reports import sections
+from equiray.reports import left_out, sections
+from equiray.reports.comparison import comparison_note
 from equiray.reports.evidence import run_environment
 from equiray.reports.figures import Figures
 from equiray.reports.key_figures import key_figures
@@ -62,20 +63,27 @@ def render(run: RunRecord) -> str:
         intrinsic=sections.intrinsic_sections(run, figures),
         tasks=sections.task_sections(run, figures),
         unlearning=sections.unlearning_section(run),
-        dropped=sections.dropped_lines(run),
-        not_estimable=sections.not_estimable_lines(run, figures),
+        dropped=left_out.dropped_lines(run),
+        not_estimable=left_out.not_estimable_lines(run, figures),
         others=sections.other_figures(run, figures),
         made=sections.made_by(run, run_environment(run.path)),
         durations=_durations(run),
-        confidence=_confidence(figures),
+        note=_note(run, figures),
         badges=_badges(run, figures),
         count=count,
     )
 
 
-def _confidence(figures: Figures) -> str:
-    levels = sorted({e.confidence for e in figures.all})
-    return " and ".join(f"{level * 100:g} %" for level in levels)
+def _note(run: RunRecord, figures: Figures) -> str:
+    """How the figures are to be read, empty where there are none."""
+    if any(figures.is_comparison(task) for task in figures.decision_tasks()):
+        return comparison_note(run, figures)
+    levels = " and ".join(f"{level * 100:g} %" for level in sorted({e.confidence for e in figures.all}))
+    return levels and (
+        f"Brackets and bars are {levels} intervals. A change between two stages is measured on the same rows or "
+        "prompts, and is called clear only where its interval excludes 0. A difference between groups is never "
+        "negative, so chance alone lifts it a little above 0: read the lower end of its interval with care."
+    )
 
 
 def _badges(run: RunRecord, figures: Figures) -> list[str]:

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from equiray.errors import BadInput, Incomplete
 from equiray.metrics.estimates import Estimate, Verdict
+from equiray.reports.frontier_figures import FrontierRecord, FrontiersFile
+
+FRONTIERS_NAME = "frontiers.json"
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -82,6 +85,16 @@ class UnlearningDetails(_Commentary):
     folds: int | None = None
 
 
+class ComparisonDetails(_Commentary):
+    """What was compared: the names of A and B, the rows about which they differ, and how many claims hold at once."""
+
+    first: str = "A"
+    second: str = "B"
+    differing: int | None = None
+    confidence: float = 0.95
+    families: dict[str, int] = {}
+
+
 class RunDetails(_Commentary):
     """``details.json``: what a reader of the report wants to know beside the figures; every part may be absent."""
 
@@ -91,6 +104,7 @@ class RunDetails(_Commentary):
     serialization: dict[str, SerializationDetails] = {}
     tasks: dict[str, TaskDetails] = {}
     unlearning: UnlearningDetails | None = None
+    comparison: ComparisonDetails | None = None
     not_estimable: list[Any] = []
     durations_s: dict[str, float] = {}
     command: str | None = None
@@ -104,6 +118,7 @@ class RunRecord:
     `predictions` maps the path of each Parquet file to its number of rows, None where the file cannot be read;
     `families` the template families that were scored, by template set and attribute, as far as the scores were kept;
     `curve` holds the logged steps of unlearning; `spec_text` is the run's YAML as it was written, if it is there.
+    `frontiers` say what group thresholds could trade, where scores are known.
     """
 
     path: Path
@@ -112,6 +127,7 @@ class RunRecord:
     curve: tuple[Mapping[str, Any], ...]
     predictions: Mapping[str, int | None]
     families: Mapping[tuple[str, str], frozenset[str]]
+    frontiers: tuple[FrontierRecord, ...]
     spec_text: str | None
 
     @property
@@ -145,7 +161,7 @@ def load_run(run_dir: Path) -> RunRecord:
     prediction_files = sorted(run_dir.glob("predictions/**/*.parquet"))
     if not results_path.is_file():
         _refuse_without_results(run_dir, len(prediction_files))
-    details_path, spec_path = run_dir / "details.json", run_dir / "spec.yaml"
+    details_path, spec_path, frontiers_path = (run_dir / name for name in ("details.json", "spec.yaml", FRONTIERS_NAME))
     return RunRecord(
         path=run_dir,
         results=_read_json(results_path, ResultsFile),
@@ -153,6 +169,7 @@ def load_run(run_dir: Path) -> RunRecord:
         curve=_read_curve(run_dir / "unlearning" / "curve.jsonl"),
         predictions={file.relative_to(run_dir).as_posix(): _rows(file) for file in prediction_files},
         families=_families(run_dir / "intrinsic"),
+        frontiers=tuple(_read_json(frontiers_path, FrontiersFile).frontiers) if frontiers_path.is_file() else (),
         spec_text=spec_path.read_text(encoding="utf-8", errors="replace") if spec_path.is_file() else None,
     )
 

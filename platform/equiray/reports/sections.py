@@ -1,13 +1,21 @@
 """The report's sections as plain records, ready for the template: which tables, panels and lists each one holds."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from equiray.metrics.estimates import Estimate
 from equiray.reports.audit_tables import DISPARITY_CAPTION, disparity_table
+from equiray.reports.comparison import (
+    ATTRIBUTE_CAPTION,
+    CAPTION,
+    GROUPS_CAPTION,
+    comparison_panels,
+    comparison_table,
+    groups_table,
+)
 from equiray.reports.curves import Chart, charts_of
 from equiray.reports.figures import AUDIT, DISPARITIES, INTRINSIC_METRICS, QUALITIES, SIGNED_GAP, Figures, is_effect
+from equiray.reports.frontier_sections import FrontierSection, frontier_section
 from equiray.reports.key_figures import task_words
 from equiray.reports.panels import Panel, panels_of
 from equiray.reports.run_directory import RunRecord
@@ -20,6 +28,7 @@ from equiray.reports.words import (
     metric_words,
     model_words,
     number,
+    setting_words,
     stage_words,
 )
 
@@ -27,7 +36,10 @@ _PAPER_CAPTION = (
     "Test rows. ▲ or ▼ marks a figure clearly higher or lower than at the baseline of the same model (paired); blue is "
     "better, orange worse."
 )
-_MOST_LINES = 500
+_RATES_CAPTION = (
+    "“of” counts the rows a rate is taken over: all rows of the group for the selection rate, its positive rows for "
+    "TPR, its negative rows for FPR."
+)
 
 
 class Fact(NamedTuple):
@@ -53,7 +65,9 @@ class AttributeSection:
     caption: str
     levels: list[Panel]
     effects: list[Panel]
+    frontiers: FrontierSection | None
     groups: Table | None
+    groups_caption: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +76,8 @@ class TaskSection:
     title: str
     facts: list[Fact]
     warnings: list[str]
+    table: Table | None
+    caption: str
     levels: list[Panel]
     effects: list[Panel]
     attributes: list[AttributeSection]
@@ -116,13 +132,16 @@ def _task_section(run: RunRecord, figures: Figures, task: str, position: int) ->
             facts.append(Fact("Rows", count(details.rows) + (f" ({splits})" if splits else "")))
         named = (("Source", details.source), ("Licence", details.licence), ("Source sha256", details.source_sha256))
         facts += [Fact(name, value) for name, value in named if value]
+    table = comparison_table(figures, task, None) if figures.is_comparison(task) else None
     return TaskSection(
         anchor=f"task-{position}",
         title=task_words(run, task),
         facts=facts,
         warnings=list(details.warnings) if details else [],
-        levels=panels_of(figures, task, QUALITIES, None, effects=False),
-        effects=panels_of(figures, task, QUALITIES, None, effects=True),
+        table=table,
+        caption=CAPTION,
+        levels=[] if table else panels_of(figures, task, QUALITIES, None, effects=False),
+        effects=[] if table else panels_of(figures, task, QUALITIES, None, effects=True),
         attributes=[_attribute_section(run, figures, task, a) for a in figures.attributes(task)],
     )
 
@@ -130,19 +149,32 @@ def _task_section(run: RunRecord, figures: Figures, task: str, position: int) ->
 def _attribute_section(run: RunRecord, figures: Figures, task: str, attribute: str) -> AttributeSection:
     details = run.details.tasks.get(task)
     sizes = details.attributes.get(attribute, {}) if details else {}
-    audited = figures.is_audit(task)
-    at_equality = details.at_equality.get(attribute) if details else None
-    return AttributeSection(
+    section = AttributeSection(
         name=attribute_words(attribute),
         sizes=[Fact(group, count(n)) for group, n in list(sizes.items())[:MOST_GROUPS]],
-        table=disparity_table(figures, task, attribute, at_equality)
-        if audited
-        else paper_table(figures, task, attribute),
-        caption=DISPARITY_CAPTION if audited else _PAPER_CAPTION,
+        table=paper_table(figures, task, attribute),
+        caption=_PAPER_CAPTION,
         levels=panels_of(figures, task, DISPARITIES, attribute, effects=False),
         effects=panels_of(figures, task, DISPARITIES, attribute, effects=True),
+        frontiers=frontier_section(run.frontiers, figures, task, attribute),
         groups=group_table(figures, task, attribute),
+        groups_caption=_RATES_CAPTION,
     )
+    if figures.is_audit(task):
+        at_equality = details.at_equality.get(attribute) if details else None
+        table = disparity_table(figures, task, attribute, at_equality)
+        return replace(section, table=table, caption=DISPARITY_CAPTION)
+    if figures.is_comparison(task):
+        return replace(
+            section,
+            table=comparison_table(figures, task, attribute),
+            caption=ATTRIBUTE_CAPTION,
+            levels=comparison_panels(figures, task, attribute),
+            effects=[],
+            groups=groups_table(figures, task, attribute),
+            groups_caption=GROUPS_CAPTION,
+        )
+    return section
 
 
 def unlearning_section(run: RunRecord) -> UnlearningSection | None:
@@ -158,7 +190,7 @@ def unlearning_section(run: RunRecord) -> UnlearningSection | None:
             ("Stopped by", details.stopped_by),
         )
         facts = [Fact(name, value) for name, value in known if value]
-        facts += [Fact(key.replace("_", " "), _setting(value)) for key, value in details.settings.items()]
+        facts += [Fact(key.replace("_", " "), setting_words(value)) for key, value in details.settings.items()]
     folds = {step.get("fold") or 0 for step in run.curve}
     return UnlearningSection(
         label=details.label or "" if details else "",
@@ -169,44 +201,11 @@ def unlearning_section(run: RunRecord) -> UnlearningSection | None:
     )
 
 
-def _setting(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_setting(inner)}" for key, inner in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def dropped_lines(run: RunRecord) -> list[str]:
-    """What never reached the figures: features cut from texts, twins that could not be made, unreadable files."""
-    lines = []
-    for task, how in run.details.serialization.items():
-        budget = f" to stay within {how.max_tokens} tokens" if how.max_tokens else ""
-        for feature, rows in how.dropped.items():
-            lines.append(f"{task_words(run, task)}: “{feature}” left out of {count(rows, 'text')}{budget}")
-    for task, details in run.details.tasks.items():
-        for reason, rows in (details.twins.skipped if details.twins else {}).items():
-            lines.append(f"{task_words(run, task)}: {count(rows, 'row')} without a counterfactual twin: {reason}")
-    lines += [f"{file}: the file cannot be read" for file, rows in run.predictions.items() if rows is None]
-    return lines
-
-
-def not_estimable_lines(run: RunRecord, figures: Figures) -> list[str]:
-    """Every figure that could not be estimated, equal ones over stages and models counted together."""
-    cases = Counter((e.task, e.metric, e.attribute, e.group, e.n) for e in figures.all if e.status == "not_estimable")
-    lines = []
-    for (task, metric, attribute, group, n), times in cases.items():
-        whose = " = ".join(part for part in (attribute, group) if part)
-        counted = f" ({count(n)} in its denominator; {count(times, 'stage–model pair')})"
-        lines.append(f"{task_words(run, task)}: {metric_words(metric).label}{f', {whose}' if whose else ''}{counted}")
-    if len(lines) > _MOST_LINES:
-        lines[_MOST_LINES:] = [f"… and {count(len(lines) - _MOST_LINES, 'more figure')}: see results.json"]
-    return lines + [_setting(item) for item in run.details.not_estimable]
-
-
 def other_figures(run: RunRecord, figures: Figures) -> list[Fact]:
     """Estimates that no other section shows, so that none is lost."""
     lines = []
     for e in figures.all:
-        if not _shown_elsewhere(e):
+        if not (_shown_elsewhere(e) or figures.is_comparison(e.task)):
             where = [task_words(run, e.task), stage_words(e.stage), model_words(e.model), e.attribute, e.group]
             name = " · ".join(part for part in where if part) + f": {metric_words(e.metric).label}"
             lines.append(Fact(name, f"{number(e.value, e.metric)} {bracket(e)}".strip()))

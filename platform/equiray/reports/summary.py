@@ -6,6 +6,7 @@ A sentence claims a difference only where an interval excludes 0; otherwise it s
 from collections.abc import Iterable
 
 from equiray.metrics.estimates import Estimate
+from equiray.reports.comparison import comparison_summary
 from equiray.reports.figures import AUDIT, DISPARITIES, Figures, Readings, count_readings, read_effect
 from equiray.reports.key_figures import largest_disparity, place_words, task_words
 from equiray.reports.run_directory import RunRecord
@@ -19,6 +20,10 @@ _INTRINSIC_WORDS = {
 
 def write_summary(run: RunRecord, figures: Figures) -> list[str]:
     """The opening, as up to five short paragraphs: what limits the run stands first."""
+    compared = [task for task in figures.decision_tasks() if figures.is_comparison(task)]
+    if compared:
+        told = [text for task in compared for text in comparison_summary(run, figures, task, task_words(run, task))]
+        return [*told, *_missing(figures)]
     paragraphs = (
         _limits(run),
         [_what_was_measured(run, figures), *_intrinsic_sentences(figures)],

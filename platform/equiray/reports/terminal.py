@@ -9,6 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from equiray.reports.audit_tables import disparity_table
+from equiray.reports.comparison import comparison_table, groups_table
 from equiray.reports.figures import Figures
 from equiray.reports.key_figures import task_words
 from equiray.reports.run_directory import RunRecord, load_run
@@ -16,6 +17,7 @@ from equiray.reports.summary import write_summary
 from equiray.reports.tables import Cell, Table, group_table, intrinsic_table, paper_table
 
 _OF_GROUPS = ("selection_rate", "tpr", "fpr", "accuracy", "impact_ratio", "mae", "mean_prediction")
+_COMPARED = ("selection_rate", "tpr", "fpr", "accuracy", "mae", "mean_prediction")
 _MOST_GROUPS = 30
 _COLOURS = {"better": "bold cyan", "worse": "bold yellow", "changed": "bold", "missing": "dim italic"}
 
@@ -37,6 +39,9 @@ def print_summary(run_dir: Path, console: Console) -> None:
     for templates in figures.intrinsic_sets():
         _print(intrinsic_table(figures, templates), task_words(run, templates), console)
     for task in figures.decision_tasks():
+        if figures.is_comparison(task):
+            _print_comparison(run, figures, task, console)
+            continue
         for attribute in figures.attributes(task):
             title = f"{task_words(run, task)}, by {attribute}"
             if not figures.is_audit(task):
@@ -44,6 +49,19 @@ def print_summary(run_dir: Path, console: Console) -> None:
                 continue
             _print(disparity_table(figures, task, attribute, _alike(run, task, attribute)), title, console)
             _print(group_table(figures, task, attribute, metrics=_OF_GROUPS, most=_MOST_GROUPS), "Its groups", console)
+
+
+def _print_comparison(run: RunRecord, figures: Figures, task: str, console: Console) -> None:
+    """Limits of A and of B stand in the report: here they would leave no room for those of the change."""
+    _print(comparison_table(figures, task, None, limits=False), f"{task_words(run, task)}, all rows", console)
+    for attribute in figures.attributes(task):
+        title = f"{task_words(run, task)}, by {attribute}"
+        _print(comparison_table(figures, task, attribute, limits=False), title, console)
+        _print(
+            groups_table(figures, task, attribute, metrics=_COMPARED, most=_MOST_GROUPS, limits=False),
+            "Its groups",
+            console,
+        )
 
 
 def _alike(run: RunRecord, task: str, attribute: str) -> Mapping[str, float]:
@@ -59,9 +77,11 @@ def _print(table: Table | None, title: str, console: Console) -> None:
     for short, _ in table.columns:
         out.add_column(Text(short), justify="left")
     for block in table.blocks:
-        out.add_row(Text(block.title, style="italic"))
+        indent = "  " if block.title else ""
+        if block.title:
+            out.add_row(Text(block.title, style="italic"))
         for row in block.rows:
-            out.add_row(Text(f"  {row.label}"), *(_text(cell) for cell in row.cells))
+            out.add_row(Text(f"{indent}{row.label}"), *(_text(cell) for cell in row.cells))
     console.print()
     console.print(out)
 

@@ -1,6 +1,6 @@
 """What metrics, stages and models are called in a report, and how its numbers are written."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from equiray.metrics.estimates import Estimate
 
@@ -185,3 +185,10 @@ def duration(seconds: float) -> str:
 def enumerate_words(items: list[str], last: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
+
+
+def setting_words(value: Any) -> str:
+    """A setting as it reads in a line: parts of a mapping or a list one after the other."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {setting_words(inner)}" for key, inner in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

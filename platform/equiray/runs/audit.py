@@ -4,7 +4,7 @@ Notable: whatever can be known to be wrong without reading all rows is said befo
 block is counted once for nothing but that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,15 @@ from equiray.metrics.clusters import Resampling
 from equiray.metrics.counting import Counts
 from equiray.metrics.counting.kernel import count_block
 from equiray.metrics.estimation import CountedEvidence
-from equiray.metrics.tables import MISSING
 from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
 from equiray.policies.document import EVERY, nearest
-from equiray.reports import print_summary, write_evidence, write_report
-from equiray.runs.audit_spec import STAGE, AuditSpec
-from equiray.runs.counted_evidence import audit_evidence, check_positive
+from equiray.reports import print_summary
+from equiray.runs.audit_spec import STAGE, TEST, AuditSpec
+from equiray.runs.counted_evidence import audit_evidence, check_positive, columns_of, splits_of, table_warnings
 from equiray.runs.counting import Counting
 from equiray.runs.directory import RunDirectory
+from equiray.runs.frontiers import audit_frontiers, frontiers_file
+from equiray.runs.publish import publish
 
 _DRAWS = 500  # standard error about 1 %
 
@@ -71,9 +72,11 @@ def run_audit(
             subject = Subject(spec.task, STAGE, spec.model)
             judgement = None if policy is None else apply_policy(policy, {subject: evidence})
             directory.write_json("results.json", _results(spec, counts, evidence, judgement))
+        if spec.score is not None:
+            with directory.step("frontiers"):
+                directory.write_json("frontiers.json", frontiers_file(audit_frontiers(counts, evidence, spec)))
         directory.write_json("details.json", _details(spec, counts, evidence, directory.durations(), command))
-        write_report(out)
-        write_evidence(out, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
+        publish(out, spec)
         print_summary(out, directory.console)
     return judgement
 
@@ -86,7 +89,7 @@ def _open(spec: AuditSpec) -> list[PredictionFile]:
     if first is not None:
         classes = count_block(first.id, first.rows, layout, columns, place=first.origin).classes
         if spec.positive is None and len(classes) == 2:  # a class that is named may come later
-            check_positive(classes, spec)
+            check_positive(classes, spec.positive, columns_of(spec))
     return files
 
 
@@ -107,7 +110,7 @@ def _results(spec: AuditSpec, counts: Counts, evidence: CountedEvidence, judgeme
         "schema": "equiray.results/1",
         "spec_sha256": spec.sha256(),
         "task": spec.task,
-        "n_rows": counts.rows,
+        "n_rows": sum(evidence.rows(spec.attributes[0]).values()),
         "estimates": [estimate.to_json() for estimate in evidence.estimates],
         "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
     }
@@ -120,9 +123,10 @@ def _details(
     task = {
         "title": f"Predictions of {spec.task}",
         "rows": counts.rows,
+        "splits": splits_of(counts, spec),
         "source": ", ".join(named[:5]) + (f" and {len(named) - 5:,} more" if len(named) > 5 else ""),
         "attributes": {table.attribute: dict(evidence.rows(table.attribute)) for table in evidence.tables},
-        "warnings": list(_warnings(spec, evidence)),
+        "warnings": [*_split_warnings(splits_of(counts, spec)), *table_warnings(evidence)],
         "at_equality": evidence.at_equality(Resampling(replicates=_DRAWS, seed=spec.seed)),
     }
     return {
@@ -133,25 +137,8 @@ def _details(
     }
 
 
-def _warnings(spec: AuditSpec, evidence: CountedEvidence) -> Sequence[str]:
-    """What limits the figures, in sentences."""
-    found = []
-    first = evidence.tables[0]
-    if len(first.classes) > 2 and spec.positive is None:
-        found.append(
-            f"There are {len(first.classes)} classes and none is named positive (--positive), so there are no "
-            "selection rates, true-positive rates or figures made of them."
-        )
-    if first.mass is not None and (unanswered := int(first.mass.count[..., len(first.classes) :].sum())):
-        found.append(
-            f"{unanswered:,} rows have no prediction. Rates leave them out, and their limits allow for any decision."
-        )
-    for table in evidence.tables:
-        if missing := evidence.rows(table.attribute).get(MISSING, 0):
-            found.append(
-                f"Of {missing:,} rows {table.attribute} is not known. They may belong to any group: the limits of what "
-                "compares groups allow for that."
-            )
-    if first.scores is not None and not first.scores.exact:
-        found.append("There are too many distinct scores to keep each; they are counted on a grid of 65,530 cells.")
-    return found
+def _split_warnings(splits: Mapping[str, int]) -> Iterator[str]:
+    others = {name: rows for name, rows in splits.items() if name != TEST}
+    if others:
+        named = ", ".join(f"{rows:,} {name}" for name, rows in others.items())
+        yield f"Only rows that say {TEST} are audited; left out are {named} rows."

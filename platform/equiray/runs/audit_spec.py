@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from equiray.documents import as_bad_input, read_mapping
 from equiray.metrics.counting import Attribute, Columns, Layout
-from equiray.specs import Distinct, RunSpec, load_run_spec
+from equiray.specs import Distinct
 
 STAGE = "audit"
+VALIDATION, TEST = "validation", "test"
+"""What a column of splits says of rows on which rules are chosen, and of those that are audited."""
 
 
 class AuditSpec(BaseModel):
@@ -29,6 +31,7 @@ class AuditSpec(BaseModel):
     score: str | None = None
     weight: str | None = None
     outcome: str | None = Field(default=None, description="why a prediction is empty: refused, unparsed")
+    split: str | None = Field(default=None, description="only rows that say `test` here are audited")
     attributes: Distinct[str]
     intersections: int = Field(default=1, ge=1, description="compare combinations of up to that many attributes")
     positive: str | None = Field(default=None, description="the class whose rates are meant; of 0 and 1 it is 1")
@@ -42,7 +45,7 @@ class AuditSpec(BaseModel):
             raise ValueError(f"`intersections` of {self.intersections}, with {len(self.attributes)} attribute(s)")
         if self.real_valued and (self.score or self.outcome or self.positive):
             raise ValueError("a real-valued target has neither `score` nor `outcome` nor `positive` class")
-        columns = [self.label, self.prediction, self.score, self.weight, self.outcome, *self.attributes]
+        columns = [self.label, self.prediction, self.score, self.weight, self.outcome, self.split, *self.attributes]
         named = [name for name in columns if name is not None]
         for name in named:
             if named.count(name) > 1:
@@ -56,9 +59,10 @@ class AuditSpec(BaseModel):
 
     @property
     def layout(self) -> Layout:
-        """What is counted; raises BadInput for names that cannot be."""
+        """What is counted, splits like one more attribute; raises BadInput for names that cannot be."""
+        counted = self.attributes if self.split is None else (*self.attributes, self.split)
         return Layout(
-            attributes=tuple(Attribute(name=name) for name in self.attributes),
+            attributes=tuple(Attribute(name=name) for name in counted),
             real_valued=self.real_valued,
             scores=self.score is not None,
             weights=self.weight is not None,
@@ -87,9 +91,3 @@ def load_audit_spec(path: Path) -> AuditSpec:
         return AuditSpec.model_validate(read_mapping(path, "spec"))
     except ValidationError as error:
         raise as_bad_input(error, str(path), "spec") from error
-
-
-def load_spec(path: Path) -> RunSpec | AuditSpec:
-    """Read the spec.yaml of a run or of an audit, whichever it says it is; raises BadInput where it is neither."""
-    audit = read_mapping(path, "spec").get("schema") == "equiray.audit/1"
-    return load_audit_spec(path) if audit else load_run_spec(path)

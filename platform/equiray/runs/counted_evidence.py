@@ -4,10 +4,11 @@ from pathlib import Path
 
 from equiray.errors import BadInput
 from equiray.metrics.counting import Counts
+from equiray.metrics.counting.parts import rows_where
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting, with_positive
-from equiray.metrics.tables import GroupTable
+from equiray.metrics.tables import MISSING, GroupTable
 from equiray.policies.document import nearest
-from equiray.runs.audit_spec import STAGE, AuditSpec, load_audit_spec
+from equiray.runs.audit_spec import STAGE, TEST, AuditSpec, load_audit_spec
 from equiray.runs.counting import COUNTS_NAME
 
 
@@ -20,9 +21,34 @@ def audit_evidence(counts: Counts, spec: AuditSpec) -> CountedEvidence:
         Which class is the positive one is not said and does not go without saying, or it does not occur; or the
         counts make no table (`Counts.table`).
     """
-    tables = [_with_positive(table, spec) for table in counts.tables(spec.intersections)]
     labels = Labels(task=spec.task, stage=STAGE, model=spec.model)
+    tables = tables_of(counts, spec, TEST)
+    if not tables:
+        raise BadInput(
+            f"no row says {TEST!r}",
+            place=f"column {spec.split!r} (--split)",
+            fix=f"it says: {', '.join(splits_of(counts, spec))}; leave --split out to audit all rows",
+        )
     return CountedEvidence(tables=tables, setting=Setting(labels=labels, positive=spec.positive))
+
+
+def tables_of(counts: Counts, spec: AuditSpec, split: str) -> list[GroupTable]:
+    """Tables of one split, or of all rows where the spec names no split column; raises as `audit_evidence`."""
+    if spec.split is not None:
+        part = rows_where(counts, spec.split, split)
+        if not part.blocks:
+            return []
+        counts = part
+    return [_with_positive(table, spec) for table in counts.tables(spec.intersections)]
+
+
+def splits_of(counts: Counts, spec: AuditSpec) -> dict[str, int]:
+    """Rows by what the column of splits says, empty where none is named."""
+    if spec.split is None:
+        return {}
+    table = counts.table(spec.split)
+    rows = table.targets.counted if table.targets is not None else table.mass.count.sum((-1, -2)) if table.mass else []
+    return dict(zip(table.groups, map(int, rows), strict=True))
 
 
 def read_audit(directory: Path) -> CountedEvidence | None:
@@ -32,8 +58,14 @@ def read_audit(directory: Path) -> CountedEvidence | None:
     return audit_evidence(Counts.load(directory / COUNTS_NAME), load_audit_spec(directory / "spec.yaml"))
 
 
-def check_positive(classes: tuple[str, ...], spec: AuditSpec) -> None:
+def check_positive(classes: tuple[str, ...], positive: str | None, place: str) -> None:
     """Of two classes other than 0 and 1 the one that matters must be named; the order of words says nothing.
+
+    Parameters
+    ----------
+    classes : those that occur
+    positive : the one that was named
+    place : the columns they stand in
 
     Raises
     ------
@@ -41,19 +73,48 @@ def check_positive(classes: tuple[str, ...], spec: AuditSpec) -> None:
         It is not named, or is not among the classes.
     """
     named = ", ".join(classes[:12])
-    place = f"columns {spec.label!r} and {spec.prediction!r}"
-    if spec.positive is None and len(classes) == 2 and classes != ("0", "1"):
+    if positive is None and len(classes) == 2 and classes != ("0", "1"):
         fix = f"say it with --positive {classes[-1]}, or with the other one"
         raise BadInput(f"which class is the positive one, {' or '.join(classes)}?", place=place, fix=fix)
-    if spec.positive is not None and spec.positive not in classes:
-        problem = f"there is no class {spec.positive!r}{nearest(spec.positive, classes)}"
+    if positive is not None and positive not in classes:
+        problem = f"there is no class {positive!r}{nearest(positive, classes)}"
         raise BadInput(problem, place=f"--positive, {place}", fix=f"the classes are: {named}")
+
+
+def columns_of(spec: AuditSpec) -> str:
+    """How errors name the columns of an audit's classes."""
+    return f"columns {spec.label!r} and {spec.prediction!r}"
+
+
+def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
+    """What limits the figures of counted predictions, in sentences; `side` names them where there are others."""
+    found, of_side = [], f" of {side}" if side else ""
+    first, positive = evidence.tables[0], evidence.setting.positive
+    if len(first.classes) > 2 and positive is None:
+        found.append(
+            f"There are {len(first.classes)} classes and none is named positive (--positive), so there are no "
+            "selection rates, true-positive rates or figures made of them."
+        )
+    if first.mass is not None and (unanswered := int(first.mass.count[..., len(first.classes) :].sum())):
+        found.append(
+            f"{unanswered:,} rows{of_side} have no prediction. Rates leave them out, and their limits allow for any "
+            "decision."
+        )
+    for table in evidence.tables:
+        if missing := evidence.rows(table.attribute).get(MISSING, 0):
+            found.append(
+                f"Of {missing:,} rows {table.attribute} is not known. They may belong to any group: the limits of what "
+                "compares groups allow for that."
+            )
+    if first.scores is not None and not first.scores.exact:
+        found.append("There are too many distinct scores to keep each; they are counted on a grid of 65,530 cells.")
+    return found
 
 
 def _with_positive(table: GroupTable, spec: AuditSpec) -> GroupTable:
     if spec.real_valued:
         return table
-    check_positive(table.classes, spec)
+    check_positive(table.classes, spec.positive, columns_of(spec))
     if spec.positive is None or len(table.classes) > 2:  # of more than two all are kept: accuracy is about all
         return table
     return with_positive(table, spec.positive)

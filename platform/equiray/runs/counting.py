@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -54,16 +54,14 @@ class Counting:
         done = {(block.id.source, block.id.start) for block in kept}
         parts = spans(self.files, self.rows_per_block)
         left = [span for span in parts if (span.file.sha256, span.start) not in done]
-        if left and address is not None:
-            counts = self._on_ray(address)
-        else:
-            counts = self._counts(self._here(left, kept) if left else kept)
+        counts = counts_of(self._all(left, kept, address), self.layout, self._origins, model=self.model)
         counts.save(self.directory.path / COUNTS_NAME)
         (self.directory.path / PARTIAL_NAME).unlink(missing_ok=True)
         return counts
 
-    def _counts(self, blocks: Sequence[Block]) -> Counts:
-        return counts_of(blocks, self.layout, {file.sha256: [file.path] for file in self.files}, model=self.model)
+    @property
+    def _origins(self) -> dict[str, list[str]]:
+        return {file.sha256: [file.path] for file in self.files}
 
     def _kept(self) -> list[Block]:
         """Blocks of these files that an earlier attempt counted in the same way."""
@@ -83,46 +81,48 @@ class Counting:
                 return blocks
         return []
 
-    def _on_ray(self, address: str) -> Counts:
-        from equiray.streaming.counting import count_on_ray
+    def _all(self, left: Sequence[Span], kept: Sequence[Block], address: str | None) -> list[Block]:
+        """The blocks that were kept and those of what is left; these are kept now and then, and when all else fails."""
+        held = _Held(self._save, list(kept))
+        with self._progress(kept) as progress:
+            try:
+                if left and address is not None:
+                    self._on_ray(left, held, progress, address)
+                elif left:
+                    self._here(left, held, progress)
+            except BaseException:
+                with suppress(EquirayError):  # what went wrong first is what is said
+                    held.save()
+                raise
+        return held.blocks
 
-        tasks = len(spans(self.files, self.rows_per_block))
-        return count_on_ray(
-            self.files,
-            self.layout,
-            self.columns,
-            model=self.model,
-            workers=tasks,
-            rows_per_block=self.rows_per_block,
-            address=address,
-        )
+    def _on_ray(self, left: Sequence[Span], held: "_Held", progress: "_Rows", address: str) -> None:
+        from equiray.streaming.counting import blocks_on_ray
 
-    def _here(self, left: Sequence[Span], kept: Sequence[Block]) -> list[Block]:
-        blocks, saved = list(kept), time.monotonic()
+        for blocks in blocks_on_ray(left, self.layout, self.columns, workers=len(left), address=address):
+            held.add(blocks)
+            progress.add(sum(block.id.stop - block.id.start for block in blocks))
+
+    def _here(self, left: Sequence[Span], held: "_Held", progress: "_Rows") -> None:
         stop = threading.Event()
-        with self._progress(kept) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             waiting = [pool.submit(self._span, span, progress, stop) for span in left]
             taken: set[Future[list[Block]]] = set()
             try:
                 for done in as_completed(waiting):
-                    blocks += done.result()
+                    held.add(done.result())
                     taken.add(done)
-                    if time.monotonic() - saved > _SAVE_EVERY_S:
-                        self._save(blocks)
-                        saved = time.monotonic()
             except BaseException:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 rest = [f for f in waiting if f not in taken and not f.cancelled() and f.exception() is None]
-                with suppress(EquirayError):  # what went wrong first is what is said
-                    self._save([*blocks, *(block for future in rest for block in future.result())])
+                held.blocks += [block for future in rest for block in future.result()]
                 raise
-        return blocks
 
     def _span(self, span: Span, progress: "_Rows", stop: threading.Event) -> list[Block]:
         """All blocks of a span, or none if it is not to be finished."""
         blocks = []
-        for block, rows, origin in read_span(span, self.rows_per_block):
+        for block, rows, origin in read_span(span):
             if stop.is_set():
                 return []
             blocks.append(count_block(block, rows, self.layout, self.columns, place=origin))
@@ -131,8 +131,7 @@ class Counting:
 
     def _save(self, blocks: Sequence[Block]) -> None:
         if blocks:
-            counts = Counts.of(self.layout, self.model, blocks, {file.sha256: [file.path] for file in self.files})
-            counts.save(self.directory.path / PARTIAL_NAME)
+            Counts.of(self.layout, self.model, blocks, self._origins).save(self.directory.path / PARTIAL_NAME)
 
     @contextmanager
     def _progress(self, kept: Sequence[Block]) -> Iterator["_Rows"]:
@@ -144,6 +143,24 @@ class Counting:
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
             task = bar.add_task("", total=total, completed=sum(block.id.stop - block.id.start for block in kept))
             yield _Rows(self.directory, total, bar, task)
+
+
+@dataclass
+class _Held:
+    """Blocks that are counted, kept on disk by `write` every so often."""
+
+    write: Callable[[Sequence[Block]], None]
+    blocks: list[Block]
+    saved: float = field(default_factory=time.monotonic)
+
+    def add(self, blocks: Sequence[Block]) -> None:
+        self.blocks += blocks
+        if time.monotonic() - self.saved > _SAVE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        self.write(self.blocks)
+        self.saved = time.monotonic()
 
 
 @dataclass

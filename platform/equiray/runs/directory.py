@@ -17,9 +17,8 @@ from rich.console import Console
 
 from equiray.documents import read_mapping
 from equiray.errors import BadInput, Incomplete, reading_back, writing
-from equiray.runs.audit_spec import AuditSpec
 from equiray.runs.lock import LOCK_NAME, sole_writer
-from equiray.specs import RunSpec
+from equiray.runs.stored_spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,7 @@ class RunDirectory:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, spec: RunSpec | AuditSpec) -> Iterator["RunDirectory"]:
+    def open(cls, path: Path, spec: Spec) -> Iterator["RunDirectory"]:
         """Make the directory, or reopen the one that an unfinished run of the same spec left; no other process may
         write there until the block ends.
 
@@ -166,7 +165,7 @@ class RunDirectory:
         self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {message}", highlight=False)
 
 
-def _check_ours(path: Path, spec: RunSpec | AuditSpec) -> None:
+def _check_ours(path: Path, spec: Spec) -> None:
     kept = path / "spec.yaml"
     if kept.is_file():
         try:

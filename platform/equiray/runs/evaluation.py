@@ -18,13 +18,15 @@ from equiray.data.text import Serializer
 from equiray.errors import BadInput
 from equiray.metrics.estimates import Estimate
 from equiray.models.loading import check_source
-from equiray.reports import print_summary, write_evidence, write_report
+from equiray.reports import print_summary
 from equiray.runs.context import RunContext
 from equiray.runs.directory import RunDirectory
 from equiray.runs.intrinsic import AFTER, BEFORE, IntrinsicPlan, intrinsic_results, plan_intrinsic, score_stage
 from equiray.runs.models import LanguageModels
 from equiray.runs.predictions import PreparedTask, predict_task, prepare_twins, unlearns
+from equiray.runs.publish import publish
 from equiray.runs.results import FULL_FAMILIES, FULL_ROWS, serialization_details, task_details, task_results
+from equiray.runs.run_frontiers import write_frontiers
 from equiray.runs.unlearning import UnlearningPlan, plan_unlearning, unlearn_folds, unlearning_details
 from equiray.specs import RunSpec, TaskSpec
 
@@ -52,8 +54,7 @@ def run_evaluation(spec: RunSpec, out: Path, *, address: str | None = None, comm
     with RunDirectory.open(out, spec) as directory:
         models = LanguageModels(spec=spec.language_model)
         _evaluate(checked, RunContext(spec=spec, directory=directory, models=models, address=address), command)
-        write_report(out)
-        write_evidence(out, seeds={"run": spec.seed}, spec_sha256=spec.sha256())
+        publish(out, spec)
         print_summary(out, directory.console)
 
 
@@ -70,6 +71,7 @@ def _evaluate(checked: "_Checked", run: RunContext, command: str) -> None:
     for task in prepared:
         predict_task(task, run)
     _write_results(checked, prepared, run)
+    write_frontiers(prepared, run)
     run.directory.write_json("details.json", _details(checked, prepared, run, command))
 
 

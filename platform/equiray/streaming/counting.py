@@ -1,4 +1,4 @@
-"""Count prediction files on Ray: the files' spans -> counted blocks -> one set of counts.
+"""Count prediction files on Ray: the files' spans -> counted blocks, as they arrive.
 
 A worker runs the kernel that `metrics.counting` runs locally on the same blocks, and counts are a set of blocks: so
 the result has the same bits whatever the number of workers, their order, or a retried task.
@@ -9,33 +9,27 @@ from functools import partial
 
 import pyarrow as pa
 
-from equiray.data.prediction_files import PredictionFile, Span, spans
-from equiray.data.row_blocks import ROWS_PER_BLOCK
+from equiray.data.prediction_files import Span
 from equiray.errors import EquirayError, Incomplete
-from equiray.metrics.counting.counts import Counts
+from equiray.metrics.counting.blocks import Block
 from equiray.metrics.counting.layout import Columns, Layout
 from equiray.metrics.counting.store import blocks_to_table, table_to_blocks
-from equiray.metrics.counting.stream import count_span, counts_of
+from equiray.metrics.counting.stream import count_span
 from equiray.streaming.cluster import ray_cluster
 
 
-def count_on_ray(
-    files: Sequence[PredictionFile],
-    layout: Layout,
-    columns: Columns,
-    *,
-    model: str,
-    workers: int,
-    rows_per_block: int = ROWS_PER_BLOCK,
-    address: str | None = None,
-) -> Counts:
-    """Count files on Ray; bit for bit what `metrics.counting.count_files` returns.
+def blocks_on_ray(
+    parts: Sequence[Span], layout: Layout, columns: Columns, *, workers: int, address: str | None = None
+) -> Iterator[list[Block]]:
+    """Count spans of files on Ray and give their blocks as they arrive, in any order.
+
+    They are bit for bit the blocks that `metrics.counting.count_files` counts.
 
     Parameters
     ----------
-    files : sequence of PredictionFile
-        At paths that every node sees, opened with `columns.wanted(layout)`.
-    layout, columns, model, rows_per_block
+    parts : sequence of Span
+        Of files at paths that every node sees, opened with `columns.wanted(layout)`.
+    layout, columns
         As `count_files`.
     workers : int
         Tasks at a time, each on one CPU.
@@ -47,20 +41,17 @@ def count_on_ray(
     BadInput
         As `count_files`; or no cluster answers.
     Incomplete
-        Ray lost the run. Nothing was written: the same call starts again.
+        Ray lost the run. Blocks that have arrived are good.
     """
-    parts = spans(files, rows_per_block)
-    count = partial(_count, parts=parts, layout=layout, columns=columns, rows_per_block=rows_per_block)
+    count = partial(_count, parts=parts, layout=layout, columns=columns)
     with ray_cluster(address, cpus=workers):
-        blocks = [block for table in _run(count, len(parts), workers) for block in table_to_blocks(table)]
-    return counts_of(blocks, layout, {file.sha256: [file.path] for file in files}, model=model)
+        for table in _run(count, len(parts), workers):
+            yield table_to_blocks(table)
 
 
-def _count(
-    batch: pa.Table, *, parts: Sequence[Span], layout: Layout, columns: Columns, rows_per_block: int
-) -> pa.Table:
+def _count(batch: pa.Table, *, parts: Sequence[Span], layout: Layout, columns: Columns) -> pa.Table:
     """From the numbers of spans to their counted blocks, a row each."""
-    found = [count_span(parts[number], layout, columns, rows_per_block) for number in batch["span"].to_pylist()]
+    found = [count_span(parts[number], layout, columns) for number in batch["span"].to_pylist()]
     return blocks_to_table([block for blocks in found for block in blocks])
 
 

@@ -70,7 +70,7 @@ def decide(columns: Sequence[Coded], found: Cells, stratum: NDArray[np.int64], l
         for column, used in ((label, labels), (prediction, answers)):
             _check_declared(column, used, layout.classes, "declared class", place)
     _check_classes(classes, layout, label, place)
-    numeric = _same_kind(label, labels, prediction, answers, place)
+    numeric = _same_kind(label, labels, prediction, answers, place, declared=layout.classes is not None)
     count = len(classes)
     names = [*classes, *UNANSWERED]
     shown = {code: name or UNANSWERED[1] for code, name in predictions.items()}
@@ -158,19 +158,24 @@ def _same_kind(
     prediction: Coded,
     answers: dict[int, str],
     place: Place,
+    *,
+    declared: bool,
 ) -> bool | None:
-    """Whether classes stand as numbers; numbers in one column and words in the other cannot mean the same."""
-    if label.numeric and prediction.numeric is False:
-        words, column, numbers = answers, prediction, label.column
-    elif label.numeric is False and prediction.numeric:
-        words, column, numbers = labels, label, prediction.column
-    else:
-        return label.numeric if prediction.numeric is None else prediction.numeric
-    strange = [code for code, name in words.items() if name is not None and not looks_numeric(name)]
-    if strange:
-        raise BadInput(
-            f"{words[strange[0]]!r:.60} is text, while column {numbers!r} holds numbers",
-            place=place.rows(column.where(strange), column.column),
-            fix="write labels and predictions alike",
-        )
-    return True
+    """Whether classes stand as numbers; numbers in one column and words in the other cannot mean the same.
+
+    Where both are texts, as in CSV, they differ in kind if all of one read as numbers and none of the other: the class
+    ``4+`` beside 1, 2 and 3 is no such case. Declared classes are what they are declared to be.
+    """
+    sides = ((label, labels), (prediction, answers))
+    for (one, known), (other, words) in (sides, sides[::-1]):
+        strange = [code for code, name in words.items() if name is not None and not looks_numeric(name)]
+        texts = other.numeric is False and not declared and len(strange) == len(words)
+        reads = bool(known) and all(name is not None and looks_numeric(name) for name in known.values())
+        if strange and other.numeric is False and (one.numeric or (texts and reads)):
+            raise BadInput(
+                f"{words[strange[0]]!r:.60} is text, while column {one.column!r} holds numbers",
+                place=place.rows(other.where(strange), other.column),
+                fix="write labels and predictions alike",
+            )
+    kinds = [column.numeric for column, _ in sides if column.numeric is not None]
+    return any(kinds) if kinds else None

@@ -40,6 +40,7 @@ class Scores(NamedTuple):
     value: _Whole
     counts: _Whole
     weight: _Real | None
+    weight_squared: _Real | None
 
 
 class BinSums(NamedTuple):
@@ -52,9 +53,9 @@ class BinSums(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """Sums of 1 (or w), y, f, |f - y|, (f - y)^2, f^2, (f - y)^4 and w^2 by stratum [T], and its rows.
+    """Sums over rows by stratum [T], as in `tables.TargetSums`: of 1, y, f, |f - y|, (f - y)^2, f^2, (f - y)^4.
 
-    y is a real-valued target and f its prediction.
+    y is a real-valued target and f its prediction. Each is times w; `weight_squared`, and what ends in w2, times w^2.
     """
 
     rows: _Real
@@ -65,6 +66,11 @@ class Targets(NamedTuple):
     prediction_squared: _Real
     squared_error_squared: _Real
     weight_squared: _Real
+    prediction_w2: _Real
+    absolute_error_w2: _Real
+    squared_error_w2: _Real
+    prediction_squared_w2: _Real
+    squared_error_squared_w2: _Real
     counts: _Whole
 
 

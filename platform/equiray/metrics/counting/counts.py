@@ -172,7 +172,11 @@ def _check_overlaps(blocks: Sequence[BlockId]) -> None:
 
 
 def _check_kinds(layout: Layout, blocks: Sequence[Block], origins: Mapping[str, Sequence[str]]) -> None:
-    """Words in one file and numbers in another cannot mean the same; texts that read as numbers can."""
+    """Words in one file and numbers in another cannot mean the same; texts that read as numbers can.
+
+    Nor can classes of which none reads as a number mean those of another block, all of which do: in CSV everything is
+    text. Declared classes are what they are declared to be.
+    """
     axes = [f"attribute {attribute.name!r}" for attribute in layout.attributes] + ["label or prediction"]
     for place, what in enumerate(axes):
         numbers = next((block for block in blocks if block.numeric[place]), None)
@@ -184,9 +188,19 @@ def _check_kinds(layout: Layout, blocks: Sequence[Block], origins: Mapping[str, 
             names = block.levels[place] if place < len(block.levels) else block.classes
             word = next((name for name in names if not looks_numeric(name) and name != MISSING), None)
             if word is not None:
-                files = [", ".join(origins.get(each.id.source, ())) or str(each.id) for each in (numbers, block)]
-                raise BadInput(
-                    f"{what} is a number in one place and {word!r} in the other",
-                    place=f"{files[0]} and {files[1]}",
-                    fix="write its values alike in all files",
-                )
+                raise _other_kind(what, word, numbers, block, origins)
+    if layout.real_valued or layout.classes is not None:
+        return
+    reading = [(block, {looks_numeric(name) for name in block.classes}) for block in blocks]
+    digits, words = (next((block for block, kinds in reading if kinds == {kind}), None) for kind in (True, False))
+    if digits is not None and words is not None:
+        raise _other_kind(axes[-1], words.classes[0], digits, words, origins)
+
+
+def _other_kind(what: str, word: str, numbers: Block, words: Block, origins: Mapping[str, Sequence[str]]) -> BadInput:
+    files = [", ".join(origins.get(each.id.source, ())) or str(each.id) for each in (numbers, words)]
+    return BadInput(
+        f"{what} is a number in one place and {word!r} in the other",
+        place=f"{files[0]} and {files[1]}",
+        fix="write its values alike in all files",
+    )

@@ -1,23 +1,27 @@
 """Arrow columns as small integer codes and as numbers, without a detour through Python objects.
 
-What costs here is hashing texts (12 to 17 ms for 1e6 rows). So columns that are dictionary-encoded already keep their
-codes, and integers that span little are their own.
+What costs here is hashing texts (8 to 17 ms for 1e6 rows). So columns that are dictionary-encoded already keep their
+codes, integers that span little are their own, and few short texts are looked up (`short_texts`). Codes are written in
+one or two bytes, so that what comes after them works in cache and the column itself can be let go.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from equiray.data.compute import pc
 from equiray.errors import BadInput
 from equiray.metrics.counting.layout import MAX_GROUPS
+from equiray.metrics.counting.short_texts import encode_texts
 from equiray.metrics.tables import MISSING
 
-_DENSE_SPAN = 256  # integers that span no more are codes but for the lowest
+_DENSE_SPAN = 255  # integers that span no more are codes but for the lowest, in a byte, with one left for the missing
+_FEW = 16  # so many codes may be there for nothing
+_ROWS_IN_CACHE = 1 << 15
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -36,26 +40,20 @@ class Place(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A column as small integers: a row's code is its value less `low`, and `names[code]` what that stands for.
+    """A column as small integers: `codes` [n] of one or two bytes, and `names[code]` is what a code stands for.
 
-    `values` [n] are of any integer type: nothing is copied, for writing to fresh memory costs more than the counting.
     Names may repeat and need not occur; None is missing. `numeric` tells numbers from texts, None where all values are
     missing.
     """
 
     column: str
-    values: NDArray[np.integer]
-    low: int
+    codes: NDArray[np.unsignedinteger]
     names: list[str | None]
     numeric: bool | None
 
-    def codes(self) -> NDArray[np.int64]:
-        """Codes [n]."""
-        return self.values.astype(np.int64) - self.low
-
     def where(self, codes: Sequence[int]) -> NDArray[np.bool_]:
         """Rows [n] that have one of the codes."""
-        return np.isin(self.codes(), codes)
+        return np.isin(self.codes, codes)
 
 
 def encode(column: pa.ChunkedArray, name: str, place: Place, *, digits: bool) -> Coded:
@@ -71,18 +69,17 @@ def encode(column: pa.ChunkedArray, name: str, place: Place, *, digits: bool) ->
     """
     flat = _flat(column)
     if pa.types.is_boolean(flat.type) and not flat.null_count:
-        return Coded(name, flat.cast(pa.uint8()).to_numpy(), 0, ["0", "1"] if digits else ["false", "true"], digits)
-    if pa.types.is_integer(flat.type) and not flat.null_count and len(flat):
-        values = flat.to_numpy()
-        low, high = int(values.min()), int(values.max())
-        if high - low < _DENSE_SPAN:
-            return Coded(name, values, low, [str(value) for value in range(low, high + 1)], True)
+        return Coded(name, flat.cast(pa.uint8()).to_numpy(), ["0", "1"] if digits else ["false", "true"], digits)
+    if pa.types.is_integer(flat.type) and flat.null_count < len(flat):
+        coded = _from_integers(flat, name)
+        if coded is not None:
+            return coded
     kind = flat.type.value_type if pa.types.is_dictionary(flat.type) else flat.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         fix = "store texts, numbers or truth values in it"
         raise BadInput(f"column {name!r} is of type {kind}", place=place.name, fix=fix)
     if not pa.types.is_dictionary(flat.type):
-        flat = flat.dictionary_encode()
+        flat = encode_texts(flat) if _is_text(kind) else flat.dictionary_encode()
     return _from_dictionary(flat, name, place, digits)
 
 
@@ -120,6 +117,15 @@ def looks_numeric(name: str) -> bool:
     return _NUMBER.fullmatch(name) is not None
 
 
+def pooled(size: int, kind: DTypeLike) -> NDArray[Any]:
+    """Memory of Arrow's pool, not yet written to.
+
+    The pool keeps what is given back to it; malloc returns so much of it to the system that each block would pay for
+    new pages, which takes longer than counting.
+    """
+    return np.frombuffer(pa.allocate_buffer(size * np.dtype(kind).itemsize), kind)
+
+
 def smallest(values: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
     """The same whole numbers, 0 or more, in the smallest type that holds them."""
     return values.astype(np.min_scalar_type(int(values.max(initial=0))), copy=False)
@@ -137,21 +143,54 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
+def _from_integers(flat: pa.Array, name: str) -> Coded | None:
+    """Whole numbers that are not all missing, None where they span too much."""
+    if not flat.null_count and (coded := _few(flat.to_numpy(), name)) is not None:
+        return coded
+    low, high = pc.min_max(flat).as_py().values()
+    if high - low >= _DENSE_SPAN:
+        return None
+    names = [str(value) for value in range(low, high + 1)]
+    return Coded(name, _codes(flat, low, len(names)), [*names, *([None] if flat.null_count else [])], True)
+
+
+def _few(values: NDArray[np.integer], name: str) -> Coded | None:
+    """Labels, which are 0 or a little more: each is read from memory once. None where one is not below `_FEW`."""
+    unsigned = values.view(np.dtype(f"u{values.itemsize}"))  # negative ones are the largest of all
+    codes = pooled(len(values), np.uint8)
+    highest = 0
+    for start in range(0, len(values), _ROWS_IN_CACHE):
+        piece = unsigned[start : start + _ROWS_IN_CACHE]
+        highest = max(highest, int(piece.max()))
+        if highest >= _FEW:
+            return None
+        np.copyto(codes[start : start + _ROWS_IN_CACHE], piece, casting="unsafe")
+    return Coded(name, codes, [str(value) for value in range(highest + 1)], True)
+
+
+def _codes(values: pa.Array, low: int, missing: int) -> NDArray[np.unsignedinteger]:
+    """Whole numbers less `low`, which are below `missing`, and that for null."""
+    kind = np.dtype(np.uint8 if missing < 1 << 8 else np.uint16)
+    filled = values.fill_null(low) if values.null_count else values
+    codes = pooled(len(values), kind)
+    np.copyto(codes, filled.to_numpy(), casting="unsafe")
+    codes -= kind.type(low % (1 << 8 * kind.itemsize))  # may wrap around: the result fits again
+    if values.null_count:
+        codes[values.is_null().to_numpy(zero_copy_only=False)] = missing
+    return codes
+
+
 def _from_dictionary(flat: pa.DictionaryArray, name: str, place: Place, digits: bool) -> Coded:
-    indices, known = flat.indices, len(flat.dictionary)
-    filled = indices.cast(pa.int64()).fill_null(known) if indices.null_count else indices
-    values, dictionary = filled.to_numpy(), flat.dictionary
-    if known > MAX_GROUPS:
-        used = np.flatnonzero(np.bincount(values, minlength=known + 1)[:known])
-        if len(used) > MAX_GROUPS:
-            raise too_many_groups(name, len(used), place.name)
-        place_of = np.full(known + 1, len(used), np.uint16)
-        place_of[used] = np.arange(len(used))
-        values, dictionary = place_of[values], dictionary.take(pa.array(used))
+    if len(flat.dictionary) > MAX_GROUPS:
+        flat = flat.dictionary_decode().dictionary_encode()  # what does not occur does not count
+        if len(flat.dictionary) > MAX_GROUPS:
+            raise too_many_groups(name, len(flat.dictionary), place.name)
+    dictionary = flat.dictionary
     names = _names(dictionary, name, place, digits)
     numeric = digits if pa.types.is_boolean(dictionary.type) else not _is_text(dictionary.type)
-    missing = [None] if indices.null_count or not names else []
-    return Coded(name, values, 0, names + missing, numeric if any(n is not None for n in names) else None)
+    codes = _codes(flat.indices, 0, len(names))
+    missing = [None] if flat.indices.null_count or not names else []
+    return Coded(name, codes, names + missing, numeric if any(n is not None for n in names) else None)
 
 
 def too_many_groups(name: str, groups: int, place: str) -> BadInput:

@@ -5,14 +5,15 @@ are allowed, is decided afterwards on the few cells that occur; rows are searche
 """
 
 import hashlib
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from equiray.data.reading import check_columns
-from equiray.data.row_blocks import BlockId
+from equiray.data.row_blocks import BlockId, ColumnRows
 from equiray.metrics.counting.axes import Decided, decide, levels_of
 from equiray.metrics.counting.blocks import Block, Decisions, Targets
 from equiray.metrics.counting.cells import Cells, combine
@@ -54,15 +55,16 @@ class Rows(NamedTuple):
         return found.hexdigest()
 
 
-def count_block(block: BlockId, table: pa.Table, layout: Layout, columns: Columns, *, place: str) -> Block:
+def count_block(block: BlockId, table: ColumnRows, layout: Layout, columns: Columns, *, place: str) -> Block:
     """Count the rows of one block.
 
     Parameters
     ----------
     block : BlockId
         Of these rows; `block.start` is the first row's number in its file.
-    table : pyarrow.Table
-        With the columns that `columns` names. Dictionary-encoded columns are counted fastest, at any chunking.
+    table : pyarrow.Table or another ColumnRows
+        With the columns that `columns` names, each of which is asked for once. Dictionary-encoded columns are counted
+        fastest, at any chunking.
     place : str
         How errors name the file.
 
@@ -74,7 +76,7 @@ def count_block(block: BlockId, table: pa.Table, layout: Layout, columns: Column
     return tally(block, read_rows(table, layout, columns, Place(place, block.start)))
 
 
-def read_rows(table: pa.Table, layout: Layout, columns: Columns, place: Place) -> Rows:
+def read_rows(table: ColumnRows, layout: Layout, columns: Columns, place: Place) -> Rows:
     """Turn Arrow columns into numbers and check every value; raises as `count_block`."""
     check_columns(table.column_names, columns.wanted(layout), place.name)
     coded = [encode(table[columns.of(a.name)], columns.of(a.name), place, digits=False) for a in layout.attributes]
@@ -87,7 +89,7 @@ def read_rows(table: pa.Table, layout: Layout, columns: Columns, place: Place) -
         levels_of(column, codes, attribute, place)
         for column, codes, attribute in zip(coded, found.codes.T, layout.attributes, strict=False)
     ]
-    strata, stratum = np.unique(np.column_stack([axis.place for axis in axes]), axis=0, return_inverse=True)
+    strata, stratum = _distinct([axis.place for axis in axes], [len(axis.names) for axis in axes])
     if layout.real_valued:
         decided = Decided((), None, stratum, np.zeros(len(stratum), bool))
     else:
@@ -104,6 +106,16 @@ def read_rows(table: pa.Table, layout: Layout, columns: Columns, place: Place) -
         found=found,
         measures=read_measures(table, layout, columns, unanswered, place),
     )
+
+
+def _distinct(
+    places: Sequence[NDArray[np.int64]], sizes: Sequence[int]
+) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
+    """The combinations [T, A] that occur, ascending, and the place among them of each [N]."""
+    if math.prod(sizes) > np.iinfo(np.int64).max:
+        return np.unique(np.column_stack(places), axis=0, return_inverse=True)
+    used, place = np.unique(np.ravel_multi_index(tuple(places), sizes), return_inverse=True)
+    return np.column_stack(np.unravel_index(used, sizes)), place
 
 
 def tally(block: BlockId, rows: Rows) -> Block:
@@ -142,16 +154,28 @@ def _decisions(rows: Rows, weight: NDArray[np.float64] | None) -> Decisions:
 def _targets(
     rows: Rows, target: NDArray[np.float64], prediction: NDArray[np.float64], weight: NDArray[np.float64] | None
 ) -> Targets:
+    stratum = rows.found.to_rows(smallest(rows.cells[rows.place]))
+    return target_sums(stratum, len(rows.strata), target, prediction, weight)
+
+
+def target_sums(
+    stratum: NDArray[np.integer],
+    size: int,
+    target: NDArray[np.float64],
+    prediction: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+) -> Targets:
+    """Sums over the rows of each of `size` strata, from values [n] of the rows."""
     times = np.ones(len(target)) if weight is None else weight
     error = prediction - target
-    stratum = rows.found.to_rows(smallest(rows.cells[rows.place]))
     square = error * error
     # of errors so large that their fourth power is no number only limits suffer
     fourth = np.minimum(square, SQUARABLE) ** 2
-    terms = (1, target, prediction, np.abs(error), square, prediction * prediction, fourth, times)
-    size = len(rows.strata)
-    sums = (exact_sums(stratum, times * each, size) for each in terms)
-    return Targets(*sums, counts=smallest(np.bincount(stratum, minlength=size)))
+    terms = (1, prediction, np.abs(error), square, prediction * prediction, fourth)
+    target_sum = exact_sums(stratum, times * target, size)
+    ones, *others = (exact_sums(stratum, times * each, size) for each in terms)
+    twice = (ones, *others) if weight is None else (exact_sums(stratum, times * times * each, size) for each in terms)
+    return Targets(ones, target_sum, *others, *twice, counts=smallest(np.bincount(stratum, minlength=size)))
 
 
 def _scored(rows: Rows, score: NDArray[np.float64], weight: NDArray[np.float64] | None) -> ScoredRows:

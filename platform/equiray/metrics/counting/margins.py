@@ -32,31 +32,31 @@ def group_table(blocks: Sequence[Block], layout: Layout, attributes: Sequence[st
         named = "*".join(attributes)
         raise BadInput(f"{named!r} names no attribute, or one twice", place="attributes", fix="name each once")
     places = [layout.attribute(name) for name in attributes]
-    groups, group = _groups(blocks, layout, places)
-    classes = () if layout.real_valued else _classes(blocks, layout)
+    groups, group = groups_of(blocks, layout, places)
+    classes = () if layout.real_valued else classes_of(blocks, layout)
     if len(groups) * len(classes) * (len(classes) + 2) > _MOST_CELLS:
         raise BadInput(
             f"{len(groups):,} groups with {len(classes):,} classes make too large a table",
             place="*".join(attributes),
             fix="declare coarser groups or fewer classes",
         )
-    mapped = [_mapped(block, each, classes) for block, each in zip(blocks, group, strict=True)]
+    places_of = [mapped(block, each, classes) for block, each in zip(blocks, group, strict=True)]
     size = (len(groups), len(classes))
     return GroupTable(
         attribute="*".join(attributes),
         groups=groups,
         classes=classes,
-        mass=None if layout.real_valued else _mass(mapped, size, weighted=layout.weights),
-        scores=total_scores(mapped, size, weighted=layout.weights) if layout.scores else None,
-        score_sums=_score_sums(mapped, size) if layout.scores else None,
-        targets=_targets(mapped, len(groups), weighted=layout.weights) if layout.real_valued else None,
+        mass=None if layout.real_valued else total_mass(places_of, size, weighted=layout.weights),
+        scores=total_scores(places_of, size, weighted=layout.weights) if layout.scores else None,
+        score_sums=_score_sums(places_of, size) if layout.scores else None,
+        targets=_targets(places_of, len(groups), weighted=layout.weights) if layout.real_valued else None,
     )
 
 
-def _groups(
+def groups_of(
     blocks: Sequence[Block], layout: Layout, attributes: Sequence[int]
 ) -> tuple[tuple[str, ...], list[NDArray[np.int64]]]:
-    """Names of the groups, and each block's strata's places among them."""
+    """Names of the groups, and each block's strata's places among them; raises as `group_table`."""
     levels = []
     for attribute in attributes:
         declared = layout.attributes[attribute].groups
@@ -88,7 +88,8 @@ def _level_keys(block: Block, attributes: Sequence[int], levels: Sequence[list[s
     return np.where(missing, -1, key)
 
 
-def _classes(blocks: Sequence[Block], layout: Layout) -> tuple[str, ...]:
+def classes_of(blocks: Sequence[Block], layout: Layout) -> tuple[str, ...]:
+    """The declared classes, or those that occur; raises as `group_table`."""
     if layout.classes is not None:
         return layout.classes
     found = ordered(name for block in blocks for name in block.classes)
@@ -105,13 +106,15 @@ def _classes(blocks: Sequence[Block], layout: Layout) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _mapped(block: Block, group: NDArray[np.int64], classes: tuple[str, ...]) -> Mapped:
+def mapped(block: Block, group: NDArray[np.int64], classes: tuple[str, ...]) -> Mapped:
+    """A block with the places of its strata among the groups, and of its classes among all."""
     label = np.array([classes.index(name) for name in block.classes], np.int64)
     unanswered = len(classes) + np.arange(len(UNANSWERED))
     return Mapped(block, group, label, np.concatenate([label, unanswered]))
 
 
-def _mass(blocks: Sequence[Mapped], size: tuple[int, int], *, weighted: bool) -> Mass:
+def total_mass(blocks: Sequence[Mapped], size: tuple[int, int], *, weighted: bool) -> Mass:
+    """Rows, and sums of weights, by group, label and prediction; raises BadInput where all weights are 0."""
     groups, classes = size
     shape = (groups, classes, classes + len(UNANSWERED))
     count = np.zeros(shape, np.int64)

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from equiray.data.row_blocks import ColumnRows
 from equiray.errors import BadInput
 from equiray.metrics.counting.encoding import Place, numbers
 from equiray.metrics.counting.layout import Columns, Layout
@@ -25,7 +25,7 @@ class Measures(NamedTuple):
 
 
 def read_measures(
-    table: pa.Table, layout: Layout, columns: Columns, unanswered: _Mask | None, place: Place
+    table: ColumnRows, layout: Layout, columns: Columns, unanswered: _Mask | None, place: Place
 ) -> Measures:
     """Read and check them; `unanswered` [n] marks rows without a prediction, None where each has one.
 
@@ -47,7 +47,7 @@ def read_measures(
     return Measures(score, weight, target, prediction)
 
 
-def _scores(table: pa.Table, column: str, unanswered: _Mask | None, place: Place) -> _Real:
+def _scores(table: ColumnRows, column: str, unanswered: _Mask | None, place: Place) -> _Real:
     score, missing = numbers(table[column], column, place)
     outside = (score < 0) | (score > 1)
     _refuse(outside, score, "score {} is outside [0, 1]", column, place, "give probabilities of the positive class")
@@ -58,13 +58,14 @@ def _scores(table: pa.Table, column: str, unanswered: _Mask | None, place: Place
     return score
 
 
-def _finite(table: pa.Table, column: str, what: str, place: Place) -> _Real:
+def _finite(table: ColumnRows, column: str, what: str, place: Place) -> _Real:
     values, missing = numbers(table[column], column, place)
     if missing is not None:
         fix = "fill it in or leave the row out: it would be unclear how to count it"
         _refuse(missing, values, f"a {what} is missing (null or NaN)", column, place, fix)
+    fix = f"mend the value, or write all of them in a larger unit: at most {LARGEST:g} is taken"
     huge = (values > LARGEST) | (values < -LARGEST)
-    _refuse(huge, values, f"{what} {{}} is infinite or too large to be squared", column, place, "mend the value")
+    _refuse(huge, values, f"{what} {{}} is infinite or too large to be squared and summed", column, place, fix)
     return values
 
 

@@ -29,7 +29,7 @@ def total_scores(blocks: Sequence[Mapped], size: tuple[int, int], *, weighted: b
         values, places = _grid(scores, cells=size[0] * size[1])
     shape = (*size, len(values))
     count = np.zeros(shape, np.int64)
-    indices, weights = [], []
+    indices, weights, squares = [], [], []
     for (_, group, label, _), each, place in zip(blocks, scores, places, strict=True):
         stratum, labelled = np.divmod(each.cell.astype(np.int64), len(label))
         index = np.ravel_multi_index((group[stratum], label[labelled], place[each.value]), shape)
@@ -37,10 +37,12 @@ def total_scores(blocks: Sequence[Mapped], size: tuple[int, int], *, weighted: b
         if weighted:
             indices.append(index)
             weights.append(each.weight)
+            squares.append(each.weight_squared)
     if not weighted:
         return ScoreCounts(values, exact, count)
-    total = exact_sums(np.concatenate(indices), np.concatenate(weights), count.size)
-    return ScoreCounts(values, exact, count, total.reshape(shape))
+    index = np.concatenate(indices)
+    sums = (exact_sums(index, np.concatenate(each), count.size) for each in (weights, squares))
+    return ScoreCounts(values, exact, count, *(total.reshape(shape) for total in sums))
 
 
 def _common_scale(

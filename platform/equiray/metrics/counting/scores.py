@@ -51,6 +51,21 @@ def bin_of(grid_cell: NDArray[np.integer]) -> NDArray[np.integer]:
     return grid_cell // CELLS_PER_BIN
 
 
+class _Weights(NamedTuple):
+    """Sums of w and of w^2, None of rows without weights."""
+
+    total: NDArray[np.float64] | None
+    squared: NDArray[np.float64] | None
+
+
+class _Tally(NamedTuple):
+    """The keys that occur, ascending, with their rows and weights."""
+
+    used: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    weights: _Weights
+
+
 def count_scores(rows: ScoredRows) -> tuple[Scores, BinSums]:
     """Count scores exactly, or on the grid where they have more than `MAX_DISTINCT` values; and sum them by bin."""
     rows = rows._replace(score=rows.score + 0.0)  # -0.0 becomes 0.0
@@ -62,9 +77,9 @@ def count_scores(rows: ScoredRows) -> tuple[Scores, BinSums]:
         values, place = found
         bins = bin_of(on_grid(values))
     size = len(GRID) if values is None else len(values)
-    used, count, weight = _tally(rows.cell.astype(np.int64) * size + place, rows.cells * size, rows.weight)
+    used, count, weights = _tally(rows.cell.astype(np.int64) * size + place, rows.cells * size, rows.weight)
     cell, value = np.divmod(used, size)
-    scores = Scores(values, smallest(cell), smallest(value), smallest(count), weight)
+    scores = Scores(values, smallest(cell), smallest(value), smallest(count), *weights)
     if values is None:
         return scores, _bin_sums(rows.cell, bins, rows, rows.weight)
     if rows.weight is None:  # the distinct scores stand for all rows
@@ -87,16 +102,21 @@ def _distinct(score: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     return values[order], rank.take(found.indices.to_numpy())
 
 
-def _tally(
-    key: NDArray[np.int64], size: int, weight: NDArray[np.float64] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64] | None]:
-    """The keys that occur, ascending, with their rows and sums of weights."""
+def _tally(key: NDArray[np.int64], size: int, weight: NDArray[np.float64] | None) -> _Tally:
     if size <= _DENSE:
         count = np.bincount(key, minlength=size)
         (used,) = np.nonzero(count)
-        return used, count[used], None if weight is None else exact_sums(key, weight, size)[used]
+        return _Tally(used, count[used], _weights(key, weight, size, used))
     used, place, count = np.unique(key, return_inverse=True, return_counts=True)
-    return used, count, None if weight is None else exact_sums(place, weight, len(used))
+    return _Tally(used, count, _weights(place, weight, len(used), slice(None)))
+
+
+def _weights(
+    key: NDArray[np.integer], weight: NDArray[np.float64] | None, size: int, used: NDArray[np.int64] | slice
+) -> _Weights:
+    if weight is None:
+        return _Weights(None, None)
+    return _Weights(*(exact_sums(key, each, size)[used] for each in (weight, weight * weight)))
 
 
 def _bin_sums(

@@ -73,9 +73,7 @@ def count_files(
     at a time, so memory does not grow with the rows; neither they nor the order of the files change the result.
     """
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        waiting = [
-            pool.submit(count_span, span, layout, columns, rows_per_block) for span in spans(files, rows_per_block)
-        ]
+        waiting = [pool.submit(count_span, span, layout, columns) for span in spans(files, rows_per_block)]
         try:
             blocks = [block for each in waiting for block in each.result()]
         except BaseException:
@@ -84,12 +82,9 @@ def count_files(
     return counts_of(blocks, layout, {file.sha256: [file.path] for file in files}, model=model)
 
 
-def count_span(span: Span, layout: Layout, columns: Columns, rows_per_block: int) -> list[Block]:
+def count_span(span: Span, layout: Layout, columns: Columns) -> list[Block]:
     """Count the blocks of a span; errors as `count_files`."""
-    return [
-        count_block(block, rows, layout, columns, place=origin)
-        for block, rows, origin in read_span(span, rows_per_block)
-    ]
+    return [count_block(block, rows, layout, columns, place=origin) for block, rows, origin in read_span(span)]
 
 
 def counts_of(blocks: Iterable[Block], layout: Layout, origins: "dict[str, list[str]]", *, model: str) -> Counts:

@@ -5,13 +5,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST = 1e150
-"""Values above cannot be squared and summed in float64."""
+LARGEST = 1e50
+"""Values above are not taken: the square of a weight times that of an error can still be summed."""
 
 SQUARABLE = 1e75
 """Squares above are no longer squared exactly."""
 
 _MANTISSA = 53
+_LARGEST_POWER = 1022  # of a grain: it is added to a value of its size
 _ROWS_IN_CACHE = 1 << 15
 
 
@@ -27,14 +28,21 @@ def exact_sums(place: NDArray[np.integer], values: NDArray[np.float64], size: in
     place : int [n]
         Below `size`.
     values : float64 [n]
-        Finite, at most `LARGEST` in size.
+        Finite, and so small that as many values of the largest one's size have a finite sum.
 
     Returns
     -------
     float64 [size]
+
+    Raises
+    ------
+    ValueError
+        A value is not finite or too large.
     """
     top = max(values.max(initial=0.0), -values.min(initial=0.0))
     spare = math.ceil(math.log2(len(values) + 2))  # bits that the sum may grow by
+    if not top < math.ldexp(1.0, _LARGEST_POWER - spare):  # a grain that overflows would never use up the values
+        raise ValueError(f"{len(values):,} values of up to {top} cannot be summed in float64")
     slices: list[NDArray[np.float64]] = []
     rows = max(_ROWS_IN_CACHE, 4 * size)
     for start in range(0, len(values), rows):

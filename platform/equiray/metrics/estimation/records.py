@@ -4,11 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.estimates import Estimate, Status
 from equiray.metrics.estimation.figures import Figure
 from equiray.metrics.estimation.read import Read
 from equiray.metrics.estimation.shapes import everyone
+from equiray.metrics.metric import Metric
 from equiray.metrics.tables import GroupTable
 
 CONFIDENCE = 0.95
@@ -64,24 +68,42 @@ def figures_of(tables: Sequence[GroupTable], positive: str | None = None) -> Ite
 def records(placed: Placed, setting: Setting) -> Iterator[Estimate]:
     """One estimate for each group of a figure, or one for the attribute."""
     attribute, figure = placed
-    low, high = figure.limits(setting.confidence)
-    columns = (figure.values, low, high, figure.rows, figure.partial)
-    for group, value, bottom, top, n, partial in zip(figure.groups, *(c.tolist() for c in columns), strict=True):
-        status: Status = "partial" if partial or bottom != bottom else "estimated"
+    groups = figure.groups if attribute is not None else (None,)
+    columns = Columns(figure.values, *figure.limits(setting.confidence), figure.rows, figure.partial)
+    yield from to_estimates(figure.metric, attribute, groups, columns, setting)
+
+
+class Columns(NamedTuple):
+    """What a metric says about each of some groups, arrays [G]; NaN is not estimable, or has no limits."""
+
+    values: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    partial: NDArray[np.bool_]
+
+
+def to_estimates(
+    metric: Metric, attribute: str | None, groups: Sequence[str | None], columns: Columns, setting: Setting
+) -> Iterator[Estimate]:
+    """One record for each group; what has a value and no limits is ``partial``."""
+    cells = zip(groups, *(column.tolist() for column in columns), strict=True)
+    for group, value, low, high, n, partial in cells:
+        status: Status = "partial" if partial or low != low else "estimated"
         yield Estimate(
             task=setting.labels.task,
             stage=setting.labels.stage,
             model=setting.labels.model,
-            metric=figure.metric.id,
+            metric=metric.id,
             attribute=attribute,
-            group=group if attribute is not None else None,
+            group=group,
             value=_number(value),
-            low=_number(bottom),
-            high=_number(top),
+            low=_number(low),
+            high=_number(high),
             confidence=setting.confidence,
             n=n,
             status="not_estimable" if value != value else status,
-            direction=figure.metric.direction,
+            direction=metric.direction,
         )
 
 

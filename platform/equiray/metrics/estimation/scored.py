@@ -1,8 +1,7 @@
 """Limits of what is computed from scores, whether rows have weights, lie on a grid, or have no score at all.
 
-Notable: a weighted score counts as its effective number: the rows of a group weigh (sum w)^2 / sum w^2 together (Kish
-1965). That supposes that within a group (of an area under the curve: within its labels) weights have nothing to do
-with scores; only sums of w and w^2 of decisions are kept, not of every score.
+Notable: weighted rows count as their effective number (`weighted.effective_share`), of each mean by itself: with
+weights that grow towards the ends of the scores, say, the mean score varies more than weights alone would tell.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +12,20 @@ from numpy.typing import NDArray
 from equiray.metrics.calibration import brier
 from equiray.metrics.estimation.read import Read
 from equiray.metrics.intervals.binomial import rate_interval
-from equiray.metrics.intervals.limits import Completed, Counted, Interval, mean
+from equiray.metrics.intervals.limits import Completed, Counted, Interval, Moments, mean
 from equiray.metrics.intervals.means import mean_interval
-from equiray.metrics.intervals.scores import auc_interval, ece_interval, score_moments, squared_error_moments
-from equiray.metrics.intervals.simultaneous import largest_difference, ratio_to_largest
+from equiray.metrics.intervals.scores import (
+    auc_interval,
+    ece_interval,
+    placements,
+    score_moments,
+    squared_error_moments,
+    squared_errors,
+)
+from equiray.metrics.intervals.simultaneous import largest_difference, largest_pair, ratio_to_largest
+from equiray.metrics.intervals.weighted import Weights, effective, effective_share
 from equiray.metrics.ranking import auc, auc_bounds
-from equiray.metrics.rates import SELECTION_RATE, divide
+from equiray.metrics.rates import divide
 from equiray.metrics.tables import ScoreCounts, ScoreSums
 from equiray.metrics.thresholds import above_median
 
@@ -43,7 +50,7 @@ def score_limits(read: Read, confidence: float) -> Interval:
 
 def _auc(read: Read, confidence: float) -> Interval:
     scores = _scores(read)
-    low, high = auc_interval(_effective_counts(read, by_label=True), confidence)
+    low, high = auc_interval(_effective_labels(scores), confidence)
     value, bounds = auc(scores), auc_bounds(scores)
     ranked = Interval(low - (value - bounds.low), high + (bounds.high - value))
     known = read.known_share(by_label=True)
@@ -51,26 +58,27 @@ def _auc(read: Read, confidence: float) -> Interval:
 
 
 def _brier(read: Read, confidence: float) -> Interval:
-    moments = squared_error_moments(_effective_counts(read))
-    total = np.nan_to_num(
-        brier(_sums(read)) * np.asarray(moments.rows)
-    )  # scores may lie on a grid, their sums never do
+    scores, value = _scores(read), brier(_sums(read))
+    moments = squared_error_moments(_effective(scores, _share(scores, squared_errors(scores), value)[:, None, None]))
+    total = np.nan_to_num(value * np.asarray(moments.rows))  # scores may lie on a grid, their sums never do
     return _completed(mean_interval(moments._replace(total=total), confidence), read.known_share())
 
 
 def _ece(read: Read, confidence: float) -> Interval:
     known = read.known_share()
-    low, high = ece_interval(_effective_sums(read), confidence)
+    scores = _scores(read)
+    error = scores.values - np.arange(2)[:, None]  # of negatives, of positives
+    low, high = ece_interval(_effective_sums(read, _share(scores, error, np.zeros(1))), confidence)
     # each row's |score - label|, at most 1, moves it either way
     return Interval(np.maximum(0, low * known - (1 - known)), np.minimum(1, high * known + (1 - known)))
 
 
 def _mean_score(read: Read, confidence: float) -> Interval:
-    return _completed(mean_interval(score_moments(_effective_sums(read)), confidence), read.known_share())
+    return _completed(mean_interval(_moments(read), confidence), read.known_share())
 
 
 def _mean_score_difference(read: Read, confidence: float) -> Interval:
-    moments = score_moments(_effective_sums(read))
+    moments = _moments(read)
     groups = len(read.table.groups)
     known = read.known_share()
     if (known == 1).all() or groups < 2:
@@ -78,9 +86,7 @@ def _mean_score_difference(read: Read, confidence: float) -> Interval:
     low, high = _completed(mean_interval(moments, 1 - (1 - confidence) / groups), known)
     if np.isnan(mean(moments)).any():
         return _nothing()
-    apart = ~np.eye(groups, dtype=bool)
-    pairs = [limit[:, None] - other for limit, other in ((low, high), (high, low))]
-    return Interval(np.maximum(0, pairs[0][apart].max()), pairs[1][apart].max())
+    return Interval(np.maximum(0, largest_pair(low, -high)), largest_pair(high, -low))
 
 
 def _scoring_rate(read: Read, confidence: float) -> Interval:
@@ -102,9 +108,18 @@ def _selected(read: Read) -> Completed | None:
     if read.unscored.any():
         return None
     split = above_median(_scores(read))
-    scale = _kish(read)
-    events, trials = (side(split.mass) * scale for side in (SELECTION_RATE.events, SELECTION_RATE.trials))
-    return Completed(Counted(events, trials), Counted(events + split.undecided * scale, trials))
+    ends = (_counted(_scores(read), selected) for selected in (split.above, split.above | split.open))
+    return Completed(*ends)
+
+
+def _counted(scores: ScoreCounts, selected: NDArray[np.bool_]) -> Counted:
+    """Of each group's rows [G] those with one of the `selected` scores [S], of weighted rows effective numbers."""
+    parts = [part.sum(-2) for part in (scores.count, scores.weight, scores.weight_squared) if part is not None]
+    sides = [(part[:, selected].sum(-1), part[:, ~selected].sum(-1)) for part in parts]
+    if len(parts) == 1:
+        ((events, others),) = sides
+        return Counted(events, events + others)
+    return effective(*(Weights(*side) for side in zip(*sides[1:], strict=True)))
 
 
 def rate_limits(of: Counted | Completed, confidence: float) -> Interval:
@@ -119,26 +134,38 @@ def _completed(interval: Interval, known: _Array) -> Interval:
     return Interval(interval.low * known, 1 - (1 - interval.high) * known)
 
 
-def _effective_counts(read: Read, *, by_label: bool = False) -> ScoreCounts:
-    scores = _scores(read)
+def _moments(read: Read) -> Moments:
+    scores, plain = _scores(read), score_moments(_sums(read))
+    return score_moments(_effective_sums(read, _share(scores, scores.values, mean(plain))))
+
+
+def _share(scores: ScoreCounts, values: _Array, centre: _Array) -> _Array:
+    """Effective rows for each unit of weight [G], of means `centre` [G] of `values` [S] or [K, S]; or 1."""
+    if scores.weight is None or scores.weight_squared is None:
+        return np.ones(len(scores.count))
+    weights = Weights(scores.weight, scores.weight_squared)
+    return effective_share(weights, values - centre[:, None, None], axis=(-1, -2))
+
+
+def _effective_labels(scores: ScoreCounts) -> ScoreCounts:
+    """Effective numbers of each label's rows: an area under the curve is a mean over either's placements."""
+    if scores.weight is None or scores.weight_squared is None:
+        return scores
+    placed = placements(scores._replace(count=scores.weight))
+    centre = divide((scores.weight * placed).sum(-1), scores.weight.sum(-1))
+    share = effective_share(Weights(scores.weight, scores.weight_squared), placed - centre[..., None])
+    return _effective(scores, share[..., None])
+
+
+def _effective(scores: ScoreCounts, share: _Array) -> ScoreCounts:
+    """Effective numbers of rows, from those for each unit of weight."""
     if scores.weight is None:
         return scores
-    scale = _kish(read, by_label=True)[..., None] if by_label else _kish(read)[:, None, None]
-    return scores._replace(count=scores.weight * scale, weight=None)
+    return scores._replace(count=scores.weight * share, weight=None, weight_squared=None)
 
 
-def _effective_sums(read: Read) -> ScoreSums:
-    return ScoreSums(*(part * _kish(read)[:, None, None] for part in _sums(read)))
-
-
-def _kish(read: Read, *, by_label: bool = False) -> _Array:
-    """What turns sums of w into effective numbers: sum w / sum w^2, [G] or [G, K]; 1 for rows without weights."""
-    mass = read.table.mass
-    assert mass is not None
-    axes = (-1,) if by_label else (-1, -2)
-    if mass.weight is None or mass.weight_squared is None:
-        return np.ones(mass.count.shape[: 3 - len(axes)])
-    return np.nan_to_num(divide(mass.weight.sum(axes), mass.weight_squared.sum(axes)))
+def _effective_sums(read: Read, share: _Array) -> ScoreSums:
+    return ScoreSums(*(part * share[:, None, None] for part in _sums(read)))
 
 
 def _scores(read: Read) -> ScoreCounts:

@@ -1,6 +1,6 @@
-"""Tables made from tables: all groups as one, some groups alone, another class as the positive one."""
+"""Tables made from tables: all groups as one, some alone, groups without a row, another class as the positive one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.metrics.rates import one_versus_rest
-from equiray.metrics.tables import MISSING, UNANSWERED, GroupTable, Mass, ScoreSums, TargetSums
+from equiray.metrics.tables import MISSING, UNANSWERED, GroupTable, Mass, ScoreCounts, ScoreSums, TargetSums
 
 EVERYONE = "(all)"
 """The one group of a table of all rows."""
@@ -41,6 +41,28 @@ def without(table: GroupTable, names: frozenset[str]) -> GroupTable:
     return only(table, frozenset(table.groups) - names)
 
 
+def listed(table: GroupTable, names: Sequence[str]) -> GroupTable:
+    """The table with all these groups, in that order; those that it does not have get no row. `MISSING` stays last.
+
+    Raises
+    ------
+    ValueError
+        The table has a group that is not among them.
+    """
+    strange = set(table.groups) - {MISSING, *names}
+    if strange:
+        raise ValueError(f"groups {sorted(strange)} of {table.attribute} are not among {', '.join(names)}")
+    groups = (*names, *([MISSING] if MISSING in table.groups else []))
+    places = [groups.index(name) for name in table.groups]
+
+    def spread(part: _Array) -> _Array:
+        found = np.zeros((len(groups), *part.shape[1:]), part.dtype)
+        found[places] = part
+        return found
+
+    return replace(_over_groups(table, spread), groups=groups)
+
+
 def missing_rows(table: GroupTable) -> GroupTable | None:
     """The rows whose sensitive value is missing, None where it never is."""
     return only(table, frozenset({MISSING})) if MISSING in table.groups else None
@@ -61,7 +83,7 @@ def with_positive(table: GroupTable, positive: str) -> GroupTable:
     place = table.classes.index(positive)
     if len(table.classes) > 2:
         assert table.mass is not None, "scores are those of two classes"
-        mass = _each(table.mass, lambda part: one_versus_rest(part, place))
+        mass = each_part(table.mass, lambda part: one_versus_rest(part, place))
         return replace(table, classes=(f"not {positive}", positive), mass=mass)
     order = [1 - place, place]
     decided = [*order, *range(2, 2 + len(UNANSWERED))]
@@ -69,30 +91,28 @@ def with_positive(table: GroupTable, positive: str) -> GroupTable:
     return replace(
         table,
         classes=(table.classes[1 - place], positive),
-        mass=mass and _each(mass, lambda part: part[..., order, :][..., decided]),
-        scores=scores
-        and scores._replace(
-            count=scores.count[..., order, :],
-            weight=None if scores.weight is None else scores.weight[..., order, :],
-        ),
-        score_sums=sums and _each(sums, lambda part: part[..., order, :]),
+        mass=mass and each_part(mass, lambda part: part[..., order, :][..., decided]),
+        scores=scores and _scores(scores, lambda part: part[..., order, :]),
+        score_sums=sums and each_part(sums, lambda part: part[..., order, :]),
     )
 
 
 def _over_groups(table: GroupTable, change: Callable[[_Array], _Array]) -> GroupTable:
-    scores = table.scores
-    if scores is not None:
-        weight = None if scores.weight is None else change(scores.weight)
-        scores = scores._replace(count=change(scores.count), weight=weight)
     return replace(
         table,
-        mass=table.mass and _each(table.mass, change),
-        scores=scores,
-        score_sums=table.score_sums and _each(table.score_sums, change),
-        targets=table.targets and _each(table.targets, change),
+        mass=table.mass and each_part(table.mass, change),
+        scores=table.scores and _scores(table.scores, change),
+        score_sums=table.score_sums and each_part(table.score_sums, change),
+        targets=table.targets and each_part(table.targets, change),
     )
 
 
-def _each(parts: _Part, change: Callable[[_Array], _Array]) -> _Part:
+def _scores(scores: ScoreCounts, change: Callable[[_Array], _Array]) -> ScoreCounts:
+    changed: list[Any] = [None if part is None else change(part) for part in scores[2:]]
+    return ScoreCounts(scores.values, scores.exact, *changed)
+
+
+def each_part(parts: _Part, change: Callable[[_Array], _Array]) -> _Part:
+    """The same function of every part that there is: of counts, and of sums of weights."""
     changed: list[Any] = [None if part is None else change(part) for part in parts]
     return type(parts)(*changed)

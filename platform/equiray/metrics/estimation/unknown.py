@@ -4,6 +4,7 @@ Notable: what such a row may count as follows from the rate itself. An unanswere
 the classes; a row of no known group may be of this group or not. So nothing is said here about any particular rate.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,13 +104,17 @@ def _completed(rate: Rate, mass: _Array, joining: _Array, in_favour: bool) -> _S
     )
 
 
+@lru_cache(maxsize=256)
 def _outcomes(rate: Rate, classes: int) -> _Outcomes:
-    """Read off the rate itself: the event or not of one row of every label and prediction."""
-    predictions = classes + len(UNANSWERED)
-    rows = np.eye(classes * predictions, dtype=np.int64).reshape(-1, 1, classes, predictions)
-    events, others = (side(rows).reshape(classes, predictions, -1) > 0 for side in (rate.events, rate.others))
-    if (events | others)[:, classes:].any():  # it counts unanswered rows as such: they are what they are
-        nothing = np.zeros(events.shape[::2], bool)
+    """Read off the rate itself, label by label: of one row with each decision, how many are events, others, neither."""
+    rows = np.zeros((1, classes, classes + len(UNANSWERED)), np.uint8)
+    rows[..., classes:] = 1
+    if (counted := rate.trials(rows)).any():  # it counts unanswered rows as such: they are what they are
+        nothing = np.zeros((classes, counted.size), bool)
         return _Outcomes(nothing, nothing, ~nothing)
-    events, others = events[:, :classes], others[:, :classes]
-    return _Outcomes(*(np.asarray(found.any(1)) for found in (events, others, ~events & ~others)))
+    events, others = np.zeros((2, classes, counted.size), np.int64)
+    for label in range(classes):
+        rows[:] = 0
+        rows[0, label, :classes] = 1
+        events[label], others[label] = rate.events(rows), rate.others(rows)
+    return _Outcomes(events > 0, others > 0, events + others < classes)

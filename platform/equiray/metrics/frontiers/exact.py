@@ -1,17 +1,22 @@
 """The exact frontier of one threshold a group: the best accuracy at every disparity, over all combinations."""
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from equiray.errors import BadInput
 from equiray.metrics.disparities import Disparity
 from equiray.metrics.frontiers.curves import GroupCurve, Split, disparity_of, group_curves, lacking
 from equiray.metrics.frontiers.rules import Chosen, Frontier, Step, Trade
 from equiray.metrics.frontiers.search import SAME, Path, Starts, WindowSearch
 
 MOST_STARTS = 2_000_000
-"""Pairs of a true and a false positive rate from which equalized odds of three groups or more are searched."""
+"""Pairs of a true and a false positive rate from which equalized odds of three groups or more are searched.
+
+Where more are conceivable, rates that lie close together share a start, and the frontier says that it is partial.
+"""
 
 
 def threshold_frontier(split: Split, metric: str) -> Frontier:
@@ -38,19 +43,22 @@ def threshold_frontier(split: Split, metric: str) -> Frontier:
     Returns
     -------
     Frontier
-        Kind ``thresholds``. ``not_estimable`` where a group has no denominator; ``partial`` where rows have no score
-        or scores are counted on a grid (then it is exact over thresholds at the grid's edges).
+        Kind ``thresholds``. ``not_estimable`` where a group has no denominator; ``partial`` where rows have no score,
+        scores are counted on a grid (then it is exact over thresholds at the grid's edges), or equalized odds of three
+        groups or more have over `MOST_STARTS` pairs of rates (then a point may be less fair than its accuracy allows,
+        by no more than `reason` says).
 
     Raises
     ------
     BadInput
-        Unknown metric; no scores, or not two classes; equalized odds of three groups or more with over `MOST_STARTS`
-        pairs of rates.
+        Unknown metric; no scores, or not two classes.
     """
     disparity, curves = disparity_of(metric), group_curves(split)
-    reason = lacking(split, curves, disparity)
-    points = () if reason else _points(curves, disparity, split)
-    caveats = split.caveats
+    reason, caveats, points = lacking(split, curves, disparity), split.caveats, ()
+    if not reason:
+        paths = [Path(np.stack([curve.rate(rate) for rate in disparity.rates]), curve.correct) for curve in curves]
+        axes = _axes(paths)
+        points, caveats = _points(paths, curves, disparity, axes), [*caveats, *axes.caveats]
     return Frontier(
         metric=metric,
         attribute=split.table.attribute,
@@ -64,11 +72,37 @@ def threshold_frontier(split: Split, metric: str) -> Frontier:
     )
 
 
-def _points(curves: list[GroupCurve], disparity: Disparity, split: Split) -> tuple[Chosen, ...]:
-    paths = [Path(np.stack([curve.rate(rate) for rate in disparity.rates]), curve.correct) for curve in curves]
+class _Axes(NamedTuple):
+    """The values of each rate from which windows open, ascending; and what was left out, in a sentence."""
+
+    rates: list[NDArray[np.float64]]
+    caveats: list[str]
+
+
+def _axes(paths: list[Path]) -> _Axes:
+    """Every rate that a threshold has, or so few of each that their pairs are no more than `MOST_STARTS`.
+
+    Of rates in one cell the lowest is left: the window that opens from it, wider by a cell, holds all that a window
+    from any other of them holds.
+    """
+    rates = [np.unique(np.concatenate(axis)) for axis in zip(*(path.rates for path in paths), strict=True)]
+    pairs = math.prod(map(len, rates))
+    if len(paths) == 2 or len(rates) == 1 or pairs <= MOST_STARTS:
+        return _Axes(rates, [])
+    # all of the shorter axis and what goes with them, or equally many where both are long; rate 1 is a cell of its own
+    cells = max(math.isqrt(MOST_STARTS), MOST_STARTS // min(map(len, rates))) - 1
+    kept = [axis[np.unique(np.floor(axis * cells), return_index=True)[1]] for axis in rates]
+    caveat = (
+        f"only {math.prod(map(len, kept)):,} of {pairs:,} pairs of rates were searched: every point is attained, but "
+        f"its accuracy may be had with a disparity lower by up to {1 / cells:.2g}"
+    )
+    return _Axes(kept, [caveat])
+
+
+def _points(paths: list[Path], curves: list[GroupCurve], disparity: Disparity, axes: _Axes) -> tuple[Chosen, ...]:
     rows = sum(curve.rows for curve in curves)
     found: list[Chosen] = []
-    ask, width = _two_groups(paths) if len(paths) == 2 else _many_groups(paths, split), 1.0
+    ask, width = _two_groups(paths) if len(paths) == 2 else _many_groups(paths, axes.rates), 1.0
     while width >= 0 and (picks := ask(width)) is not None:
         at = np.stack([path.rates[:, pick] for path, pick in zip(paths, picks, strict=True)], axis=-1)
         correct = sum(float(path.correct[pick]) for path, pick in zip(paths, picks, strict=True))
@@ -99,18 +133,10 @@ def _two_groups(paths: list[Path]) -> Callable[[float], _Picks | None]:
     return ask
 
 
-def _many_groups(paths: list[Path], split: Split) -> Callable[[float], _Picks | None]:
-    """Picks of all groups: a window that opens upwards from each rate, or pair of rates, that any threshold has."""
-    axes = [np.unique(np.concatenate(axis)) for axis in zip(*(path.rates for path in paths), strict=True)]
-    size = int(np.prod([len(axis) for axis in axes], dtype=np.int64))
-    if len(axes) > 1 and size > MOST_STARTS:
-        raise BadInput(
-            f"equalized odds of {len(paths)} groups has {size:,} pairs of rates to start from, over {MOST_STARTS:,}",
-            place=f"{split.name} split, attribute {split.table.attribute}",
-            fix="take the randomised frontier, whose cost hardly grows, or count scores on a coarser grid",
-        )
+def _many_groups(paths: list[Path], axes: list[NDArray[np.float64]]) -> Callable[[float], _Picks | None]:
+    """Picks of all groups: a window that opens upwards from each rate, or pair of rates, on the axes."""
     corner = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
-    search = WindowSearch(paths, Starts(corner=corner, base=np.zeros(size), both_sides=False))
+    search = WindowSearch(paths, Starts(corner=corner, base=np.zeros(corner.shape[1]), both_sides=False))
 
     def ask(width: float) -> _Picks | None:
         best = search.best(width)

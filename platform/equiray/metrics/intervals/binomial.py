@@ -12,7 +12,6 @@ binomial distribution, no simulation; `tests/test_intervals_binomial.py` repeats
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
-from scipy.stats import norm
 
 from equiray.metrics.intervals.limits import Array, Interval
 
@@ -25,14 +24,18 @@ FEWEST_EVENTS = 5
 HIGHEST_CONFIDENCE = 0.99
 """Above it a rate's interval is exact: errors that rare leave no room for approximation."""
 
-_NEWTON_STEPS = 3
+_MANY, _VERY_MANY = 30, 1000
+"""Where scipy's inverse is slower than Newton's steps; and where it is even if it alone would do."""
+
+_MOST_STEPS = 8  # two or three do
+_CLOSE = 1e-8  # steps shrink quadratically: after one so short the next is below rounding
 _BELOW_ONE = np.nextafter(1, 0)
 
 
 def wilson(events: ArrayLike, trials: ArrayLike, confidence: float) -> Interval:
     """Wilson's score interval (Wilson 1927), of arrays that broadcast; NaN without trials."""
     x, n = _checked(events, trials, confidence)
-    z = norm.isf((1 - confidence) / 2)
+    z = -special.ndtri((1 - confidence) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = np.where(n > 0, x / n, np.nan)
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)
@@ -50,7 +53,7 @@ def clopper_pearson(events: ArrayLike, trials: ArrayLike, confidence: float) -> 
     """
     x, n = _checked(events, trials, confidence)
     tail = (1 - confidence) / 2
-    return Interval(_exact_low(x, n, tail), 1 - _exact_low(n - x, n, tail))
+    return Interval(_low(x, n, tail, 1.0), 1 - _low(n - x, n, tail, 1.0))
 
 
 def mid_p(events: ArrayLike, trials: ArrayLike, confidence: float) -> Interval:
@@ -60,7 +63,7 @@ def mid_p(events: ArrayLike, trials: ArrayLike, confidence: float) -> Interval:
     """
     x, n = _checked(events, trials, confidence)
     tail = (1 - confidence) / 2
-    return Interval(_mid_p_low(x, n, tail), 1 - _mid_p_low(n - x, n, tail))
+    return Interval(_low(x, n, tail, 0.5), 1 - _low(n - x, n, tail, 0.5))
 
 
 def rate_interval(events: ArrayLike, trials: ArrayLike, confidence: float) -> Interval:
@@ -112,8 +115,8 @@ def lower_limit(events: Array, trials: Array, tail: ArrayLike, exact: np.ndarray
     """Lower limit that errs with probability `tail`; the upper one is 1 - that of the other rows."""
     x, n, tail, exact = np.broadcast_arrays(events, trials, np.asarray(tail, dtype=np.float64), exact)
     low = np.empty(x.shape)
-    low[exact] = _exact_low(x[exact], n[exact], tail[exact])
-    low[~exact] = _mid_p_low(x[~exact], n[~exact], tail[~exact])
+    low[exact] = _low(x[exact], n[exact], tail[exact], 1.0)
+    low[~exact] = _low(x[~exact], n[~exact], tail[~exact], 0.5)
     return low
 
 
@@ -127,22 +130,44 @@ def _checked(events: ArrayLike, trials: ArrayLike, confidence: float) -> tuple[A
     return x, n
 
 
-def _exact_low(x: Array, n: Array, tail: Array | float) -> Array:
-    """The rate at which x events or more have probability `tail`: a quantile of Beta(x, n - x + 1)."""
-    some = x > 0
-    low = special.betaincinv(np.where(some, x, 1), np.where(some, n - x, 0) + 1, tail)
-    return np.where(n > 0, np.where(some, low, 0), np.nan)
+def _low(x: Array, n: Array, tail: Array | float, observed: float) -> Array:
+    """The rate p at which P(X > x) + `observed` P(X = x) is `tail`: at 1 the exact limit, at 1/2 the mid-P one.
 
-
-def _mid_p_low(x: Array, n: Array, tail: Array | float) -> Array:
-    """The rate p at which P(X > x) + P(X = x) / 2 is `tail`, in log p by Newton's method."""
+    The exact limit is the quantile of Beta(x, n - x + 1), and Jeffreys' limit, that of Beta(x + 1/2, n - x + 1/2), is
+    near the other. With large parameters scipy's inverse takes longer than Newton's steps from an approximation.
+    """
     some = x > 0
-    a, b = np.where(some, x, 1), np.maximum(np.where(some, n - x, 1), 0)
-    p = np.minimum(special.betaincinv(a + 0.5, b + 0.5, tail), _BELOW_ONE)  # Jeffreys' limit, which is near
-    for _ in range(_NEWTON_STEPS):
-        # The derivative of P(X >= x) is the density of Beta(x, n - x + 1), and P(X = x) that density times p / x.
-        density = np.exp(special.xlogy(a - 1, p) + special.xlog1py(b, -p) - special.betaln(a, b + 1))
-        reached = special.betainc(a, b + 1, p) - density * p / (2 * a)
-        slope = density * (1 + b * p / (a * (1 - p))) / 2
-        p = np.minimum(p * np.exp(reached / (p * slope) * np.log(tail / reached)), _BELOW_ONE)
+    a, b, tail = np.broadcast_arrays(
+        np.where(some, x, 1), np.maximum(np.where(some, n - x, 1), 0), np.asarray(tail, dtype=np.float64)
+    )
+    many = np.minimum(a, b) > (_VERY_MANY if observed == 1 else _MANY)
+    left, right = a + 1 - observed, b + observed
+    p = np.empty(a.shape)
+    p[~many] = special.betaincinv(left[~many], right[~many], tail[~many])
+    p[many] = _near_quantile(left[many], right[many], tail[many])
+    near = many | (observed < 1)
+    p[near] = _newton(np.minimum(p[near], _BELOW_ONE), a[near], b[near], tail[near], observed)
     return np.where(n > 0, np.where(some, p, 0), np.nan)
+
+
+def _newton(p: Array, x: Array, others: Array, tail: Array, observed: float) -> Array:
+    """What `_low` looks for, from a rate near it: log P(p) = log tail, in log p."""
+    scale, goal = special.betaln(x, others + 1), np.log(tail)
+    for _ in range(_MOST_STEPS):
+        # The derivative of P(X >= x) is the density of Beta(x, n - x + 1), and P(X = x) that density times p / x.
+        density = np.exp(special.xlogy(x - 1, p) + special.xlog1py(others, -p) - scale)
+        reached = special.betainc(x, others + 1, p) - (1 - observed) * density * p / x
+        slope = density * (observed + (1 - observed) * others * p / (x * (1 - p)))
+        step = reached / (p * slope) * (goal - np.log(reached))
+        p = np.minimum(p * np.exp(step), _BELOW_ONE)
+        if not (np.abs(step) > _CLOSE).any():
+            break
+    return p
+
+
+def _near_quantile(a: Array, b: Array, tail: Array) -> Array:
+    """Near the quantile of Beta(a, b) (Abramowitz and Stegun 1964, 26.5.22)."""
+    y, left, right = special.ndtri(tail), 1 / (2 * a - 1), 1 / (2 * b - 1)
+    h, bend = 2 / (left + right), (y**2 - 3) / 6
+    w = -y * np.sqrt(h + bend) / h - (right - left) * (bend + 5 / 6 - 2 / (3 * h))
+    return a / (a + b * np.exp(2 * w))

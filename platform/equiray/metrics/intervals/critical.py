@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 from scipy.optimize import brentq
-from scipy.stats import norm
 
 _GRID = np.linspace(-9, 9, 1201)  # the trapezoid rule converges geometrically on an integrand that vanishes at its ends
 
@@ -23,7 +22,7 @@ def pairs_quantile(groups: int, alpha: float) -> float:
     """
     if groups < 2:
         raise ValueError(f"{groups} groups have no pair")
-    one_pair, bonferroni = (float(norm.isf(alpha / 2 / pairs)) for pairs in (1, groups * (groups - 1) / 2))
+    one_pair, bonferroni = (float(-special.ndtri(alpha / 2 / pairs)) for pairs in (1, groups * (groups - 1) / 2))
     if groups == 2:
         return one_pair
     root: Any = brentq(lambda z: np.log(_range_tail(z * np.sqrt(2), groups) / alpha), one_pair, bonferroni)
@@ -32,10 +31,10 @@ def pairs_quantile(groups: int, alpha: float) -> float:
 
 def _range_tail(q: float, groups: int) -> float:
     """P(range of `groups` standard normals > q), accurate where it is small."""
-    below_top = special.ndtr(_GRID)
+    below_top, density = special.ndtr(_GRID), np.exp(-(_GRID**2) / 2) / np.sqrt(2 * np.pi)
     out_of_range = special.ndtr(_GRID - q) / below_top
     some_out = -np.expm1((groups - 1) * np.log1p(-out_of_range))  # of the others, given that all are below the top
-    return float(np.trapezoid(groups * norm.pdf(_GRID) * below_top ** (groups - 1) * some_out, _GRID))
+    return float(np.trapezoid(groups * density * below_top ** (groups - 1) * some_out, _GRID))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

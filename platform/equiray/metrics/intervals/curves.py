@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
-from equiray.metrics.intervals.binomial import limits_at, needs_exact, rate_interval
+from equiray.metrics.intervals.binomial import clopper_pearson, limits_at, needs_exact, rate_interval
 from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval, Moments, mean, rate
 from equiray.metrics.intervals.means import mean_interval, mean_limits
 
@@ -38,7 +38,7 @@ class Curves(NamedTuple):
 
 def normal_quantile(confidence: float) -> float:
     """How many standard errors a two-sided interval reaches."""
-    return float(norm.isf((1 - confidence) / 2))
+    return float(-ndtri((1 - confidence) / 2))
 
 
 def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
@@ -49,7 +49,7 @@ def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
     """
     if isinstance(of, Completed):
         return Curves(curves_of(of.lowest, z).low, curves_of(of.highest, z).high)
-    confidence = 1 - 2 * float(norm.sf(z))
+    confidence = 1 - 2 * float(ndtr(-z))
     if isinstance(of, Moments):
         estimate = mean(of)[None]
         low, high = mean_limits(of, tails(z).reshape(-1, *(1,) * (estimate.ndim - 1)), confidence)
@@ -58,12 +58,18 @@ def curves_of(of: Counted | Completed | Moments, z: float) -> Curves:
     return counted_curves(Counted(events, trials), z, needs_exact(events, trials, confidence))
 
 
-def single_limits(of: Counted | Completed | Moments, z: float) -> Interval:
-    """Limits at the normal quantile z of a rate or mean by itself: the ends of its curves, which need not add up."""
+def single_limits(of: Counted | Completed | Moments, z: float, *, exact: bool = False) -> Interval:
+    """Limits at the normal quantile z of a rate or mean by itself: the ends of its curves, which need not add up.
+
+    With `exact` those of rates are exact whatever the numbers.
+    """
     if isinstance(of, Completed):
-        return Interval(single_limits(of.lowest, z).low, single_limits(of.highest, z).high)
-    confidence = 1 - 2 * float(norm.sf(z))
-    return mean_interval(of, confidence) if isinstance(of, Moments) else rate_interval(*of, confidence)
+        lowest, highest = (single_limits(end, z, exact=exact) for end in of)
+        return Interval(lowest.low, highest.high)
+    confidence = 1 - 2 * float(ndtr(-z))
+    if isinstance(of, Moments):
+        return mean_interval(of, confidence)
+    return clopper_pearson(*of, confidence) if exact else rate_interval(*of, confidence)
 
 
 def counted_curves(of: Counted, z: float, exact: NDArray[np.bool_]) -> Curves:
@@ -76,7 +82,7 @@ def counted_curves(of: Counted, z: float, exact: NDArray[np.bool_]) -> Curves:
 
 def tails(z: float) -> Array:
     """With what probability limits err at each step but the first, [STEPS]."""
-    return norm.sf(z * _FINER * np.sqrt(np.arange(1, STEPS + 1) / STEPS))
+    return ndtr(-z * _FINER * np.sqrt(np.arange(1, STEPS + 1) / STEPS))
 
 
 def lowest_difference(one: Curves, other: Curves, step: int = STEPS) -> Array:
@@ -106,10 +112,27 @@ def highest_sum(limits: Sequence[Array]) -> Array:
     return total[-1]
 
 
+def signed_products(size: Curves, upward: Curves) -> Curves:
+    """Curves of delta (2 pi - 1) for a delta of at least 0, from curves of both that are estimated independently."""
+    low, high = (
+        [_furthest(size, 2 * limit - 1, pick, step) for step in range(STEPS + 1)]
+        for limit, pick in ((upward.low, np.minimum), (upward.high, np.maximum))
+    )
+    return Curves(np.stack(low), np.stack(high))
+
+
 def logarithms(curves: Curves) -> Curves:
     """Curves of the logarithm: differences of them are logarithms of ratios."""
     with np.errstate(divide="ignore"):
         return Curves(np.log(curves.low), np.log(curves.high))
+
+
+def _furthest(size: Curves, balance: Array, pick: np.ufunc, step: int) -> Array:
+    """The least or greatest delta (2 pi - 1), for a limit of 2 pi - 1 [STEPS + 1, ...]."""
+    found = [
+        pick(size.low[step - part] * balance[part], size.high[step - part] * balance[part]) for part in range(step + 1)
+    ]
+    return pick.reduce(found)
 
 
 def _over_splits(join: np.ufunc, pick: np.ufunc, one: Array, other: Array, step: int) -> Array:

@@ -4,14 +4,15 @@ Notable: a mean of many values within bounds is treated as a rate of as many tri
 limits are asymmetric near the bounds and never beyond. Few values, or a mean so near a bound that few of them make it,
 suppose too much of that: then the limits are Gaffke's, which count one more value at the bound and suppose nothing of
 their law. In between, a law with a heavy tail still costs some coverage: of lognormal values (sigma 1) with 50 rows a
-95 % interval covers 92 %. Means of values without bounds have Student's limits, which skewed values mislead more.
+95 % interval covers 92 %. Values without any bound have Student's limits, which skewed ones mislead more; errors, at
+least 0, have limits as if their sum had a Gamma law.
 """
 
 from math import isinf
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from equiray.metrics.intervals import binomial
 from equiray.metrics.intervals.binomial import FEWEST_TRIALS, HIGHEST_CONFIDENCE, lower_limit
@@ -26,6 +27,10 @@ variance.
 """
 
 
+TAILS = 2
+"""How much further than a Gamma law's the squared coefficient of variation of unbounded values may be off."""
+
+
 def mean_interval(of: Moments, confidence: float) -> Interval:
     """Interval of a mean; NaN without rows, and where a mean without bounds has but one."""
     return mean_limits(of, np.array((1 - confidence) / 2), confidence)
@@ -37,8 +42,10 @@ def mean_limits(of: Moments, tail: Array, confidence: float) -> Interval:
     `confidence` decides, for all these limits alike, whether they must be Gaffke's: above `HIGHEST_CONFIDENCE` they
     are.
     """
+    if of.least == 0 and isinf(of.most):
+        return _gamma_limits(of, tail)
     if isinf(of.least) or isinf(of.most):
-        half = stats.t.isf(tail, np.maximum(np.asarray(of.rows) - 1, 1)) * _standard_error(of)
+        half = -special.stdtrit(np.maximum(np.asarray(of.rows) - 1, 1), tail) * _standard_error(of)
         return Interval(mean(of) - half, mean(of) + half)
     unit = _onto_unit(of)
     events, trials, tail = np.broadcast_arrays(*effective_trials(unit, tail), tail)
@@ -64,9 +71,28 @@ def effective_trials(of: Moments, tail: ArrayLike) -> Counted:
     rows, m = np.asarray(of.rows, dtype=np.float64), mean(of)
     error = _standard_error(of)
     with np.errstate(invalid="ignore", divide="ignore"):
-        shrunk = (stats.norm.isf(tail) / stats.t.isf(tail, np.maximum(rows - 1, 1))) ** 2
+        shrunk = (special.ndtri(tail) / special.stdtrit(np.maximum(rows - 1, 1), tail)) ** 2
         trials = np.where(error > 0, np.maximum(m * (1 - m) / error**2, rows) * shrunk, 0)
     return Counted(np.where(trials > 0, m, 0) * trials, trials)
+
+
+def _gamma_limits(of: Moments, tail: Array) -> Interval:
+    """Of a mean of values of at least 0 without an upper bound: as if their sum had a Gamma law.
+
+    Its shape is n / c^2, with c the values' coefficient of variation, reduced by the squared ratio of normal to t
+    quantiles at n / (1 + `TAILS` c^2) - 1 degrees of freedom, three at least: of Gamma values, the estimate of c^2
+    varies like a chi-squared divided by n / (1 + c^2). NaN where so little is known that there is no upper limit.
+    """
+    rows, m, error = np.asarray(of.rows, dtype=np.float64), mean(of), _standard_error(of)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        relative = np.where(error > 0, (error / m) ** 2, np.nan)
+        freedom = np.maximum(rows / (1 + TAILS * rows * relative) - 1, np.minimum(rows - 1, 3))
+        shape = (special.ndtri(tail) / special.stdtrit(np.maximum(freedom, 1), tail)) ** 2 / relative
+        turning = np.maximum(shape, 1.5 * tail)  # below it upper quantiles fall again
+        low, high = m * turning / special.gammainccinv(turning, tail), m * shape / special.gammaincinv(shape, tail)
+    still = error == 0  # equal values have no coefficient
+    low = np.where(np.isfinite(high), low, np.nan)
+    return Interval(np.where(still, m, low), np.where(still, m, np.where(np.isfinite(high), high, np.nan)))
 
 
 def _gaffke_low(of: Moments, tail: Array) -> Array:

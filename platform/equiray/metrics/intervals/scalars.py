@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from equiray.metrics.clusters import Resampling
 
@@ -36,7 +36,7 @@ def wilson(of: Proportion, confidence: float) -> Limits:
     """Wilson's score interval of a binomial rate (Wilson 1927); NaN without trials."""
     if of.trials == 0:
         return NOTHING
-    z, n, rate = float(norm.ppf((1 + confidence) / 2)), of.trials, of.rate
+    z, n, rate = float(ndtri((1 + confidence) / 2)), of.trials, of.rate
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return Limits(float(max(0.0, centre - half)), float(min(1.0, centre + half)))

@@ -1,7 +1,7 @@
 """Intervals of what is computed from scores: mean score, Brier score, AUC and calibration error, of unweighted rows."""
 
 import numpy as np
-from scipy import stats
+from scipy.special import gammainccinv
 
 from equiray.metrics.intervals.curves import curves_of, highest_sum, normal_quantile
 from equiray.metrics.intervals.limits import Array, Interval, Moments
@@ -21,7 +21,7 @@ def squared_error_moments(scores: ScoreCounts) -> Moments:
     On a grid of scores, to within the width of its bins.
     """
     positives, negatives = _positives(scores), _negatives(scores)
-    if_positive, if_negative = (1 - scores.values) ** 2, scores.values**2
+    if_negative, if_positive = squared_errors(scores)
     return Moments(
         (positives + negatives).sum(-1),
         (positives * if_positive + negatives * if_negative).sum(-1),
@@ -29,6 +29,20 @@ def squared_error_moments(scores: ScoreCounts) -> Moments:
         0,
         1,
     )
+
+
+def squared_errors(scores: ScoreCounts) -> Array:
+    """(s - y)^2 of negatives and of positives with each score, [2, S]."""
+    return np.stack([scores.values**2, (1 - scores.values) ** 2])
+
+
+def placements(scores: ScoreCounts) -> Array:
+    """Share of positives above each score, and of negatives below it, those at it half, [..., 2, S].
+
+    The first are the placements of negatives with that score, the second those of positives.
+    """
+    above = _shares_below(_positives(scores)[..., ::-1])[..., ::-1]
+    return np.stack([above, _shares_below(_negatives(scores))], axis=-2)
 
 
 def auc_interval(scores: ScoreCounts, confidence: float) -> Interval:
@@ -39,10 +53,10 @@ def auc_interval(scores: ScoreCounts, confidence: float) -> Interval:
     that of n (DeLong, DeLong and Clarke-Pearson 1988). Limits of both means (`means`) are added as curves, which unlike
     a variance does not vanish where all pairs are ranked rightly. NaN without positives or negatives.
     """
-    positives, negatives = _positives(scores), _negatives(scores)
-    below, above = _shares_below(negatives), _shares_below(positives[..., ::-1])[..., ::-1]
+    above, below = np.moveaxis(placements(scores), -2, 0)
     z = normal_quantile(confidence)
-    first, second = (curves_of(_moments(*part), z) for part in ((positives, below), (negatives, above)))
+    pairs = ((_positives(scores), below), (_negatives(scores), above))
+    first, second = (curves_of(_moments(*pair), z) for pair in pairs)
     area = first.low[0]
     low = 1 - highest_sum([1 - first.low, 1 - second.low]) + (1 - area)
     high = highest_sum([first.high, second.high]) - area
@@ -68,7 +82,7 @@ def ece_interval(sums: ScoreSums, confidence: float) -> Interval:
         error = np.sqrt(np.maximum(second - gap**2, 0) / rows[..., None])
         found = np.abs(gap).sum(-1)
         centre, variance = np.sqrt(2 / np.pi) * error.sum(-1), (1 - 2 / np.pi) * (error**2).sum(-1)
-        noise = np.where(variance > 0, stats.gamma.isf(tail, centre**2 / variance, scale=variance / centre), 0)
+        noise = np.where(variance > 0, gammainccinv(centre**2 / variance, tail) * variance / centre, 0)
     signed = Moments(rows, np.nan_to_num(found) * rows, squared.sum(-1), -1, 1)
     return Interval(np.maximum(found - noise, 0), mean_interval(signed, confidence).high)
 

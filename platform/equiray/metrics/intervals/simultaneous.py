@@ -18,10 +18,12 @@ min p / max p is exp(-(max log p - min log p)). Exported limits are therefore co
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from equiray.metrics.disparities import Combination
 from equiray.metrics.intervals.critical import pairs_quantile
@@ -40,7 +42,6 @@ from equiray.metrics.intervals.limits import Array, Completed, Counted, Interval
 
 Of = Counted | Completed | Moments
 Rates = Sequence[Of]
-_PAIRS = 2**20  # pairs of groups held at once
 
 
 def projected(combined: Combination, rates: Rates, confidence: float) -> Interval:
@@ -95,14 +96,15 @@ def smallest_ratio(rates: Rates, confidence: float) -> Interval:
 def minimum(rates: Rates, confidence: float) -> Interval:
     """Limits of the smallest rate of any group, one group too.
 
-    The smallest lower limit at plain confidence, and the smallest upper one of limits that hold for all at once.
+    The smallest lower limit at plain confidence, and the smallest upper one of limits that hold for all at once. Those
+    are exact: what a mid-P limit errs more often than it may, it would err once for each group.
     """
     alpha, groups = 1 - confidence, sum(_groups(of) for of in rates)
     if not groups:
         raise ValueError("no group has a rate to take the minimum of")
-    at_once = float(norm.isf(min(alpha / 2, alpha / groups)))
+    at_once = float(-ndtri(min(alpha / 2, alpha / groups)))
     low = [single_limits(of, normal_quantile(confidence)).low.min(-1) for of in rates]
-    high = [single_limits(of, at_once).high.min(-1) for of in rates]
+    high = [single_limits(of, at_once, exact=groups > 1).high.min(-1) for of in rates]
     return Interval(np.min(low, axis=0), np.min(high, axis=0))
 
 
@@ -113,16 +115,41 @@ def ratio_to_largest(of: Of, confidence: float) -> Interval:
     the smallest of limits that hold against all others at once.
     """
     alpha, groups = 1 - confidence, _groups(of)
+    if groups < 2:
+        return Interval(*np.full((2, *np.shape(_estimate(of))), np.nan))
     plain = logarithms(curves_of(of, normal_quantile(confidence)))
-    at_once = logarithms(curves_of(of, float(norm.isf(alpha / 2 / (groups - 1)))))
-    low, high = np.zeros((2, *plain.low.shape[1:]))  # logarithms: of ratios of at most 1
-    for other in range(groups):
+    at_once = logarithms(curves_of(of, float(-ndtri(alpha / 2 / (groups - 1)))))
+    low = np.minimum(lowest_difference(plain, Curves(plain.low, _largest_of_others(plain.high))), 0)
+    high = np.zeros(low.shape)  # logarithms: of ratios of at most 1
+    for other in _outermost(at_once.low, 2):  # of two one is another group than the one it is compared with
         others = np.arange(groups) != other
-        below = lowest_difference(plain, _group(plain, other))
-        above = highest_difference(at_once, _group(at_once, other))
-        low, high = np.where(others, np.minimum(low, below), low), np.where(others, np.minimum(high, above), high)
-    known = (plain.high[0].max(-1, keepdims=True) > -np.inf) & (groups > 1)
+        above = highest_difference(at_once, Curves(*(limit[..., other, None] for limit in at_once)))
+        high = np.where(others, np.minimum(high, above), high)
+    known = (plain.high[0].max(-1, keepdims=True) > -np.inf) & ~np.isnan(plain.low[0]).any(-1, keepdims=True)
     return Interval(*(np.where(known, np.exp(limit), np.nan) for limit in (low, high)))
+
+
+def _largest_of_others(values: Array) -> Array:
+    """The greatest value of all groups but the one at that place, [..., G]."""
+    second, first = np.split(np.partition(values, -2, axis=-1)[..., -2:], 2, axis=-1)
+    return np.where(values == first, second, first)
+
+
+def _outermost(curves: Array, kept: int) -> NDArray[np.intp]:
+    """Groups whose curve [STEPS + 1, ..., G] lies below that of fewer than `kept` others at every step.
+
+    Where there are replicates [...], in any of them. A difference that is an extreme over groups is attained by these:
+    few, for of thousands of groups hardly one is not below another's whole curve.
+    """
+    flat = curves.reshape(len(curves), -1, curves.shape[-1])
+    rank = np.maximum(flat[0] + flat[-1], np.finfo(np.float64).min)  # log 0 too
+    chosen, above, left = np.zeros(rank.shape, bool), np.zeros(rank.shape, np.int64), ~np.isnan(rank)
+    while left.any():
+        best = np.where(left, rank, -np.inf).argmax(-1)[:, None]
+        np.put_along_axis(chosen, best, True, -1)
+        above += (flat <= np.take_along_axis(flat, best[None], -1)).all(0)
+        left &= ~chosen & (above < kept)
+    return np.flatnonzero(chosen.any(0))
 
 
 class _Spread(NamedTuple):
@@ -142,51 +169,69 @@ def _spread(of: Of, confidence: float, rates: int, scale: Callable[[Curves], Cur
         return _Spread(nothing, np.stack([nothing] * (STEPS + 1)))
     at_once = scale(curves_of(of, pairs_quantile(groups, alpha)))
     missing = np.isnan(plain.low[0]).any(-1)
-    high = np.stack([_widest(plain, step) for step in range(STEPS + 1)])
-    return _Spread(np.where(missing, np.nan, _surest(at_once)), np.where(missing, np.nan, high))
+    return _Spread(np.where(missing, np.nan, _surest(at_once)), np.where(missing, np.nan, _widest(plain)))
 
 
-def _widest(curves: Curves, step: int) -> Array:
-    """The largest upper limit of any group less any other, at a step, [...].
+def _widest(curves: Curves) -> Array:
+    """The largest upper limit of any group less any other, at every step, [STEPS + 1, ...].
 
-    At each split of the step the two groups are chosen independently, so that no pairs need be listed.
+    At each split of a step the two groups are chosen independently, so that no pairs need be listed.
     """
-    splits = [largest_pair(curves.high[part], -curves.low[step - part]) for part in range(step + 1)]
-    return np.fmax.reduce(splits)
+    up, down = _leading(curves.high), _leading(-curves.low)
+    found = []
+    for step in range(STEPS + 1):
+        parts = (_joined(up.at(part), down.at(step - part)) for part in range(step + 1))
+        found.append(reduce(np.fmax, parts))
+    return np.stack(found)
+
+
+class _Leading(NamedTuple):
+    """The greatest of some numbers [..., G], its place, and the greatest of the others; [...] each."""
+
+    best: Array
+    place: NDArray[np.intp]
+    other: Array
+
+    def at(self, step: int) -> "_Leading":
+        return _Leading(*(part[step] for part in self))
+
+
+def _leading(values: Array) -> _Leading:
+    place = values.argmax(-1)
+    rest = np.where(np.arange(values.shape[-1]) == place[..., None], -np.inf, values)
+    return _Leading(values.max(-1), place, rest.max(-1))
+
+
+def _joined(one: _Leading, other: _Leading) -> Array:
+    """The greatest sum of two numbers that do not stand in the same place."""
+    with np.errstate(invalid="ignore"):  # log 0 less log 0
+        apart = np.fmax(one.best + other.other, one.other + other.best)
+        return np.where(one.place == other.place, apart, one.best + other.best)
 
 
 def largest_pair(first: Array, second: Array) -> Array:
     """The greatest first_i + second_j over i != j, [..., G] -> [...]."""
-    best, other = (np.sort(values, axis=-1) for values in (first, second))
-    same = first.argmax(-1) == second.argmax(-1)
-    with np.errstate(invalid="ignore"):  # log 0 less log 0
-        apart = np.fmax(best[..., -1] + other[..., -2], best[..., -2] + other[..., -1])
-        return np.where(same, apart, best[..., -1] + other[..., -1])
+    return _joined(_leading(first), _leading(second))
 
 
 def _surest(curves: Curves) -> Array:
     """The largest lower limit of any group less any other, [...], or 0 where none is above.
 
     Only groups whose lower limit is above some group's estimate can be the larger of such a pair, and only groups whose
-    upper limit is below some estimate the smaller: with many groups most are neither.
+    upper limit is below some estimate the smaller: with many groups most are neither, and few of the rest outermost.
     """
     (low, high), ahead = curves, tuple(range(curves.low.ndim - 2))
     larger = (low[-1] > high[0].min(-1, keepdims=True)).any(ahead)
     smaller = (high[-1] < low[0].max(-1, keepdims=True)).any(ahead)
-    first = Curves(low[..., larger, None], high[..., larger, None])
-    second = Curves(low[..., None, smaller], high[..., None, smaller])
     found = np.zeros(low.shape[1:-1])
-    if not smaller.any():
+    if not (larger.any() and smaller.any()):
         return found
-    at_a_time = max(1, _PAIRS // max(1, found.size * int(smaller.sum())))
-    for start in range(0, int(larger.sum()), at_a_time):
-        part = Curves(*(limit[..., start : start + at_a_time, :] for limit in first))
-        found = np.fmax(found, lowest_difference(part, second).max((-1, -2)))
+    tops, bottoms = low[..., larger], high[..., smaller]
+    tops, bottoms = tops[..., _outermost(tops, 1)], bottoms[..., _outermost(-bottoms, 1)]
+    for place in range(tops.shape[-1]):
+        top = tops[..., place, None]
+        found = np.fmax(found, lowest_difference(Curves(top, top), Curves(bottoms, bottoms)).max(-1))
     return found
-
-
-def _group(curves: Curves, place: int) -> Curves:
-    return Curves(*(limit[..., place, None] for limit in curves))
 
 
 def _groups(of: Of) -> int:

@@ -1,0 +1,26 @@
+"""The spec.yaml of a directory, whichever kind of work left it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from equiray.documents import read_mapping
+from equiray.runs.audit_spec import AuditSpec, load_audit_spec
+from equiray.runs.compare_spec import CompareSpec, load_compare_spec
+from equiray.specs import RunSpec, load_run_spec
+
+Spec = RunSpec | AuditSpec | CompareSpec
+
+_LOADERS: Mapping[str, Callable[[Path], Spec]] = {
+    "equiray.audit/1": load_audit_spec,
+    "equiray.compare/1": load_compare_spec,
+}
+
+
+def load_spec(path: Path) -> Spec:
+    """Read the spec.yaml of a run, an audit or a comparison; raises BadInput where it is none of them."""
+    return _LOADERS.get(str(read_mapping(path, "spec").get("schema")), load_run_spec)(path)
+
+
+def seeds_of(spec: Spec) -> dict[str, int]:
+    """What each seed was used for -> the seed; a comparison draws nothing."""
+    return {} if isinstance(spec, CompareSpec) else {"run": spec.seed}
