@@ -229,3 +229,11 @@ def test_a_run_killed_while_it_wrote_its_spec_goes_on(model: Path, tmp_path: Pat
     (tmp_path / ".spec.yaml.4711").write_text("schema: equi")
     with RunDirectory.open(tmp_path, spec_of(model)) as directory:
         assert (directory.path / "spec.yaml").is_file()
+
+
+def test_a_record_of_the_run_that_is_cut_short_is_named(model: Path, tmp_path: Path):
+    with RunDirectory.open(tmp_path / "out", spec_of(model)) as directory:
+        for name, read in (("inputs.json", lambda: directory.hold_inputs({})), ("durations.json", directory.durations)):
+            (tmp_path / "out" / name).write_text("")
+            with pytest.raises(BadInput, match=rf"cut short[\s\S]*{name}[\s\S]*fix:"):
+                read()

@@ -1,5 +1,6 @@
 """Embedding on Ray Data actors: the same bits as without Ray, and no trouble of an actor's loses, doubles or hangs."""
 
+import os
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import streaming_cases as cases
 import tiny_models
 from equiray.errors import BadInput, Incomplete
 from equiray.specs import LanguageModelSpec, StreamingSpec
+from equiray.streaming import ray_pipeline
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_source, embed_table
 from equiray.streaming.sources import ParquetSource, TableSource
@@ -113,6 +115,21 @@ def test_bad_input_found_by_an_actor_reaches_the_user_as_it_is(tmp_path):
         stand_in(tmp_path / "out", cases.StandIn(trouble="bad input"), on_ray())
     assert type(error.value) is BadInput
     assert (error.value.problem, error.value.place) == ("a row that no model can read", "row 7")
+
+
+def test_every_run_has_a_driver_process_of_its_own(tmp_path, monkeypatch):
+    """Cancelling a run that has just ended must not kill the next one, which came into the same process."""
+    notes, drive = tmp_path / "pids", ray_pipeline._drive
+
+    def noting(*given):
+        with notes.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        yield from drive(*given)
+
+    monkeypatch.setattr(ray_pipeline, "_drive", noting)
+    for name in ("one", "two", "three"):
+        stand_in(tmp_path / name, cases.StandIn(), on_ray())
+    assert len(set(notes.read_text().split())) == 3
 
 
 def test_more_than_the_cluster_has_is_said(tmp_path):

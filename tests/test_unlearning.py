@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -252,6 +253,29 @@ def test_finished_run_is_read_not_repeated(tmp_path, monkeypatch):
         train(lm, tmp_path, settings(), seed=2)
     lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 2, 3]
+
+
+@pytest.mark.parametrize("broken", ["state.json", "weights.safetensors", "best.safetensors"])
+def test_a_broken_checkpoint_is_named(broken, tmp_path, monkeypatch):
+    def killed(self, terms, step):
+        raise _Killed
+
+    monkeypatch.setattr(train_module._Training, "_update", killed)
+    with pytest.raises(_Killed):
+        train(tiny_models.tiny("llama"), tmp_path, settings())
+    (file,) = tmp_path.glob(f"checkpoints/*/{broken}")
+    file.write_bytes(file.read_bytes()[:7])
+    with pytest.raises(BadInput, match=r"cut short or altered[\s\S]*step-000000[\s\S]*remove this folder"):
+        train(tiny_models.tiny("llama"), tmp_path, settings())
+
+
+@pytest.mark.parametrize("broken", ["result.json", "curve.jsonl", "adapter/adapter_model.safetensors"])
+def test_a_finished_training_that_is_broken_is_named(broken, tmp_path):
+    lm = tiny_models.tiny("llama")
+    train(lm, tmp_path, settings())
+    (tmp_path / broken).write_bytes((tmp_path / broken).read_bytes()[:7])
+    with pytest.raises(BadInput, match=rf"cut short or altered[\s\S]*{Path(broken).name}[\s\S]*remove"):
+        load_adapter(lm, train(lm, tmp_path, settings()).adapter)
 
 
 def test_time_budget_stops_and_says_so(tmp_path):

@@ -75,6 +75,24 @@ def writing(file: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def reading_back(file: Path, *, fix: str) -> Iterator[None]:
+    """Around what reads a file that an earlier part of a run has left.
+
+    Raises
+    ------
+    BadInput
+        It is cut short or altered; what the reader raised, which may be of any type, is named.
+    """
+    try:
+        yield
+    except EquirayError:
+        raise
+    except Exception as error:  # JSON's ValueError, safetensors' own type, KeyError, ...
+        said = next(iter(str(error).splitlines()), "")
+        raise BadInput(f"cut short or altered: {type(error).__name__}: {said}", place=str(file), fix=fix) from error
+
+
 def _system_error(error: Exception) -> int | None:
     if isinstance(error, OSError):
         return error.errno

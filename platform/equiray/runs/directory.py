@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from equiray.documents import read_mapping
-from equiray.errors import BadInput, Incomplete, writing
+from equiray.errors import BadInput, Incomplete, reading_back, writing
 from equiray.runs.lock import LOCK_NAME, sole_writer
 from equiray.runs.stored_spec import Spec
 
@@ -68,7 +68,8 @@ class RunDirectory:
             An earlier part of the run read another table, model or template set under that name.
         """
         path = self.path / "inputs.json"
-        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        with reading_back(path, fix="name a new directory with --out, or put the file back as it was"):
+            before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         for name, digest in inputs.items():
             if before.get(name, digest) != digest:
                 raise BadInput(
@@ -156,7 +157,8 @@ class RunDirectory:
     def durations(self) -> dict[str, float]:
         """Seconds spent in each step so far."""
         path = self.path / "durations.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        with reading_back(path, fix="remove it: seconds are counted anew"):
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def say(self, message: str) -> None:
         """One line of progress, with the time."""

@@ -41,7 +41,9 @@ def run_on_ray(
     BadInput
         What the kernel raises.
     """
-    driver = ray.remote(num_cpus=0, max_retries=0)(_drive)
+    # A process for this task alone: the cancellation below may come when the driver has ended, and would kill what its
+    # process does next; and actors that it leaves behind end with it.
+    driver = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_drive)
     stream = driver.options(num_returns="streaming").remote([ray.put(job)], recipe, streaming)
     try:
         _follow(stream, progress, streaming, stall_s)

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 
-from equiray.errors import BadInput, writing
+from equiray.errors import BadInput, reading_back, writing
 from equiray.models.loading import CausalLM
 from equiray.specs import LoraSpec, UnlearningSpec
 
@@ -169,7 +169,7 @@ def load_adapter(lm: CausalLM, directory: Path) -> CausalLM:
     Raises
     ------
     BadInput
-        No adapter there, or one of another model.
+        No adapter there, a broken one, or one of another model.
     """
     about = read_about(directory)
     if about["base_identity"] != lm.identity:
@@ -179,14 +179,15 @@ def load_adapter(lm: CausalLM, directory: Path) -> CausalLM:
             fix="load the language model it was trained on",
         )
     model = copy.deepcopy(lm.model)
-    if (directory / FULL_WEIGHTS).is_file():
-        weights = directory / FULL_WEIGHTS
-        # Tied weights are stored once, so the names of the others are missing by design.
-        unknown = model.load_state_dict(load_file(weights), strict=False).unexpected_keys
-        assert not unknown, unknown
-    else:
-        weights = directory / LORA_WEIGHTS
-        model = PeftModel.from_pretrained(model, str(directory)).merge_and_unload()
+    full = (directory / FULL_WEIGHTS).is_file()
+    weights = directory / (FULL_WEIGHTS if full else LORA_WEIGHTS)
+    with reading_back(weights, fix=f"remove {directory.parent} and train again"):
+        if full:
+            # Tied weights are stored once, so the names of the others are missing by design.
+            unknown = model.load_state_dict(load_file(weights), strict=False).unexpected_keys
+            assert not unknown, unknown
+        else:
+            model = PeftModel.from_pretrained(model, str(directory)).merge_and_unload()
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     return replace(lm, model=model.eval(), name=f"{lm.name} unlearned", identity=f"{lm.identity}+{digest}")
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load_file, save_file
 
-from equiray.errors import BadInput, writing
+from equiray.errors import BadInput, reading_back, writing
 
 _STATE, _WEIGHTS, _MOMENTS, _BEST = "state.json", "weights.safetensors", "moments.safetensors", "best.safetensors"
 _GLOB = "step-*"
@@ -61,19 +61,23 @@ def load_checkpoint(directory: Path, run: str) -> Snapshot | None:
     Raises
     ------
     BadInput
-        The snapshot belongs to another training (`run` differs: spec, seed, fold, model or data).
+        The snapshot belongs to another training (`run` differs: spec, seed, fold, model or data), or is broken.
     """
     steps = sorted(directory.glob(_GLOB))
     if not steps:
         return None
-    state = json.loads((steps[-1] / _STATE).read_text(encoding="utf-8"))
-    if state["run"] != run:
+    remove = "remove this folder: the training starts over"
+    with reading_back(steps[-1], fix=remove):
+        state = json.loads((steps[-1] / _STATE).read_text(encoding="utf-8"))
+        belongs_to = state["run"]
+    if belongs_to != run:
         raise BadInput(
             "the checkpoint is of another training: spec, seed, fold, model or data differ",
             place=str(steps[-1]),
             fix="use another output folder, or remove this one to start over",
         )
-    return Snapshot(state, *(load_file(steps[-1] / name) for name in (_WEIGHTS, _MOMENTS, _BEST)))
+    with reading_back(steps[-1], fix=remove):
+        return Snapshot(state, *(load_file(steps[-1] / name) for name in (_WEIGHTS, _MOMENTS, _BEST)))
 
 
 def moments_of(

@@ -9,7 +9,7 @@ from typing import Any
 
 from equiray.data.reference import ReferenceTexts
 from equiray.data.templates import Prompt
-from equiray.errors import BadInput, writing
+from equiray.errors import BadInput, reading_back, writing
 from equiray.mitigation.unlearning.diagnostics import CurvePoint
 from equiray.models.loading import CausalLM
 from equiray.specs import UnlearningSpec
@@ -109,25 +109,29 @@ def finished(out_dir: Path, run: str) -> UnlearnResult | None:
     Raises
     ------
     BadInput
-        Another training was completed there.
+        Another training was completed there, or what it left is broken.
     """
     file = out_dir / RESULT
     if not file.is_file():
         return None
-    result = json.loads(file.read_text(encoding="utf-8"))
-    if result["run"] != run:
+    remove = f"remove {out_dir}: the training is made again"
+    with reading_back(file, fix=remove):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        belongs_to = result["run"]
+    if belongs_to != run:
         raise BadInput(
             "another training was completed here: spec, seed, fold, model or data differ",
             place=str(file),
             fix="use another output folder, or remove this one",
         )
-    lines = (out_dir / CURVE).read_text(encoding="utf-8").splitlines()
-    return UnlearnResult(
-        adapter=out_dir / ADAPTER,
-        curve=tuple(point_of(json.loads(line)) for line in lines),
-        best_step=result["best_step"],
-        stopped_by=result["stopped_by"],
-    )
+    with reading_back(out_dir / CURVE, fix=remove):
+        lines = (out_dir / CURVE).read_text(encoding="utf-8").splitlines()
+        return UnlearnResult(
+            adapter=out_dir / ADAPTER,
+            curve=tuple(point_of(json.loads(line)) for line in lines),
+            best_step=result["best_step"],
+            stopped_by=result["stopped_by"],
+        )
 
 
 def write_whole(file: Path, text: str) -> None:
