@@ -134,7 +134,7 @@ def test_130_ctrl_c_keeps_what_is_counted_and_the_same_command_goes_on(tmp_path:
         code, said = interrupted(rows_csv, out, wait_s)
         if (
             code == -signal.SIGINT and (out / "evidence.json").exists()
-        ):  # the signal met an interpreter that was leaving
+        ):  # it was leaving
             code = 0
         assert code in (0, 130), said
         if code == 130:
