@@ -128,6 +128,12 @@ def at(of: Interval, place: int) -> Interval:
     return Interval(of.low[:, place], of.high[:, place])
 
 
+def of_group(of: GroupFigures, metric: Metric, place: int, truth: float, regular: bool) -> Found:
+    """What was found of one group."""
+    interval, values = of(metric)
+    return Found(at(interval, place), values[:, place], truth, regular)
+
+
 @contextmanager
 def remembered() -> Iterator[None]:
     """While it lasts, limits of the same counts are computed once: metrics of one sample share most of theirs."""

@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 from coverage_cells import CONFIDENCE, Array, Cell, Figures, Found, at, drawn, expected, group_figures
-from coverage_scored import GRID, score_law, score_table, sums_of, target_table
+from coverage_scored import GRID, score_law, score_table, sums_of
+from coverage_targets import target_table, unweighted
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -78,8 +79,7 @@ def second(counts: NDArray) -> NDArray:
 
 def shift_sums(rows: NDArray, total: NDArray, absolute: NDArray, squares: NDArray) -> TargetSums:
     """Sums over rows of what each changes, as predictions of the target 0."""
-    nothing = 0 * rows
-    return TargetSums(rows, nothing, total, absolute, squares, squares, nothing, rows, rows.astype(np.int64))
+    return unweighted(rows, total, absolute, squares, squares, 0 * rows)
 
 
 def _added(counts: NDArray, values: Array) -> Array:

@@ -20,7 +20,8 @@ from coverage_changes import paired_scores, paired_targets
 from coverage_decided import decided, unanswered, weighted
 from coverage_families import errors
 from coverage_paired import paired
-from coverage_scored import scored, targets, weighted_scores
+from coverage_scored import scored, weighted_scores
+from coverage_targets import targets
 
 LEAST, MOST = 0.93, 0.97
 DOUBTFUL, AGAIN = 0.005, 8

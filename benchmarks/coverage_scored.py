@@ -1,7 +1,6 @@
-"""Samples of scores, of rows and their twins, and of real-valued predictions."""
+"""Samples of scores, and of rows and their twins."""
 
 from functools import cached_property, partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from coverage_cells import (
     drawn,
     expected,
     group_figures,
+    of_group,
 )
 from coverage_decided import WEIGHTS
 from numpy.typing import NDArray
-from scipy import stats
 
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.estimation.scored import rate_limits
@@ -29,16 +28,16 @@ from equiray.metrics.intervals.means import mean_interval
 from equiray.metrics.intervals.scores import score_moments
 from equiray.metrics.intervals.shifts import shift_interval
 from equiray.metrics.intervals.simultaneous import largest_difference, ratio_to_largest
+from equiray.metrics.intervals.weighted import Weights, effective, effective_share
 from equiray.metrics.metric import Metric
 from equiray.metrics.ranking import auc
-from equiray.metrics.rates import SELECTION_RATE
-from equiray.metrics.tables import CALIBRATION_BINS, GroupTable, Mass, ScoreCounts, ScoreSums, TargetSums
+from equiray.metrics.tables import CALIBRATION_BINS, GroupTable, Mass, ScoreCounts, ScoreSums
 from equiray.metrics.thresholds import above_median
 
 GRID = np.arange(101) / 100
 _PLACE = np.minimum((GRID * 10 + 1e-9).astype(int), CALIBRATION_BINS - 1)
 _BINS = (_PLACE[:, None] == np.arange(CALIBRATION_BINS)).astype(np.float64)
-_WEIGHT_CHANCES = np.array([0.3, 0.5, 0.2])
+_WEIGHT_CHANCES = np.outer(1 - GRID, [0.4, 0.45, 0.15]) + np.outer(GRID, [0.1, 0.5, 0.4])
 SHIFT = 0.3
 
 
@@ -54,26 +53,10 @@ def scored(cell: Cell, generator: np.random.Generator, simulations: int) -> Figu
 
 
 def weighted_scores(cell: Cell, generator: np.random.Generator, simulations: int) -> Figures:
-    """The same of rows whose weights have nothing to do with their scores."""
-    law = score_law(cell)
-    counts = drawn(cell.sizes, law[..., None] * _WEIGHT_CHANCES, generator, simulations)
-    yield from Scores(counts, WEIGHTS, expected(cell.sizes, law)).figures("weighted {}")
-
-
-def targets(cell: Cell, generator: np.random.Generator, simulations: int) -> Figures:
-    """Normal predictions of real values, whose errors are normal, or Laplace's with their heavier tails."""
-    ends = np.arange(0.5, 400) / 400
-    error = (stats.norm if cell.layout == "normal" else stats.laplace).ppf(ends, 0.5)
-    prediction = stats.norm.ppf(ends, 3, 2) + np.array([[0], [0.5]])  # of the two groups
-    even = np.full((2, len(ends)), 1 / len(ends))
-    levels, errors = (drawn(cell.sizes, even, generator, simulations).astype(np.float64) for _ in range(2))
-    sums = _target_sums(levels, errors, prediction, error)
-    law = _target_sums(expected(cell.sizes, even), expected(cell.sizes, even), prediction, error)
-    of_groups = group_figures(target_table(sums), groups=2)
-    for metric, place in product(("mae", "rmse", "mean_prediction"), (0, 1)):
-        truth = float(METRICS[metric].function(law)[place])
-        yield metric, partial(_of_group, of_groups, METRICS[metric], place, truth, cell.sizes[0] >= 50)
-    yield "mean_prediction_difference", partial(_prediction_difference, sums, law)
+    """The same of rows whose weights are larger where scores are high; the truth is the weighted population's."""
+    law = score_law(cell)[..., None] * _WEIGHT_CHANCES
+    counts = drawn(cell.sizes, law, generator, simulations)
+    yield from Scores(counts, WEIGHTS, expected(cell.sizes, law) @ WEIGHTS).figures("weighted {}")
 
 
 class Scores:
@@ -94,47 +77,55 @@ class Scores:
 
     def of_group(self, metric: Metric, place: int) -> Found:
         truth = np.asarray(metric.function(self.true_scores if metric.reads == "scores" else sums_of(self.law)))
-        return _of_group(
+        return of_group(
             self._of_groups, metric, place, float(truth[place]), bool(self._smooth(metric.id, truth)[place])
         )
 
     def mean_difference(self) -> Found:
-        means = score_moments(self.effective_sums)
+        weight = self.counts @ self.weights
+        centre = mean(score_moments(sums_of(weight)))[..., None, None]
+        share = 1 if self.plain else effective_share(self.squares(weight), GRID - centre, (-1, -2))[..., None, None]
+        of = score_moments(sums_of(weight * share))
         truth = float(np.ptp(mean(score_moments(sums_of(self.law)))))
-        return Found(largest_difference([means], CONFIDENCE), np.ptp(mean(means), axis=-1), truth, False)
+        return Found(largest_difference([of], CONFIDENCE), np.ptp(mean(of), axis=-1), truth, False)
 
     def above_the_median(self, metric: Metric, place: int) -> Found:
         """The median is that of the sample, as the law has it: what is estimated is each group's share above it."""
-        scores = ScoreCounts(GRID, True, self.counts.sum(-1), None if self.plain else self.counts @ self.weights)
-        split = above_median(scores)
-        events, trials = (side(split.mass) * self.kish for side in (SELECTION_RATE.events, SELECTION_RATE.trials))
-        of = Counted(events, trials)
+        above = above_median(self.scores).above
+        of = self.selected(above[:, None, :])
         ratio = metric.id == "scoring_impact_ratio"
         found = ratio_to_largest(of, CONFIDENCE) if ratio else rate_limits(of, CONFIDENCE)
-        up_to = (self.counts @ self.weights).sum((1, 2)).cumsum(-1)
-        median = (up_to >= up_to[:, -1:] / 2).argmax(-1)
         by_group = self.law.sum(1)
-        truth = (1 - by_group.cumsum(-1) / by_group.sum(-1, keepdims=True))[:, median].T
+        rows = by_group.sum(-1)
+        truth = above @ by_group.T / rows
+        events = float(truth[:, place].mean() * rows[place])
         truth = truth / truth.max(-1, keepdims=True) if ratio else truth
-        events = float(truth[:, place].mean() * by_group[place].sum())
-        rows = float(by_group[place].sum())
-        regular = self.plain and not ratio and rows >= 50 and min(events, rows - events) >= 10
-        return Found(at(found, place), np.asarray(metric.function(scores))[:, place], truth[:, place], regular)
+        regular = self.plain and not ratio and rows[place] >= 50 and min(events, rows[place] - events) >= 10
+        values = np.asarray(metric.function(self.scores))
+        return Found(at(found, place), values[:, place], truth[:, place], regular)
+
+    def selected(self, chosen: NDArray[np.bool_]) -> Counted:
+        """Events and trials of having one of the chosen scores, of weighted rows effective numbers."""
+        counts = self.counts.sum(2)  # over labels
+        if self.plain:
+            rows = counts[..., 0]
+            return Counted((rows * chosen).sum(-1), rows.sum(-1))
+        powers = [counts @ self.weights**power for power in (1, 2)]
+        sides = (Weights(*((part * which).sum(-1) for part in powers)) for which in (chosen, ~chosen))
+        return effective(*sides)
 
     @property
     def plain(self) -> bool:
         return len(self.weights) == 1
 
     @cached_property
-    def kish(self) -> Array:
-        """What turns weights into effective numbers, [simulations, G]."""
-        total, squared = ((self.counts @ self.weights**power).sum((2, 3)) for power in (1, 2))
-        return total / squared
+    def scores(self) -> ScoreCounts:
+        """[simulations, G, 2, S]."""
+        weight = self.counts @ self.weights
+        return ScoreCounts(GRID, True, self.counts.sum(-1), *([] if self.plain else self.squares(weight)))
 
-    @cached_property
-    def effective_sums(self) -> ScoreSums:
-        scale = self.kish[..., None, None]
-        return ScoreSums(*(part * scale for part in sums_of(self.counts @ self.weights)))
+    def squares(self, weight: Array) -> Weights:
+        return Weights(weight, self.counts @ self.weights**2)
 
     @cached_property
     def true_scores(self) -> ScoreCounts:
@@ -192,17 +183,6 @@ class _Twins:
         return Found(found, mean(of), float(law_signed @ size / self.law_rows), False)
 
 
-def _of_group(of: GroupFigures, metric: Metric, place: int, truth: float, regular: bool) -> Found:
-    interval, values = of(metric)
-    return Found(at(interval, place), values[:, place], truth, regular)
-
-
-def _prediction_difference(sums: TargetSums, law: TargetSums) -> Found:
-    metric = METRICS["mean_prediction_difference"]
-    of = Moments(sums.rows, sums.prediction, sums.prediction_squared)
-    return Found(largest_difference([of], CONFIDENCE), metric.function(sums), float(metric.function(law)), False)
-
-
 def score_table(
     names: tuple[str, ...], count: NDArray[np.int64], weight: Array | None = None, squared: Array | None = None
 ) -> GroupTable:
@@ -218,7 +198,7 @@ def score_table(
         groups=names,
         classes=("0", "1"),
         mass=Mass(decided(count).astype(np.int64), *weights),
-        scores=ScoreCounts(GRID, True, count, weight),
+        scores=ScoreCounts(GRID, True, count, weight, squared),
         score_sums=sums_of(count if weight is None else weight),
     )
 
@@ -237,18 +217,3 @@ def score_law(cell: Cell) -> Array:
         chance[group, 1, 1:-1] = law / law.sum() * positive[1:-1]
         chance[group, 0, 1:-1] = law / law.sum() * (1 - positive[1:-1])
     return chance
-
-
-def target_table(sums: TargetSums) -> GroupTable:
-    """One table in which the groups of every sample, sums [simulations, G], are groups of their own."""
-    names = tuple(map(str, range(sums.rows.size)))
-    parts: list[Any] = [part.reshape(-1) for part in sums]
-    return GroupTable(attribute="g", groups=names, classes=(), targets=TargetSums(*parts))
-
-
-def _target_sums(of_prediction: Array, of_error: Array, prediction: Array, error: Array) -> TargetSums:
-    """From counts of values, [..., G, V] each."""
-    rows = of_error.sum(-1)
-    powers = {power: of_error @ np.abs(error) ** power for power in (1, 2, 4)}
-    level, square = ((of_prediction * prediction**power).sum(-1) for power in (1, 2))
-    return TargetSums(rows, 0 * rows, level, powers[1], powers[2], square, powers[4], rows, rows)

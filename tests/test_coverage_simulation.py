@@ -16,7 +16,8 @@ from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation import Labels, Setting, changes_of, estimates_of
 from equiray.metrics.estimation.comparison import PairedTables, compare
 from equiray.metrics.intervals import binomial
-from equiray.metrics.tables import GroupTable, JointTable, Mass, TargetSums
+from equiray.metrics.tables import GroupTable, JointTable, Mass
+from metric_tables import target_sums
 
 SAMPLES = 7
 SETTING = Setting(labels=Labels("t", "s", "m"))
@@ -29,7 +30,7 @@ def simulation() -> Iterator[SimpleNamespace]:
     folder = str(Path(__file__).parents[1] / "benchmarks")
     sys.path.insert(0, folder)
     try:
-        parts = ("cells", "decided", "scored", "paired", "changes", "measure")
+        parts = ("cells", "decided", "scored", "targets", "paired", "changes", "measure")
         yield SimpleNamespace(**{name: import_module(f"coverage_{name}") for name in parts})
     finally:
         sys.path.remove(folder)
@@ -103,11 +104,11 @@ def test_scores(simulation, weighted):
 
 
 def test_real_valued_predictions(simulation, monkeypatch):
-    scored, cells = simulation.scored, simulation.cells
+    targets, cells = simulation.targets, simulation.cells
     drawn = []
-    monkeypatch.setattr(scored, "drawn", lambda *given: drawn.append(cells.drawn(*given)) or drawn[-1])
+    monkeypatch.setattr(targets, "drawn", lambda *given: drawn.append(cells.drawn(*given)) or drawn[-1])
     cell = cells.Cell("targets", (30, 30), 0.5, "normal")
-    found = [(name, find()) for name, find in scored.targets(cell, np.random.default_rng(3), SAMPLES)]
+    found = [(name, find()) for name, find in targets.targets(cell, np.random.default_rng(3), SAMPLES)]
     exported = [said(target_table(*each)) for each in zip(*drawn, strict=True)]
     places = {"mae": 0, "rmse": 0, "mean_prediction": 0, "mean_prediction_difference": 0}
     for name, one in found:
@@ -121,17 +122,20 @@ def test_real_valued_predictions(simulation, monkeypatch):
 def target_table(levels: np.ndarray, errors: np.ndarray) -> GroupTable:
     """The rows themselves, added up one by one."""
     ends = np.arange(0.5, 400) / 400
-    sums = np.zeros((9, 2))
+    parts = []
     for group in (0, 1):
         prediction = np.repeat(stats.norm.ppf(ends, 3, 2) + 0.5 * group, levels[group])
         error = np.abs(np.repeat(stats.norm.ppf(ends, 0.5), errors[group]))
-        n = len(error)
-        sums[:, group] = [
-            *(n, 0, prediction.sum(), error.sum(), (error**2).sum()),
-            *((prediction**2).sum(), (error**4).sum(), n, n),
-        ]
-    targets = TargetSums(*sums[:-1], sums[-1].astype(np.int64))
-    return GroupTable(attribute="g", groups=NAMES[:2], classes=(), targets=targets)
+        parts.append((prediction, error))
+    return real_valued(parts)
+
+
+def real_valued(groups: list[tuple[np.ndarray, np.ndarray]]) -> GroupTable:
+    """Of predictions and errors of each group's rows."""
+    group = np.repeat(np.arange(len(groups)), [len(error) for _, error in groups])
+    prediction, error = (np.concatenate(column) for column in zip(*groups, strict=True))
+    sums = target_sums(group, prediction - error, prediction, len(groups))
+    return GroupTable(attribute="g", groups=NAMES[: len(groups)], classes=(), targets=sums)
 
 
 def test_paired_changes(simulation, monkeypatch):
@@ -189,14 +193,8 @@ def test_paired_changes_of_scores(simulation, monkeypatch):
 
 def shift_table(of: np.ndarray, values: np.ndarray) -> GroupTable:
     """What rows [2, 2, S, 3] change, by label [2, 3, S], one by one."""
-    sums = np.zeros((9, 2))
-    for group in (0, 1):
-        each = np.repeat(values.transpose(0, 2, 1).ravel(), of[group].ravel())
-        n = len(each)
-        sums[:, group] = [n, 0, each.sum(), *((np.abs(each) ** power).sum() for power in (1, 2, 2, 4)), n, n]
-    return GroupTable(
-        attribute="g", groups=NAMES[:2], classes=(), targets=TargetSums(*sums[:-1], sums[-1].astype(np.int64))
-    )
+    rows = [np.repeat(values.transpose(0, 2, 1).ravel(), of[group].ravel()) for group in (0, 1)]
+    return real_valued([(each, each) for each in rows])
 
 
 def both_decided(changes, of: np.ndarray) -> np.ndarray:
