@@ -132,9 +132,7 @@ def test_130_ctrl_c_keeps_what_is_counted_and_the_same_command_goes_on(tmp_path:
     for attempt in range(8):  # until it is interrupted between the first block and the last, on whatever machine
         out = tmp_path / f"out{attempt}"
         code, said = interrupted(rows_csv, out, wait_s)
-        if (
-            code == -signal.SIGINT and (out / "evidence.json").exists()
-        ):  # it was leaving
+        if code == -signal.SIGINT and (out / "evidence.json").exists():  # it was leaving
             code = 0
         assert code in (0, 130), said
         if code == 130:
