@@ -402,6 +402,17 @@ def test_runs_are_compared_on_their_test_rows(tmp_path: Path, compare):
     assert other.code == 3 and "in A and" in other.err
 
 
+def test_runs_of_versions_that_kept_no_outcome_are_compared(tmp_path: Path, compare):
+    frame = people(400)
+    run = a_run(tmp_path / "run", german__raw__baseline=frame, german__raw__cda=second_opinion(frame))
+    asked = (run, run, "--stage", "baseline,cda")
+    new = compare(*asked, "--out", tmp_path / "new").result(tmp_path / "new")
+    for file in (run / "predictions").iterdir():
+        pq.write_table(pq.read_table(file).drop_columns("outcome"), file)
+    old = compare(*asked, "--out", tmp_path / "old").result(tmp_path / "old")
+    assert old["estimates"] == new["estimates"]
+
+
 def test_3_which_predictions_of_a_run_are_meant(tmp_path: Path, compare):
     frame = people(200)
     one = a_run(tmp_path / "one", german__raw__baseline=frame, german__raw__cda=frame, german__prompt__baseline=frame)

@@ -111,7 +111,7 @@ def _of_run(directory: Path, cell: Cell) -> _Side:
         "label": "label",
         "prediction": "prediction",
         "score": "score",
-        "outcome": "outcome",
+        "outcome": "outcome" if "outcome" in columns else None,  # versions before did not say
         "id": "row_id",
         "only": {"split": TEST},
         "directory": str(directory),
