@@ -33,6 +33,7 @@ def test_shifts_of_whole_decisions_are_those_of_paired_decisions(gained, lost, s
         discordant=Counted(gained + lost, n),
         gained=Counted(gained, gained + lost),
         correlation=nothing,
+        rows=np.asarray(n),
         left_out=nothing,
     ).interval(0.95)
     values = np.repeat([1.0, -1.0, 0.0], [gained, lost, same])
