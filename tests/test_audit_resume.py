@@ -24,7 +24,8 @@ BLOCKS = 4
 
 # The command, which keeps what is counted at once and takes its time over it, so that it can be killed in between.
 SLOWLY = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background, Ctrl-C is ignored
 from equiray.runs import counting
 counting._SAVE_EVERY_S = 0
 save = counting.Counting._save
