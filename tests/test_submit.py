@@ -15,6 +15,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from equiray import submission
 from equiray.errors import BadInput, EquirayError, Incomplete
+from equiray.job_plan import JobPlan, plan_job
 from equiray.policies import load_policy
 from equiray.specs import load_run_spec
 from ray_heads import BIN, Head, ray_head
@@ -36,8 +37,8 @@ def write_spec(folder: Path, name: str, task: str = "german", more: str = "") ->
     return path
 
 
-def plan(path: Path, out: str | None = None, policy: str | Path | None = None) -> submission.JobPlan:
-    return submission.plan_job(load_run_spec(path), path, out, None if policy is None else load_policy(policy))
+def plan(path: Path, out: str | None = None, policy: str | Path | None = None) -> JobPlan:
+    return plan_job(load_run_spec(path), path, out, None if policy is None else load_policy(policy))
 
 
 def write_policy(folder: Path, least: float) -> Path:
@@ -56,7 +57,7 @@ def test_equal_specs_have_one_job_however_they_are_written(tmp_path: Path):
 
 
 def test_entrypoint_survives_a_shell():
-    job = submission.JobPlan(base_id="x", out="/data/it's; rm -rf", spec_path=Path("s.yaml"))
+    job = JobPlan(base_id="x", out="/data/it's; rm -rf", spec_path=Path("s.yaml"))
     shown = subprocess.run(f"printf '%s\\n' {job.entrypoint}", shell=True, capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[5:7] == ["--out", "/data/it's; rm -rf"]
 
