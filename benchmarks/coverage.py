@@ -2,6 +2,7 @@
 
 python benchmarks/coverage.py                # 5,000 samples of every cell or more, 20,000 of the families
 python benchmarks/coverage.py --processes 1  # on one core; default: all
+python benchmarks/coverage.py --every 5      # one cell of five, and all families
 python benchmarks/coverage.py --quick        # 200 samples of a few cells: a look, not a result
 
 Writes its tables into docs/statistics.md, between the lines that mark them. What a run that was stopped has found is
@@ -29,11 +30,10 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
 BEGIN, END = "<!-- benchmarks/coverage.py writes from here -->", "<!-- to here -->"
 
 
-def tasks(quick: bool) -> list[Task]:
+def tasks(quick: bool, every: int = 1) -> list[Task]:
     """Cells, then families."""
     chosen = list(cells())
-    if quick:
-        chosen = chosen[:: max(1, len(chosen) // QUICK_CELLS)]
+    chosen = chosen[:: max(1, len(chosen) // QUICK_CELLS) if quick else every]
     simulations, in_family = (QUICK_SIMULATIONS,) * 2 if quick else (SIMULATIONS, FAMILY_SIMULATIONS)
     return [*((str(cell), cell, simulations) for cell in chosen), *((name, name, in_family) for name in FAMILIES)]
 
@@ -75,8 +75,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few cells, few samples: a look, not a result")
     parser.add_argument("--processes", type=int, default=usable_cores(), metavar="N", help="default: one for each core")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="one cell of N; default: all")
     options = parser.parse_args()
-    todo = tasks(options.quick)
+    todo = tasks(options.quick, options.every)
     print(f"machine: {machine()}; {len(todo)} cells and families, {options.processes} processes", flush=True)
     with tempfile.TemporaryDirectory() as thrown_away:
         kept = Path(thrown_away) / KEPT.name if options.quick else KEPT
@@ -108,9 +109,9 @@ def document_lines(rows: Sequence[Covered], wrong: Mapping[str, float], quick: b
     once, again = (2 * np.sqrt(CONFIDENCE * (1 - CONFIDENCE) / n) for n in (simulations, AGAIN * simulations))
     return [
         "",
-        f"{simulations:,} samples of each of {len({row.cell for row in rows})} cells, {AGAIN * simulations:,} where in "
-        f"doubt; twice the Monte Carlo error at {CONFIDENCE:.0%} is {once:.2%} and {again:.2%}. An oracle's interval "
-        "is 3.92 true standard deviations of the estimate wide.",
+        f"{simulations:,} samples of each of {len({row.cell for row in rows})} of {len(list(cells()))} cells, "
+        f"{AGAIN * simulations:,} where in doubt; twice the Monte Carlo error at {CONFIDENCE:.0%} is {once:.2%} and "
+        f"{again:.2%}. An oracle's interval is 3.92 true standard deviations of the estimate wide.",
         "",
         *summary(rows),
         "",
