@@ -26,6 +26,15 @@ SIMULATIONS, FAMILY_SIMULATIONS = 5000, 20_000
 QUICK_SIMULATIONS, QUICK_CELLS = 200, 12
 FAMILY_MOST = 0.055
 
+KINDS: Mapping[str, tuple[str, str]] = {
+    "Figures": ("", ""),
+    "One group less the other": ("", ", one group less the other"),
+    "Some rows unanswered": ("", ", some rows unanswered"),
+    "Weighted rows": ("weighted ", ""),
+    "Changes between two models": ("change of ", ""),
+}
+"""Tables, and how the names of the figures in them begin and end."""
+
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
 BEGIN, END = "<!-- benchmarks/coverage.py writes from here -->", "<!-- to here -->"
 
@@ -39,20 +48,37 @@ def tasks(quick: bool, every: int = 1) -> list[Task]:
 
 
 def summary(rows: Iterable[Covered]) -> Iterator[str]:
-    """A line for each metric: the lowest and highest coverage, where, and how wide the intervals are."""
-    by_metric: Mapping[str, list[Covered]] = defaultdict(list)
+    """A table of each kind of figure, a line for each metric: lowest and highest coverage, where, and how wide."""
+    by_metric: dict[str, dict[str, list[Covered]]] = {title: defaultdict(list) for title in KINDS}
     for row in rows:
-        by_metric[row.metric].append(row)
-    yield "| metric | cells | lowest coverage | in | highest where at most 97 % is due | width over the oracle's |"
-    yield "|---|---|---|---|---|---|"
-    for metric, found in by_metric.items():
-        lowest = min(found, key=lambda row: row.covered)
-        regular = [row.covered for row in found if row.regular]
-        highest = f"{max(regular):.2%}" if regular else ""
-        widths = [row.width for row in found if not np.isnan(row.width)]
-        middle, widest = (f"{value:.2f}" for value in (np.median(widths), max(widths))) if widths else ("", "")
-        where = lowest.cell + ("" if lowest.estimable > 0.999 else f" ({lowest.estimable:.0%} estimable)")
-        yield f"| {metric} | {len(found)} | {lowest.covered:.2%} | {where} | {highest} | {middle}, at most {widest} |"
+        title, metric = kind_of(row.metric)
+        by_metric[title][metric].append(row)
+    for title, metrics in by_metric.items():
+        if not metrics:
+            continue
+        yield from (f"### {title}", "")
+        yield "| metric | cells | lowest coverage | in | highest where at most 97 % is due | width over the oracle's |"
+        yield "|---|---|---|---|---|---|"
+        yield from (_line(metric, found) for metric, found in metrics.items())
+        yield ""
+
+
+def kind_of(name: str) -> tuple[str, str]:
+    """The table that a figure belongs to, and its name there."""
+    for title, (prefix, suffix) in KINDS.items():
+        if (prefix or suffix) and name.startswith(prefix) and name.endswith(suffix):
+            return title, name.removeprefix(prefix).removesuffix(suffix)
+    return next(iter(KINDS)), name
+
+
+def _line(metric: str, found: Sequence[Covered]) -> str:
+    lowest = min(found, key=lambda row: row.covered)
+    regular = [row.covered for row in found if row.regular]
+    highest = f"{max(regular):.2%}" if regular else ""
+    widths = [row.width for row in found if not np.isnan(row.width)]
+    middle, widest = (f"{value:.2f}" for value in (np.median(widths), max(widths))) if widths else ("", "")
+    where = lowest.cell + ("" if lowest.estimable > 0.999 else f" ({lowest.estimable:.0%} estimable)")
+    return f"| {metric} | {len(found)} | {lowest.covered:.2%} | {where} | {highest} | {middle}, at most {widest} |"
 
 
 def family_lines(wrong: Mapping[str, float], simulations: int) -> Iterator[str]:
@@ -114,8 +140,9 @@ def document_lines(rows: Sequence[Covered], wrong: Mapping[str, float], quick: b
         f"{again:.2%}. An oracle's interval is 3.92 true standard deviations of the estimate wide.",
         "",
         *summary(rows),
+        "### Families of claims",
         "",
-        f"Families of claims at 5 %, {in_family:,} samples:",
+        f"At 5 %, {in_family:,} samples.",
         "",
         *family_lines(wrong, in_family),
         "",

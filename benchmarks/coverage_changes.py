@@ -16,7 +16,8 @@ from scipy import stats
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.estimation.comparison import mean_change
 from equiray.metrics.intervals.limits import Interval, mean
-from equiray.metrics.intervals.scores import score_moments
+from equiray.metrics.intervals.scores import placements, score_moments
+from equiray.metrics.intervals.shifts import Shifts, area_interval
 from equiray.metrics.intervals.simultaneous import largest_difference
 from equiray.metrics.tables import ScoreCounts, TargetSums
 
@@ -50,6 +51,9 @@ def paired_scores(cell: Cell, generator: np.random.Generator, simulations: int) 
         for place in (0, 1):
             yield f"change of {metric}", partial(_apart, metric, figures, values[1] - values[0], place)
     yield "change of mean_score_difference", partial(_gap, models, laws)
+    of_rows, truth = area_shifts(counts), area_shifts(true)[0].mean
+    for place in (0, 1):
+        yield "change of auc, of rows at hand", partial(_area, of_rows, truth, place)
 
 
 def paired_targets(cell: Cell, generator: np.random.Generator, simulations: int) -> Figures:
@@ -77,6 +81,16 @@ def second(counts: NDArray) -> NDArray:
     return np.sum([counts[..., move] @ to[move] for move in range(len(MOVES))], axis=0)
 
 
+def area_shifts(counts: NDArray) -> list[Shifts]:
+    """How the placements of positives and of negatives change, from counts [..., 2, S, 3]."""
+    before, after = (placements(ScoreCounts(GRID, True, of)) for of in (first(counts), second(counts)))
+    change = np.stack([after[..., MOVES[move]] - before for move in range(len(MOVES))], axis=-1)
+    return [
+        Shifts(*((counts[..., label, :, :] * part).sum((-1, -2)) for part in (d**0, d, np.abs(d), d**2)))
+        for label, d in ((1, change[..., 1, :, :]), (0, change[..., 0, :, :]))
+    ]
+
+
 def shift_sums(rows: NDArray, total: NDArray, absolute: NDArray, squares: NDArray) -> TargetSums:
     """Sums over rows of what each changes, as predictions of the target 0."""
     return unweighted(rows, total, absolute, squares, squares, 0 * rows)
@@ -96,6 +110,11 @@ def _apart(metric: str, figures: list, truth: Array, place: int) -> Found:
     (before, one), (after, other) = (figure(METRICS[metric]) for figure in figures)
     found = Interval(after.low - before.high, after.high - before.low)
     return Found(at(found, place), (other - one)[:, place], truth[place], False)
+
+
+def _area(of: list[Shifts], truth: Array, place: int) -> Found:
+    mine = [Shifts(*(np.asarray(part)[:, place] for part in each)) for each in of]
+    return Found(area_interval(mine, CONFIDENCE), mine[0].mean, truth[place], False)
 
 
 def _gap(models: list[NDArray], laws: list[NDArray]) -> Found:

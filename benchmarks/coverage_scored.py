@@ -26,7 +26,7 @@ from equiray.metrics.intervals.binomial import rate_interval
 from equiray.metrics.intervals.limits import Counted, Moments, mean, rate
 from equiray.metrics.intervals.means import mean_interval
 from equiray.metrics.intervals.scores import score_moments
-from equiray.metrics.intervals.shifts import shift_interval
+from equiray.metrics.intervals.shifts import Shifts, shift_interval
 from equiray.metrics.intervals.simultaneous import largest_difference, ratio_to_largest
 from equiray.metrics.intervals.weighted import Weights, effective, effective_share
 from equiray.metrics.metric import Metric
@@ -178,9 +178,10 @@ class _Twins:
         size = SHIFT * GRID * (1 - GRID)
         moved, law_moved = self.up + self.down, self.law_up + self.law_down
         signed, law_signed = (moved, law_moved) if absolute else (self.up - self.down, self.law_up - self.law_down)
-        of = Moments(self.rows, signed @ size, moved @ size**2, 0 if absolute else -1, 1)
-        found = mean_interval(of, CONFIDENCE) if absolute else shift_interval(of, moved @ size, CONFIDENCE)
-        return Found(found, mean(of), float(law_signed @ size / self.law_rows), False)
+        of = Shifts(self.rows, signed @ size, moved @ size, moved @ size**2)
+        absolutes = Moments(self.rows, of.absolute, of.squares, 0, 1)
+        found = mean_interval(absolutes, CONFIDENCE) if absolute else shift_interval(of, CONFIDENCE)
+        return Found(found, of.mean, float(law_signed @ size / self.law_rows), False)
 
 
 def score_table(

@@ -13,9 +13,10 @@ from scipy import stats
 
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.estimates import Estimate
-from equiray.metrics.estimation import Labels, Setting, changes_of, estimates_of
+from equiray.metrics.estimation import GroupedScores, Labels, Setting, changes_of, estimates_of, score_changes_of
 from equiray.metrics.estimation.comparison import PairedTables, compare
 from equiray.metrics.intervals import binomial
+from equiray.metrics.paired_scores import ScoredRows
 from equiray.metrics.tables import GroupTable, JointTable, Mass
 from metric_tables import target_sums
 
@@ -179,12 +180,18 @@ def test_paired_changes_of_scores(simulation, monkeypatch):
         joint = JointTable(attribute="g", groups=NAMES[:2], classes=("0", "1"), mass=Mass(both_decided(changes, of)))
         tables = PairedTables(first=[sides[0]], second=[sides[1]], joint=[joint], shifts=shifts)
         exported.append({(e.metric, e.group): e for e in compare(tables, SETTING).estimates if e.attribute == "g"})
+    areas = found()["auc, of rows at hand"]
+    for s, of in enumerate(drawn[0]):
+        of_run = score_changes_of(*scored_rows(changes, of), SETTING)
+        for place, one in enumerate(areas):
+            (theirs,) = [e for e in of_run if (e.metric, e.group) == ("auc", NAMES[place])]
+            agree(one, s, theirs)
     for family in (NAMES[:2], (None,)):
         confidence = exported[0]["brier" if family[0] else "mean_score_difference", family[0]].confidence
         monkeypatch.setattr(changes, "CONFIDENCE", confidence)
         monkeypatch.setattr(changes, "HALF", (1 + confidence) / 2)
         for name, each in found().items():
-            if (METRICS[name].scope == "group") != (family[0] is not None):
+            if name not in METRICS or (METRICS[name].scope == "group") != (family[0] is not None):
                 continue
             for place, one in enumerate(each):
                 for s in range(SAMPLES):
@@ -195,6 +202,13 @@ def shift_table(of: np.ndarray, values: np.ndarray) -> GroupTable:
     """What rows [2, 2, S, 3] change, by label [2, 3, S], one by one."""
     rows = [np.repeat(values.transpose(0, 2, 1).ravel(), of[group].ravel()) for group in (0, 1)]
     return real_valued([(each, each) for each in rows])
+
+
+def scored_rows(changes, of: np.ndarray) -> tuple[ScoredRows, list[GroupedScores]]:
+    """The rows themselves."""
+    group, label, score, move = np.repeat(np.indices(of.shape).reshape(4, -1), of.ravel(), axis=1)
+    rows = ScoredRows(label=label == 1, first=changes.GRID[score], second=changes.GRID[changes.MOVES[move, score]])
+    return rows, [GroupedScores("g", NAMES[:2], group)]
 
 
 def both_decided(changes, of: np.ndarray) -> np.ndarray:

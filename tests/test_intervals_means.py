@@ -6,13 +6,12 @@ from scipy import stats
 
 from equiray.metrics.intervals.limits import Counted, Moments
 from equiray.metrics.intervals.means import mean_interval
-from equiray.metrics.intervals.shifts import shift_interval
+from equiray.metrics.intervals.shifts import Shifts, shift_interval
 from equiray.metrics.paired import PairedRate
 
 
 def shifts(values: np.ndarray):
-    of = Moments(values.shape[-1], values.sum(-1), (values**2).sum(-1), -1, 1)
-    return shift_interval(of, np.abs(values).sum(-1), 0.95)
+    return shift_interval(Shifts(values.shape[-1], values.sum(-1), np.abs(values).sum(-1), (values**2).sum(-1)), 0.95)
 
 
 def errors(values: np.ndarray, confidence: float = 0.95):
@@ -64,7 +63,7 @@ def test_a_mean_as_such_does_not_see_that_few_of_its_values_are_not_0():
 
 
 def test_shifts_of_no_rows_say_nothing():
-    low, high = shift_interval(Moments(np.array([0, 30]), np.zeros(2), np.zeros(2), -1, 1), np.zeros(2), 0.95)
+    low, high = shift_interval(Shifts(np.array([0, 30]), np.zeros(2), np.zeros(2), np.zeros(2)), 0.95)
     assert np.isnan([low[0], high[0]]).all()
     assert -0.2 < low[1] < 0 < high[1] == pytest.approx(-low[1])
 

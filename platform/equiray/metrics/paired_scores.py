@@ -1,7 +1,7 @@
 """Two models' scores of the same rows: how their mean, their Brier score and their ranking change.
 
 Notable: each is a mean over rows of what changes in that row, so what the models share cancels, and limits are those of
-a mean of values within -1 and 1 (`intervals.means`), which do not vanish where no row of the sample changes. The area
+a mean shift (`intervals.shifts`), which do not vanish where no row of the sample changes. The area
 under the ROC curve changes by the mean change of the positives' placements among the negatives, which is also that of
 the negatives' among the positives; its error is the sum of two independent ones (DeLong, DeLong and Clarke-Pearson
 1988), added as curves. Of the changes of disparities of scores, and of calibration errors, no limits are known here.
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equiray.metrics.intervals.curves import curves_of, highest_sum, normal_quantile
-from equiray.metrics.intervals.limits import Interval, Moments, mean
-from equiray.metrics.intervals.means import mean_interval
+from equiray.metrics.intervals.limits import Interval
+from equiray.metrics.intervals.shifts import Shifts, area_interval, shift_interval
 
 _Array = NDArray[np.float64]
 
@@ -41,27 +40,22 @@ class ScoreChange:
     pairs) that it is known for. The limits allow for any change of the rest.
     """
 
-    means: tuple[Moments, ...]
+    means: tuple[Shifts, ...]
     rows: int
     known: float
 
     @property
     def value(self) -> float:
         """Second minus first."""
-        values = [float(mean(each)) for each in self.means]
+        values = [float(each.mean) for each in self.means]
         return values[0] if not np.isnan(values).any() else float("nan")
 
     def interval(self, confidence: float) -> Interval:
         """Limits of the change, each []."""
         if np.isnan(self.value):
             return Interval(np.array(np.nan), np.array(np.nan))
-        if len(self.means) == 1:
-            low, high = mean_interval(self.means[0], confidence)
-        else:
-            z = normal_quantile(confidence)
-            curves = [curves_of(each, z) for each in self.means]
-            low = -highest_sum([-each.low for each in curves]) - self.value
-            high = highest_sum([each.high for each in curves]) - self.value
+        alone = len(self.means) == 1
+        low, high = shift_interval(self.means[0], confidence) if alone else area_interval(self.means, confidence)
         rest = 1 - self.known
         return Interval(np.maximum(low, -1) * self.known - rest, np.minimum(high, 1) * self.known + rest)
 
@@ -84,7 +78,7 @@ def auc_change(of: ScoredRows) -> ScoreChange:
     there = of.scored
     positive, negative = there & of.label, there & ~of.label
     means = [
-        _moments(_placements(of.second[mine], of.second[others]) - _placements(of.first[mine], of.first[others]))
+        _shifts(_placements(of.second[mine], of.second[others]) - _placements(of.first[mine], of.first[others]))
         for mine, others in ((positive, negative), (negative, positive))
     ]
     placed = (means[0], means[1]._replace(total=-np.asarray(means[1].total)))  # a negative is placed well where low
@@ -96,11 +90,11 @@ def auc_change(of: ScoredRows) -> ScoreChange:
 
 def _change_of_mean(differences: _Array, rows: int) -> ScoreChange:
     there = len(differences)
-    return ScoreChange(means=(_moments(differences),), rows=there, known=_share(there, rows))
+    return ScoreChange(means=(_shifts(differences),), rows=there, known=_share(there, rows))
 
 
-def _moments(differences: _Array) -> Moments:
-    return Moments(len(differences), differences.sum(), (differences**2).sum(), -1, 1)
+def _shifts(differences: _Array) -> Shifts:
+    return Shifts(len(differences), differences.sum(), np.abs(differences).sum(), (differences**2).sum())
 
 
 def _placements(scores: _Array, others: _Array) -> _Array:

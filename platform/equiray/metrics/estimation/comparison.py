@@ -24,7 +24,7 @@ from equiray.metrics.estimation.shapes import each_part, everyone, only
 from equiray.metrics.estimation.targeted import prediction_moments
 from equiray.metrics.intervals.limits import Interval
 from equiray.metrics.intervals.means import mean_interval
-from equiray.metrics.intervals.shifts import shift_interval
+from equiray.metrics.intervals.shifts import Shifts, shift_interval
 from equiray.metrics.rates import divide
 from equiray.metrics.tables import GroupTable, JointTable
 
@@ -192,4 +192,5 @@ def mean_change(table: GroupTable, metric: str, confidence: float) -> Interval:
     if metric not in _BOUNDS:
         return mean_interval(prediction_moments(sums), confidence)
     of = prediction_moments(sums, *_BOUNDS[metric])
-    return shift_interval(of, sums.absolute_error * divide(np.asarray(of.rows), sums.rows), confidence)
+    absolute = sums.absolute_error * divide(np.asarray(of.rows), sums.rows)
+    return shift_interval(Shifts(of.rows, of.total, absolute, of.squares), confidence)

@@ -1,38 +1,67 @@
-"""Intervals of mean shifts: values within -1 and 1 most of which are 0, gains and losses."""
+"""Intervals of mean shifts: values within -1 and 1, gains and losses, most of which may be 0."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
 from equiray.metrics.intervals.binomial import needs_exact
-from equiray.metrics.intervals.curves import Curves, counted_curves, curves_of, normal_quantile, signed_products
-from equiray.metrics.intervals.limits import Counted, Interval, Moments
+from equiray.metrics.intervals.curves import (
+    Curves,
+    counted_curves,
+    curves_of,
+    highest_sum,
+    normal_quantile,
+    signed_products,
+)
+from equiray.metrics.intervals.limits import Array, Counted, Interval, Moments, mean
 
 
-def shift_interval(of: Moments, absolute: ArrayLike, confidence: float) -> Interval:
-    """Interval of a mean shift, arrays that broadcast; NaN without rows.
+class Shifts(NamedTuple):
+    """Sums over `rows` shifts x within -1 and 1: of x, of |x| and of x^2, arrays that broadcast."""
+
+    rows: ArrayLike
+    total: ArrayLike
+    absolute: ArrayLike
+    squares: ArrayLike
+
+    @property
+    def mean(self) -> Array:
+        return mean(Moments(self.rows, self.total, self.squares))
+
+
+def shift_interval(of: Shifts, confidence: float) -> Interval:
+    """Interval of a mean shift; NaN without rows."""
+    found = shift_curves(of, normal_quantile(confidence))
+    return Interval(found.low[-1], found.high[-1])
+
+
+def area_interval(both: Sequence[Shifts], confidence: float) -> Interval:
+    """Interval of a number that is the mean of either's shifts, and errs by the sum of their independent errors."""
+    curves = [shift_curves(of, normal_quantile(confidence)) for of in both]
+    low, high = -highest_sum([-each.low for each in curves]), highest_sum([each.high for each in curves])
+    value = both[0].mean
+    return Interval(low - value, high - value)
+
+
+def shift_curves(of: Shifts, z: float) -> Curves:
+    """Curves of a mean shift up to the normal quantile z.
 
     The mean is delta (2 pi - 1), with delta the mean absolute shift and pi the share that shifts upward have of it.
     Where shifts either way are of like size the estimates of both are nearly independent, and their limits combine as
     those of a paired change do (`curves.signed_products`). Kish's effective number of shifts, (sum |x|)^2 / sum x^2,
     tells how well pi is known. A mean as such (`means.mean_interval`) does not see how few of its values are not 0: of
     50 rows with 5 shifts its 95 % interval covers less than 90 %.
-
-    Parameters
-    ----------
-    of : Moments
-        Of the shifts.
-    absolute : sum of the absolute shifts
     """
-    z = normal_quantile(confidence)
-    rows, total, squares, absolute = np.broadcast_arrays(
-        *(np.asarray(part, dtype=np.float64) for part in (*of[:3], absolute))
-    )
+    rows, total, absolute, squares = np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in of))
     size = curves_of(Moments(rows, absolute, squares, 0, 1), z)
     with np.errstate(invalid="ignore", divide="ignore"):
         trials = np.where(absolute > 0, absolute**2 / squares, 0)
         events = np.where(absolute > 0, np.clip((1 + total / absolute) / 2, 0, 1), 0) * trials
-    upward = counted_curves(Counted(events, trials), z, needs_exact(events, trials, confidence, rows=rows))
+    exact = needs_exact(events, trials, 1 - 2 * float(ndtr(-z)), rows=rows)
+    upward = counted_curves(Counted(events, trials), z, exact)
     # Where nothing shifts nothing is known about where it would go.
     upward = Curves(np.where(trials > 0, upward.low, 0), np.where(trials > 0, upward.high, 1))
-    found = signed_products(size, upward)
-    return Interval(found.low[-1], found.high[-1])
+    return signed_products(size, upward)
