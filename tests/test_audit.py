@@ -214,6 +214,34 @@ def test_of_several_classes_one_may_be_named(tmp_path: Path, audit):
     mine = frame[frame.sex == "f"]
     assert found(results, "selection_rate", "sex", "f")["value"] == pytest.approx((mine.yhat == "b").mean())
     assert found(results, "accuracy", "sex", "f")["value"] == pytest.approx((mine.y == mine.yhat).mean())
+    assert "b counts as the positive one" in (named / "report.html").read_text()
+
+
+def test_3_labels_and_predictions_that_never_meet_are_no_table_of_equal_groups(tmp_path: Path, audit):
+    words = people().replace({"y": {0: "No", 1: "Yes"}, "yhat": {0: "no", 1: "yes"}})
+    policy = tmp_path / "policy.yaml"
+    rule = "{metric: demographic_parity_difference, attribute: sex, max: 0.1}"
+    policy.write_text(f"schema: equiray.policy/1\nrules: [{rule}]\n")
+    path = written(words, tmp_path / "rows.csv")
+    done = audit(path, *OPTIONS, "--positive", "Yes", "--policy", policy, "--out", tmp_path / "out")
+    assert done.code == 3 and "no class is both a label and a prediction" in done.err
+    assert "labels are No, Yes, predictions are no, yes" in done.err
+    apart = people(60).assign(y=0, yhat=1)  # two classes: this may be so
+    assert audit(written(apart, tmp_path / "apart.csv"), *OPTIONS, "--out", tmp_path / "apart").code == 0
+
+
+def test_names_that_differ_in_capitals_or_blanks_only_are_pointed_out(tmp_path: Path, audit):
+    frame = people()
+    frame["sex"] = np.where(np.arange(900) % 3, frame.sex, " " + frame.sex.str.upper())
+    frame["y"] = np.where(np.arange(900) == 7, "Yes", np.where(frame.y == 1, "yes", "no"))
+    frame["yhat"] = np.where(frame.yhat == 1, "yes", "no")
+    out = tmp_path / "out"
+    audit(written(frame, tmp_path / "rows.csv"), *OPTIONS, "--positive", "yes", "--out", out).result(out)
+    warnings = json.loads((out / "details.json").read_text())["tasks"]["y"]["warnings"]
+    said = [w for w in warnings if "capitals or blanks" in w]
+    assert len(said) == 2 and "classes 'Yes' and 'yes'" in said[0] and "groups of sex ' F' and 'f'" in said[1]
+    page = (out / "report.html").read_text()
+    assert page.count("capitals or blanks only") >= 2
 
 
 @pytest.mark.parametrize(

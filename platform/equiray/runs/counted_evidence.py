@@ -21,8 +21,8 @@ def audit_evidence(counts: Counts, spec: AuditSpec) -> CountedEvidence:
     Raises
     ------
     BadInput
-        Which class is the positive one is not said and does not go without saying, or it does not occur; or the
-        counts make no table (`Counts.table`).
+        Which class is the positive one is not said and does not go without saying, or it does not occur; or labels and
+        predictions name their classes differently; or the counts make no table (`Counts.table`).
     """
     labels = Labels(task=spec.task, stage=STAGE, model=spec.model)
     tables = tables_of(counts, spec, TEST)
@@ -32,6 +32,7 @@ def audit_evidence(counts: Counts, spec: AuditSpec) -> CountedEvidence:
             place=f"column {spec.split!r} (--split)",
             fix=f"it says: {', '.join(splits_of(counts, spec))}; leave --split out to audit all rows",
         )
+    _check_common(tables[0], columns_of(spec))
     return CountedEvidence(tables=tables, setting=Setting(labels=labels, positive=spec.positive))
 
 
@@ -145,12 +146,20 @@ def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
             f"There are {len(first.classes)} classes and none is named positive (--positive), so there are no "
             "selection rates, true-positive rates or figures made of them."
         )
+    if len(first.classes) > 2 and positive is not None:
+        found.append(
+            f"There are {len(first.classes)} classes: {', '.join(first.classes[:12])}. {positive} counts as the "
+            "positive one, every other one as not positive; only the accuracy tells them all apart."
+        )
+    found += _nearly_alike("classes", first.classes)
     if first.mass is not None and (unanswered := int(first.mass.count[..., len(first.classes) :].sum())):
         found.append(
             f"{unanswered:,} rows{of_side} have no prediction. Rates leave them out, and their limits allow for any "
             "decision."
         )
     for table in evidence.tables:
+        if "*" not in table.attribute:
+            found += _nearly_alike(f"groups of {table.attribute}", table.groups)
         if missing := evidence.rows(table.attribute).get(MISSING, 0):
             found.append(
                 f"Of {missing:,} rows {table.attribute} is not known. They may belong to any group: the limits of what "
@@ -159,6 +168,35 @@ def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
     if first.scores is not None and not first.scores.exact:
         found.append("There are too many distinct scores to keep each; they are counted on a grid of 65,530 cells.")
     return found
+
+
+def _nearly_alike(what: str, names: Sequence[str]) -> list[str]:
+    """A warning about names that differ in case or blanks only: one thing written in two ways is counted as two."""
+    written: dict[str, list[str]] = {}
+    for name in names:
+        written.setdefault(" ".join(name.casefold().split()), []).append(name)
+    pairs = [" and ".join(map(repr, alike)) for alike in written.values() if len(alike) > 1]
+    if not pairs:
+        return []
+    return [f"Counted apart, though they differ in capitals or blanks only, are the {what} {', '.join(pairs[:5])}."]
+
+
+def _check_common(table: GroupTable, place: str) -> None:
+    """Refuse labels and predictions of which no class is the other's: every rate would be 0, and all groups alike.
+
+    Two classes in all may be a label that is always the one and a prediction that is always the other.
+    """
+    if table.mass is None or len(table.classes) < 3:
+        return
+    rows = table.mass.count.sum(axis=0)[:, : len(table.classes)]  # [K, K], the unanswered left out
+    labels, predictions = ([table.classes[index] for index in rows.any(axis).nonzero()[0]] for axis in (1, 0))
+    if predictions and not set(labels) & set(predictions):
+        raise BadInput(
+            f"no class is both a label and a prediction: labels are {', '.join(labels[:5])}, predictions are "
+            f"{', '.join(predictions[:5])}",
+            place=place,
+            fix="write labels and predictions alike, or name another column (numbers: --real-valued)",
+        )
 
 
 def _with_positive(table: GroupTable, spec: AuditSpec) -> GroupTable:
