@@ -1,6 +1,7 @@
 """Frontiers of audits and runs: chosen on some rows, read on others, and shown beside what was audited."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,9 @@ def test_weights_of_a_half_are_a_share_of_the_whole():
     np.testing.assert_allclose(one.scores.weight + other.scores.weight, table.scores.weight, rtol=1e-12)
     mean = table.scores.weight / np.maximum(table.scores.count, 1)
     np.testing.assert_allclose(one.scores.weight, mean * one.scores.count, rtol=1e-12)
+    squared = replace(table, scores=table.scores._replace(weight_squared=table.scores.weight * 2))
+    parts = halves(squared, seed=1)
+    np.testing.assert_allclose(parts[0].scores.weight_squared, one.scores.weight * 2, rtol=1e-12)
 
 
 def test_an_audit_with_scores_shows_its_place_beside_the_frontier(tmp_path: Path, audit):

@@ -48,7 +48,6 @@ def halves(table: GroupTable, seed: int) -> tuple[Split, Split]:
 
 
 def _part(scores: ScoreCounts, rows: NDArray[np.int64]) -> ScoreCounts:
-    if scores.weight is None:
-        return scores._replace(count=rows)
     share = rows / np.maximum(scores.count, 1)
-    return scores._replace(count=rows, weight=scores.weight * share)
+    weight, squared = (None if part is None else part * share for part in (scores.weight, scores.weight_squared))
+    return scores._replace(count=rows, weight=weight, weight_squared=squared)
