@@ -21,6 +21,7 @@ def names(context: click.Context, parameter: click.Parameter, value: tuple[str, 
 @click.option("--split", metavar="COLUMN", help="Audit only rows that say `test`; `validation` rows choose frontiers.")
 @click.option("--attributes", required=True, multiple=True, callback=names, metavar="A,B", help="Sensitive attributes.")
 @click.option("--intersections", type=click.IntRange(min=1), default=1, help="Combine up to that many attributes.")
+@click.option("--classes", multiple=True, callback=names, metavar="A,B", help="All values of label and prediction.")
 @click.option("--positive", metavar="CLASS", help="The class whose rates are meant; not needed for 0 and 1.")
 @click.option("--real-valued", is_flag=True, help="Label and prediction are numbers, not classes.")
 @click.option("--model", default="predictions", show_default=True, help="What made the predictions.")
@@ -43,7 +44,8 @@ def audit(arguments: list[str], out: Path, policy: str | None, address: str | No
     try:
         spec = AuditSpec.model_validate(options)
     except ValidationError as error:
-        raise as_bad_input(error, "the options", "audit") from error
+        fix = "name each column, attribute and file once; equiray audit --help says what each option takes"
+        raise as_bad_input(error, "the options", "audit", fix) from error
     named = None if policy is None else load_policy(policy)
     from equiray.runs.audit import run_audit
 

@@ -32,7 +32,9 @@ def read_mapping(path: Path, what: str) -> dict[str, Any]:
     return document
 
 
-def as_bad_input(error: ValidationError, place: str, what: str) -> BadInput:
+def as_bad_input(
+    error: ValidationError, place: str, what: str, fix: str = "docs/contracts lists every key"
+) -> BadInput:
     """The first five complaints about a document, each with the path of its key."""
     lines = []
     for item in _own_errors(error.errors())[:5]:
@@ -41,7 +43,7 @@ def as_bad_input(error: ValidationError, place: str, what: str) -> BadInput:
         shown = "" if whole else f" (got {item['input']!r:.80})"
         said = item["msg"].removeprefix("Value error, ")
         lines.append(f"{where}: {said[:1].lower()}{said[1:]}{shown}")
-    return BadInput(f"the {what} is not valid: " + "; ".join(lines), place=place, fix="docs/contracts lists every key")
+    return BadInput(f"the {what} is not valid: " + "; ".join(lines), place=place, fix=fix)
 
 
 def _own_errors(errors: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -36,6 +36,9 @@ def print_summary(run_dir: Path, console: Console) -> None:
     figures = Figures(run.results.estimates)
     console.print(Text(run.name, style="bold"))
     console.print(Text("\n".join(write_summary(run, figures))))
+    for task, told in run.details.tasks.items():
+        for warning in told.warnings:
+            console.print(Text(f"{task}: {warning}", style="yellow"))
     for templates in figures.intrinsic_sets():
         _print(intrinsic_table(figures, templates), task_words(run, templates), console)
     for task in figures.decision_tasks():

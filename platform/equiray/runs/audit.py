@@ -20,7 +20,14 @@ from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
 from equiray.policies.document import EVERY, nearest
 from equiray.reports import print_summary
 from equiray.runs.audit_spec import STAGE, TEST, AuditSpec
-from equiray.runs.counted_evidence import audit_evidence, check_positive, columns_of, splits_of, table_warnings
+from equiray.runs.counted_evidence import (
+    audit_evidence,
+    check_positive,
+    columns_of,
+    kind_warnings,
+    splits_of,
+    table_warnings,
+)
 from equiray.runs.counting import Counting
 from equiray.runs.directory import RunDirectory
 from equiray.runs.frontiers import audit_frontiers, frontiers_file
@@ -85,11 +92,12 @@ def _open(spec: AuditSpec) -> list[PredictionFile]:
     """The files, their columns and their first rows found good."""
     layout, columns = spec.layout, spec.columns
     files = open_files(find_files(spec.files), columns.wanted(layout))
-    first = next((block for part in spans(files)[:1] for block in read_span(part)), None)
-    if first is not None:
-        classes = count_block(first.id, first.rows, layout, columns, place=first.origin).classes
-        if spec.positive is None and len(classes) == 2:  # a class that is named may come later
-            check_positive(classes, spec.positive, columns_of(spec))
+    first = next((block for part in spans(files) for block in read_span(part)), None)
+    if first is None:
+        raise BadInput("there are no rows to count", place=", ".join(spec.files), fix="give at least one row")
+    classes = count_block(first.id, first.rows, layout, columns, place=first.origin).classes
+    if spec.positive is None and len(classes) == 2:  # a class that is named may come later
+        check_positive(classes, spec.positive, columns_of(spec))
     return files
 
 
@@ -126,7 +134,7 @@ def _details(
         "splits": splits_of(counts, spec),
         "source": ", ".join(named[:5]) + (f" and {len(named) - 5:,} more" if len(named) > 5 else ""),
         "attributes": {table.attribute: dict(evidence.rows(table.attribute)) for table in evidence.tables},
-        "warnings": [*_split_warnings(splits_of(counts, spec)), *table_warnings(evidence)],
+        "warnings": [*_split_warnings(splits_of(counts, spec)), *kind_warnings(counts), *table_warnings(evidence)],
         "at_equality": evidence.at_equality(Resampling(replicates=_DRAWS, seed=spec.seed)),
     }
     return {

@@ -34,6 +34,9 @@ class AuditSpec(BaseModel):
     split: str | None = Field(default=None, description="only rows that say `test` here are audited")
     attributes: Distinct[str]
     intersections: int = Field(default=1, ge=1, description="compare combinations of up to that many attributes")
+    classes: tuple[str, ...] = Field(
+        default=(), description="values of label and prediction, any other is refused; empty = those that occur"
+    )
     positive: str | None = Field(default=None, description="the class whose rates are meant; of 0 and 1 it is 1")
     real_valued: bool = Field(default=False, description="label and prediction are numbers, not classes")
     model: str = Field(default="predictions", description="what made the predictions")
@@ -43,8 +46,10 @@ class AuditSpec(BaseModel):
     def _agrees_with_itself(self) -> "AuditSpec":
         if self.intersections > len(self.attributes):
             raise ValueError(f"`intersections` of {self.intersections}, with {len(self.attributes)} attribute(s)")
-        if self.real_valued and (self.score or self.outcome or self.positive):
-            raise ValueError("a real-valued target has neither `score` nor `outcome` nor `positive` class")
+        if self.real_valued and (self.score or self.outcome or self.positive or self.classes):
+            raise ValueError("a real-valued target has neither `score` nor `outcome` nor `positive` or other `classes`")
+        if self.classes and self.positive is not None and self.positive not in self.classes:
+            raise ValueError(f"`positive` class {self.positive!r} is none of `classes`: {', '.join(self.classes)}")
         columns = [self.label, self.prediction, self.score, self.weight, self.outcome, self.split, *self.attributes]
         named = [name for name in columns if name is not None]
         for name in named:
@@ -63,6 +68,7 @@ class AuditSpec(BaseModel):
         counted = self.attributes if self.split is None else (*self.attributes, self.split)
         return Layout(
             attributes=tuple(Attribute(name=name) for name in counted),
+            classes=self.classes or None,
             real_valued=self.real_valued,
             scores=self.score is not None,
             weights=self.weight is not None,

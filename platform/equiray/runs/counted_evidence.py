@@ -1,10 +1,12 @@
 """What counts say: those of an audit, read the way its spec says, and those of a run's decisions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median_low
 
 from equiray.errors import BadInput
 from equiray.metrics.counting import Counts
+from equiray.metrics.counting.encoding import looks_numeric
 from equiray.metrics.counting.parts import rows_where
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting, listed, with_positive
@@ -13,6 +15,9 @@ from equiray.policies import Subject
 from equiray.policies.document import nearest
 from equiray.runs.audit_spec import STAGE, TEST, AuditSpec, load_audit_spec
 from equiray.runs.counting import COUNTS_NAME
+
+MANY_GROUPS = 100
+"""With more groups of one attribute a report says what that means."""
 
 
 def audit_evidence(counts: Counts, spec: AuditSpec) -> CountedEvidence:
@@ -142,9 +147,10 @@ def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
     found, of_side = [], f" of {side}" if side else ""
     first, positive = evidence.tables[0], evidence.setting.positive
     if len(first.classes) > 2 and positive is None:
+        shown = ", ".join(first.classes[:5]) + (", ..." if len(first.classes) > 5 else "")
         found.append(
-            f"There are {len(first.classes)} classes and none is named positive (--positive), so there are no "
-            "selection rates, true-positive rates or figures made of them."
+            f"There are {len(first.classes)} classes ({shown}) and none is named positive (--positive), so there are "
+            "no selection rates, true-positive rates or figures made of them."
         )
     if len(first.classes) > 2 and positive is not None:
         found.append(
@@ -160,6 +166,12 @@ def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
     for table in evidence.tables:
         if "*" not in table.attribute:
             found += _nearly_alike(f"groups of {table.attribute}", table.groups)
+        rows = [count for group, count in evidence.rows(table.attribute).items() if group != MISSING]
+        if len(rows) > MANY_GROUPS:
+            found.append(
+                f"{table.attribute} has {len(rows):,} groups, half of them with {median_low(rows):,} rows or fewer. "
+                "Limits of what compares them hold for every pair of groups at once, so they are wide."
+            )
         if missing := evidence.rows(table.attribute).get(MISSING, 0):
             found.append(
                 f"Of {missing:,} rows {table.attribute} is not known. They may belong to any group: the limits of what "
@@ -197,6 +209,27 @@ def _check_common(table: GroupTable, place: str) -> None:
             place=place,
             fix="write labels and predictions alike, or name another column (numbers: --real-valued)",
         )
+
+
+def kind_warnings(counts: Counts) -> Iterator[str]:
+    """Attributes that are words in one file and numbers or truth values in another: texts, so nobody refused them."""
+    for place, attribute in enumerate(counts.layout.attributes):
+        names: dict[str, set[str]] = {}
+        for block in counts.blocks.values():
+            names.setdefault(block.id.source, set()).update(set(block.levels[place]) - {MISSING})
+        kinds = {source: {_kind(name) for name in found} for source, found in names.items() if found}
+        first, *others = kinds or [""]
+        other = next((source for source in others if not kinds[source] & kinds[first]), None)
+        if other is not None:
+            said = [
+                f"{', '.join(sorted(names[source])[:3])} in {', '.join(counts.origins.get(source, (source[:12],)))}"
+                for source in (first, other)
+            ]
+            yield f"{attribute.name} is written in two ways, {' and '.join(said)}: each value counts as its own group."
+
+
+def _kind(name: str) -> str:
+    return "number" if looks_numeric(name) else "truth" if name.lower() in ("true", "false") else "word"
 
 
 def _with_positive(table: GroupTable, spec: AuditSpec) -> GroupTable:
