@@ -1,6 +1,7 @@
 """`equiray compare`: two sets of predictions over the same rows, what changes between them, and what is refused."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from equiray.reports import verify_evidence
 from equiray.runs import paired_counting
 from equiray.runs.compare_spec import CompareSpec, load_compare_spec
 from test_audit import Done, found, people, written
-from test_cli import equiray
+from test_cli import EQUIRAY, equiray
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = ("--label", "y", "--prediction", "yhat", "--attributes", "sex,race")
@@ -154,6 +155,18 @@ def test_two_columns_of_one_file(tmp_path: Path, compare):
     results = compare(path, path, *options, "--out", out).result(out)
     assert {e["model"] for e in results["estimates"]} == {"yhat", "new"}
     assert found(stage(results, "B"), "accuracy")["value"] == pytest.approx((frame.new == frame.y).mean())
+
+
+def test_3_decisions_written_unlike_labels_are_refused(tmp_path: Path):
+    frame = people(300)
+    words = frame.assign(y=frame.y.map({0: "No", 1: "Yes"}), yhat=frame.yhat.map({0: "No", 1: "Yes"}))
+    words = words.assign(new=words.yhat.str.lower())
+    path = written(words, tmp_path / "rows.csv")
+    options = ["--label", "y", "--prediction", "yhat,new", "--attributes", "sex", "--positive", "Yes"]
+    command = [EQUIRAY, "compare", path, path, *options, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3 and "no class is both a label and a prediction" in done.stderr
+    assert "prediction of B" in done.stderr
 
 
 def test_weights_count_and_must_agree(tmp_path: Path, compare):

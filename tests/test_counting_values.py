@@ -164,6 +164,16 @@ def test_more_than_ten_thousand_groups_are_refused():
         halves[0].merge(halves[1]).table("sex")
 
 
+def test_combinations_of_groups_that_are_named_alike_are_refused():
+    layout = Layout(attributes=(Attribute(name="sex"), Attribute(name="race")))
+    table = data(sex=["a*b", "a", "a*b"], race=["c", "b*c", "d"], y=[0, 1, 1], yhat=[0, 1, 0])
+    counts = count_table(table, layout, DECISIONS, model="m", origin="file.csv")
+    assert counts.table("sex").groups == ("a", "a*b")
+    with pytest.raises(BadInput, match=r"'a\*b\*c' names two combinations") as refused:
+        counts.table("sex*race")
+    assert refused.value.place == "column 'sex' and column 'race'"
+
+
 def test_a_real_valued_label_is_not_taken_for_classes():
     labels = np.arange(1_001) / 7
     with pytest.raises(BadInput, match="1001 classes") as error:

@@ -37,7 +37,7 @@ def audit_evidence(counts: Counts, spec: AuditSpec) -> CountedEvidence:
             place=f"column {spec.split!r} (--split)",
             fix=f"it says: {', '.join(splits_of(counts, spec))}; leave --split out to audit all rows",
         )
-    _check_common(tables[0], columns_of(spec))
+    check_common(tables[0], columns_of(spec))
     return CountedEvidence(tables=tables, setting=Setting(labels=labels, positive=spec.positive))
 
 
@@ -193,7 +193,7 @@ def _nearly_alike(what: str, names: Sequence[str]) -> list[str]:
     return [f"Counted apart, though they differ in capitals or blanks only, are the {what} {', '.join(pairs[:5])}."]
 
 
-def _check_common(table: GroupTable, place: str) -> None:
+def check_common(table: GroupTable, place: str) -> None:
     """Refuse labels and predictions of which no class is the other's: every rate would be 0, and all groups alike.
 
     Two classes in all may be a label that is always the one and a prediction that is always the other.

@@ -25,8 +25,8 @@ def group_table(blocks: Sequence[Block], layout: Layout, attributes: Sequence[st
     Raises
     ------
     BadInput
-        An attribute is not counted or named twice, there are too many groups, all weights are 0, or fewer than two
-        classes occur where none are declared.
+        An attribute is not counted or named twice, there are too many groups, two combinations are named alike, all
+        weights are 0, or fewer than two classes occur where none are declared.
     """
     if not attributes or len(set(attributes)) < len(attributes):
         named = "*".join(attributes)
@@ -70,9 +70,21 @@ def groups_of(
     codes = np.unravel_index(present, [max(len(names), 1) for names in levels])
     parts = [np.array(names, object)[code] for names, code in zip(levels, codes, strict=True)]
     names = ["*".join(each) for each in zip(*parts, strict=True)]
+    if len(set(names)) < len(names):
+        raise _read_two_ways(names, [layout.attributes[a].name for a in attributes])
     missing = bool((used < 0).any())
     places = [np.where(key < 0, len(present), np.searchsorted(present, key)) for key in keys]
     return (*names, *([MISSING] if missing else [])), places
+
+
+def _read_two_ways(names: Sequence[str], attributes: Sequence[str]) -> BadInput:
+    """An error about groups `a*b` and `c`, which together are named as `a` and `b*c` are."""
+    name = next(name for name in names if names.count(name) > 1)
+    return BadInput(
+        f"{name!r:.60} names two combinations of groups, for some groups have '*' in their names",
+        place=" and ".join(f"column {attribute!r}" for attribute in attributes),
+        fix="write another sign than '*' in these columns: it joins the groups of several attributes",
+    )
 
 
 def _level_keys(block: Block, attributes: Sequence[int], levels: Sequence[list[str]]) -> NDArray[np.int64]:
