@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -27,11 +28,18 @@ def _distinct(values: tuple[_T, ...]) -> tuple[_T, ...]:
 Distinct = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
-class _Spec(BaseModel):
+class Document(BaseModel):
+    """A part of a YAML document: unknown keys raise, nothing changes after reading; `sha256` is its content hash."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def sha256(self) -> str:
+        """Content hash: equal documents, however written, have equal hashes."""
+        canonical = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
-class TaskSpec(_Spec):
+
+class TaskSpec(Document):
     """One table and what is asked of it: a built-in task by name, or the user's own table with a schema file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="names the task's files, too")
@@ -50,14 +58,14 @@ class TaskSpec(_Spec):
         return self
 
 
-class SerializationSpec(_Spec):
+class SerializationSpec(Document):
     """How a row becomes text (methods: section 1.1)."""
 
     template: Literal["text", "list", "json"] = "text"
     max_tokens: int = Field(default=256, ge=16)
 
 
-class LanguageModelSpec(_Spec):
+class LanguageModelSpec(Document):
     """The language model: where it comes from and how it is run.
 
     `source` is ``embedded``, a hub id, a directory, a ``.gguf`` file, or the base URL of an OpenAI-compatible
@@ -84,13 +92,13 @@ class LanguageModelSpec(_Spec):
         return self.source.startswith(("http://", "https://"))
 
 
-class LoraSpec(_Spec):
+class LoraSpec(Document):
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
-class UnlearningSpec(_Spec):
+class UnlearningSpec(Document):
     """The four-term loss of arXiv 2509.16462 and its budget (methods: section 1.2)."""
 
     templates: TemplateSetName = "equiray"
@@ -125,7 +133,7 @@ class UnlearningSpec(_Spec):
     folds: int = Field(default=1, ge=1, le=10, description="1: families split 30/8/12; k: k-fold over families, too")
 
 
-class IntrinsicSpec(_Spec):
+class IntrinsicSpec(Document):
     """Intrinsic bias of the language model, before and after unlearning (methods: section 1.3)."""
 
     templates: Distinct[TemplateSetName] = ("equiray",)
@@ -139,7 +147,7 @@ class IntrinsicSpec(_Spec):
     )
 
 
-class StreamingSpec(_Spec):
+class StreamingSpec(Document):
     """Where rows are embedded: in this process, or on Ray Data actors."""
 
     mode: Literal["auto", "local", "ray"] = "auto"
@@ -149,12 +157,12 @@ class StreamingSpec(_Spec):
     rows_per_block: int = Field(default=256, ge=1)
 
 
-class StatisticsSpec(_Spec):
+class StatisticsSpec(Document):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     replicates: int = Field(default=2000, ge=100)
 
 
-class RunSpec(_Spec):
+class RunSpec(Document):
     """One YAML = one run."""
 
     schema_: Literal["equiray.run/1"] = Field(alias="schema")
@@ -179,11 +187,6 @@ class RunSpec(_Spec):
             )
         return self
 
-    def sha256(self) -> str:
-        """Content hash of the spec: equal documents, however written, have equal hashes."""
-        canonical = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
-
 
 def load_run_spec(path: Path, overrides: tuple[str, ...] = ()) -> RunSpec:
     """Read and check a run's YAML, with ``key.path=value`` overrides applied first.
@@ -194,13 +197,18 @@ def load_run_spec(path: Path, overrides: tuple[str, ...] = ()) -> RunSpec:
         The file is absent or no YAML, a key is unknown, a value is out of range; names key and file.
     """
     document = read_mapping(path, "spec")
-    for override in overrides:
-        _apply_override(document, override)
+    apply_overrides(document, overrides)
     try:
         return RunSpec.model_validate(document)
     except ValidationError as error:
         place = " ".join([str(path), *(f"--set {override}" for override in overrides)])
         raise as_bad_input(error, place, "spec") from error
+
+
+def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Write ``key.path=value`` overrides into a document; raises BadInput where one cannot be."""
+    for override in overrides:
+        _apply_override(document, override)
 
 
 def _apply_override(document: dict[str, Any], override: str) -> None:
