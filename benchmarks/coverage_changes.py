@@ -51,9 +51,9 @@ def paired_scores(cell: Cell, generator: np.random.Generator, simulations: int) 
         for place in (0, 1):
             yield f"change of {metric}", partial(_apart, metric, figures, values[1] - values[0], place)
     yield "change of mean_score_difference", partial(_gap, models, laws)
-    of_rows, truth = area_shifts(counts), area_shifts(true)[0].mean
+    (both, own), truth = area_shifts(counts), area_shifts(true)[0][0].mean
     for place in (0, 1):
-        yield "change of auc, of rows at hand", partial(_area, of_rows, truth, place)
+        yield "change of auc, of rows at hand", partial(_area, both, own, truth, place)
 
 
 def paired_targets(cell: Cell, generator: np.random.Generator, simulations: int) -> Figures:
@@ -81,14 +81,23 @@ def second(counts: NDArray) -> NDArray:
     return np.sum([counts[..., move] @ to[move] for move in range(len(MOVES))], axis=0)
 
 
-def area_shifts(counts: NDArray) -> list[Shifts]:
-    """How the placements of positives and of negatives change, from counts [..., 2, S, 3]."""
+def area_shifts(counts: NDArray) -> tuple[list[Shifts], list[Shifts]]:
+    """How the placements of positives and of negatives change, and what of that is their own move.
+
+    From counts [..., 2, S, 3]; positives first, and of negatives what makes the area larger is positive.
+    """
     before, after = (placements(ScoreCounts(GRID, True, of)) for of in (first(counts), second(counts)))
     change = np.stack([after[..., MOVES[move]] - before for move in range(len(MOVES))], axis=-1)
-    return [
-        Shifts(*((counts[..., label, :, :] * part).sum((-1, -2)) for part in (d**0, d, np.abs(d), d**2)))
-        for label, d in ((1, change[..., 1, :, :]), (0, change[..., 0, :, :]))
-    ]
+    moves = [np.stack([fixed[..., move] - fixed for move in MOVES], axis=-1) for fixed in (before, after)]
+    both, own = (
+        [_sums(counts[..., label, :, :], of[..., label, :, :]) for label in (1, 0)]
+        for of in (change, (moves[0] + moves[1]) / 2)
+    )
+    return both, own
+
+
+def _sums(counts: NDArray, values: NDArray) -> Shifts:
+    return Shifts(*((counts * part).sum((-1, -2)) for part in (values**0, values, np.abs(values), values**2)))
 
 
 def shift_sums(rows: NDArray, total: NDArray, absolute: NDArray, squares: NDArray) -> TargetSums:
@@ -112,9 +121,9 @@ def _apart(metric: str, figures: list, truth: Array, place: int) -> Found:
     return Found(at(found, place), (other - one)[:, place], truth[place], False)
 
 
-def _area(of: list[Shifts], truth: Array, place: int) -> Found:
-    mine = [Shifts(*(np.asarray(part)[:, place] for part in each)) for each in of]
-    return Found(area_interval(mine, CONFIDENCE), mine[0].mean, truth[place], False)
+def _area(both: list[Shifts], own: list[Shifts], truth: Array, place: int) -> Found:
+    mine, moved = ([Shifts(*(np.asarray(part)[:, place] for part in each)) for each in of] for of in (both, own))
+    return Found(area_interval(mine, moved, CONFIDENCE), mine[0].mean, truth[place], False)
 
 
 def _gap(models: list[NDArray], laws: list[NDArray]) -> Found:

@@ -72,6 +72,19 @@ def test_changes_are_covered(n: int):
         assert np.mean([high - low for low, high in drawn]) < 1.2 * np.mean(alone)
 
 
+def test_own_moves_add_up_to_the_change_and_show_how_few_move():
+    of = rows(np.random.default_rng(4), 400)
+    change = auc_change(of)
+    assert sum(float(each.mean) for each in change.own) == pytest.approx(change.value, abs=1e-12)
+    few = ScoredRows(label=of.label, first=of.first, second=of.first.copy())
+    negative = np.flatnonzero(~of.label)[:40]
+    few.second[negative] -= 0.2  # no positive moves by itself, but most are placed a little better
+    low, high = auc_change(few).interval(0.95)
+    positives = int(of.label.sum())
+    assert auc_change(few).own[0].absolute == 0 and auc_change(few).means[0].absolute > 0
+    assert high - low > 2 / positives  # of so many positives, none of which moved, one in thirty may
+
+
 def test_one_class_alone_is_not_ranked():
     of = rows(np.random.default_rng(4), 50)
     ones = ScoredRows(label=np.ones(50, bool), first=of.first, second=of.second)

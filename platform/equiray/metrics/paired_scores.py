@@ -4,7 +4,9 @@ Notable: each is a mean over rows of what changes in that row, so what the model
 a mean shift (`intervals.shifts`), which do not vanish where no row of the sample changes. The area
 under the ROC curve changes by the mean change of the positives' placements among the negatives, which is also that of
 the negatives' among the positives; its error is the sum of two independent ones (DeLong, DeLong and Clarke-Pearson
-1988), added as curves. Of the changes of disparities of scores, and of calibration errors, no limits are known here.
+1988), added as curves. Beside it stand limits made of what each row's own move does, the others held where they are:
+the change is the sum of these two means, and they tell how few rows move. Of the changes of disparities of scores, and
+of calibration errors, no limits are known here.
 """
 
 from dataclasses import dataclass
@@ -36,11 +38,13 @@ class ScoredRows:
 class ScoreChange:
     """A change of one figure over `rows` rows that both scored, NaN where it is not estimable.
 
-    `means` of what changes add up to it, each by itself an estimate of it; `known` is the share of rows (of an area: of
-    pairs) that it is known for. The limits allow for any change of the rest.
+    Each of the `means` of what changes is by itself an estimate of it; those of an area's `own`, where what did not
+    change itself is 0, add up to it. `known` is the share of rows (of an area: of pairs) that it is known for. The
+    limits allow for any change of the rest.
     """
 
     means: tuple[Shifts, ...]
+    own: tuple[Shifts, ...] = ()
     rows: int
     known: float
 
@@ -54,8 +58,10 @@ class ScoreChange:
         """Limits of the change, each []."""
         if np.isnan(self.value):
             return Interval(np.array(np.nan), np.array(np.nan))
-        alone = len(self.means) == 1
-        low, high = shift_interval(self.means[0], confidence) if alone else area_interval(self.means, confidence)
+        if self.own:
+            low, high = area_interval(self.means, self.own, confidence)
+        else:
+            low, high = shift_interval(self.means[0], confidence)
         rest = 1 - self.known
         return Interval(np.maximum(low, -1) * self.known - rest, np.minimum(high, 1) * self.known + rest)
 
@@ -77,15 +83,19 @@ def auc_change(of: ScoredRows) -> ScoreChange:
     """Change of the area under the ROC curve; ties count half. NaN without positives or negatives."""
     there = of.scored
     positive, negative = there & of.label, there & ~of.label
-    means = [
-        _shifts(_placements(of.second[mine], of.second[others]) - _placements(of.first[mine], of.first[others]))
-        for mine, others in ((positive, negative), (negative, positive))
-    ]
-    placed = (means[0], means[1]._replace(total=-np.asarray(means[1].total)))  # a negative is placed well where low
+    means, own = [], []
+    for mine, others, sign in (
+        (positive, negative, 1),
+        (negative, positive, -1),
+    ):  # a negative is placed well where low
+        before, after, among, then = of.first[mine], of.second[mine], of.first[others], of.second[others]
+        means.append(_shifts(sign * (_placements(after, then) - _placements(before, among))))
+        moves = [_placements(after, fixed) - _placements(before, fixed) for fixed in (among, then)]
+        own.append(_shifts(sign * (moves[0] + moves[1]) / 2))
     shares = [
         _share(int(part.sum()), int(whole.sum())) for part, whole in ((positive, of.label), (negative, ~of.label))
     ]
-    return ScoreChange(means=placed, rows=int(there.sum()), known=shares[0] * shares[1])
+    return ScoreChange(means=tuple(means), own=tuple(own), rows=int(there.sum()), known=shares[0] * shares[1])
 
 
 def _change_of_mean(differences: _Array, rows: int) -> ScoreChange:
