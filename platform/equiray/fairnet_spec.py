@@ -15,6 +15,14 @@ Baseline = Literal["group_dro", "jtt", "dfr", "cda", "thresholds", "gate_and_thr
 Ablation = Literal["no_detector", "no_contrastive", "half_labels", "tenth_labels", "unlabelled"]
 
 
+class RowsSpec(Document):
+    """How many rows of each split are used, at most: every method trains, chooses and is tested on the same ones."""
+
+    train: int = Field(default=10_000, ge=50)
+    validation: int = Field(default=4_000, ge=50)
+    test: int = Field(default=10_000, ge=50)
+
+
 class BackboneSpec(Document):
     """The transformer that is corrected: where it comes from, how rows are read, and what of it is trained.
 
@@ -83,6 +91,7 @@ class FairNetSpec(Document):
     name: str
     seeds: Distinct[int] = (0,)
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
+    rows: RowsSpec = RowsSpec()
     vulnerable: dict[str, str] = Field(
         default={}, description="attribute -> its vulnerable group; default: the worst on validation"
     )
