@@ -1,0 +1,1 @@
+"""What FairNet is measured against, on the same cached features and rows."""
