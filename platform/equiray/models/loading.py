@@ -103,9 +103,14 @@ def _locate(source: str) -> tuple[str, str, str | None]:
     if path is None:
         return source, name, None
     if path.is_dir():
-        return str(path), name, _sha256(sorted(path.glob("*.safetensors")) or sorted(path.glob("*.bin")))
+        return str(path), name, weights_sha256(path)
     identity = _sha256([path])
     return str(converted(path, identity)), name, identity
+
+
+def weights_sha256(directory: Path) -> str:
+    """Sha256 over a model directory's weight files, in the order of their names."""
+    return _sha256(sorted(directory.glob("*.safetensors")) or sorted(directory.glob("*.bin")))
 
 
 def _sha256(files: list[Path]) -> str:

@@ -1,0 +1,58 @@
+"""What is known of a training row's group: all of it, a share, or nothing but how unlike the others it is."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import LocalOutlierFactor
+
+from equiray.fairnet_spec import DetectorSpec, Outliers
+from equiray.mitigation.fairnet.detector import Flags
+from equiray.mitigation.fairnet.draws import drawing
+
+LOF_NEIGHBOURS = 20
+
+
+class Known(NamedTuple):
+    """Rows whose membership in the vulnerable group is known or presumed, int64 [n], and the membership, bool [n]."""
+
+    rows: NDArray[np.int64]
+    vulnerable: Flags
+
+
+def known_groups(
+    vulnerable: Flags | None, features: NDArray[np.float32], spec: DetectorSpec, seed: int, stage: str
+) -> Known:
+    """What training may know in the spec's regime.
+
+    Parameters
+    ----------
+    vulnerable : bool [N], optional
+        The true membership; not looked at in the regime ``unlabelled``.
+    features : float32 [N, D]
+        Pooled states of a middle layer, adapters off; looked at in the regime ``unlabelled`` only.
+    spec : DetectorSpec
+        ``full``: all rows; ``partial``: a random share `label_share`; ``unlabelled``: outliers among `features` stand
+        for the vulnerable group, a share `contamination` of the rows.
+    seed, stage
+        Where the share, or the forest, is drawn from.
+    """
+    if spec.regime == "unlabelled":
+        return Known(np.arange(len(features)), outliers(features, spec.outliers, spec.contamination, seed))
+    assert vulnerable is not None
+    if spec.regime == "full":
+        return Known(np.arange(len(vulnerable)), vulnerable)
+    count = int(np.ceil(spec.label_share * len(vulnerable)))
+    rows = np.sort(drawing(seed, stage).permutation(len(vulnerable))[:count])
+    return Known(rows, vulnerable[rows])
+
+
+def outliers(features: NDArray[np.float32], method: Outliers, contamination: float, seed: int) -> Flags:
+    """Rows unlike the others, bool [N], a share `contamination` of them."""
+    if method == "lof":
+        neighbours = min(LOF_NEIGHBOURS, len(features) - 1)
+        found = LocalOutlierFactor(n_neighbors=neighbours, contamination=contamination).fit_predict(features)
+    else:
+        found = IsolationForest(contamination=contamination, random_state=seed).fit_predict(features)
+    return found < 0
