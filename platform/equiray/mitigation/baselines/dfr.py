@@ -1,0 +1,91 @@
+"""DFR, deep feature reweighting (Kirichenko et al. 2023, arXiv 2204.02937): only the last layer, on balanced cells.
+
+As the authors' DFR-Val: logistic regressions with an L1 penalty on held-out rows, cells cut to the size of the smallest,
+averaged over several such draws; the penalty is chosen on the other half of these rows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from equiray.errors import BadInput
+
+DRAWS = 10
+STRENGTHS = (1.0, 0.3, 0.1, 0.03)
+"""C of scikit-learn's logistic regression, from weak to strong penalty."""
+
+Features = NDArray[np.float32]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastLayer:
+    """Probability of the positive class: σ of a linear function of standardised features."""
+
+    scaler: StandardScaler
+    weights: NDArray[np.float64]
+    intercept: float
+
+    def probabilities(self, features: Features) -> NDArray[np.float64]:
+        """Float64 [N]."""
+        return expit(self.scaler.transform(features) @ self.weights + self.intercept)
+
+
+def fit_last_layer(features: Features, label: Codes, cell: Codes, seed: int) -> LastLayer:
+    """Fit on validation rows.
+
+    Parameters
+    ----------
+    features : float32 [N, D]
+        Of the base model.
+    label : int64 [N], 0 or 1
+    cell : int64 [N]
+        Cell, label x group.
+    seed : int
+        Deals the rows into halves, and draws from cells.
+
+    Raises
+    ------
+    BadInput
+        A cell has fewer than four rows, so that there is nothing to balance.
+    """
+    rng = np.random.default_rng([seed, 2204])
+    sizes = np.bincount(cell)
+    if sizes[sizes > 0].min() < 4 or len(np.unique(label)) < 2:
+        raise BadInput(
+            f"cells of {sizes.tolist()} validation rows cannot be balanced",
+            place="baselines: dfr",
+            fix="leave dfr out, or report attributes with fewer groups",
+        )
+    half = np.zeros(len(label), bool)
+    for each in np.flatnonzero(sizes):
+        rows = rng.permutation(np.flatnonzero(cell == each))
+        half[rows[: len(rows) // 2]] = True
+    scaler = StandardScaler().fit(features[half])
+    known = scaler.transform(features)
+    scored = []
+    for strength in STRENGTHS:
+        found = _one(known[half], label[half], cell[half], strength, rng)
+        right = (known[~half] @ found.coef_[0] + found.intercept_[0] > 0) == (label[~half] == 1)
+        scored.append(min(right[cell[~half] == each].mean() for each in np.flatnonzero(sizes)))
+    best = STRENGTHS[int(np.argmax(scored))]
+    fits = [_one(known, label, cell, best, rng) for _ in range(DRAWS)]
+    return LastLayer(
+        scaler=scaler,
+        weights=np.mean([fit.coef_[0] for fit in fits], axis=0),
+        intercept=float(np.mean([fit.intercept_[0] for fit in fits])),
+    )
+
+
+def _one(
+    known: NDArray[np.float64], label: Codes, cell: Codes, strength: float, rng: np.random.Generator
+) -> LogisticRegression:
+    """A fit on as many rows of each cell as the smallest has."""
+    there = np.unique(cell)
+    least = int(np.bincount(cell)[there].min())
+    rows = np.concatenate([rng.permutation(np.flatnonzero(cell == each))[:least] for each in there])
+    return LogisticRegression(C=strength, l1_ratio=1.0, solver="liblinear").fit(known[rows], label[rows])
