@@ -81,7 +81,7 @@ def locate(
                 f"the folder does not hold {names}", place=str(folder), fix="name the folder with these files"
             )
         return found
-    mirror = _mirror()
+    mirror = mirror_root()
     if mirror is not None:
         found = _first_complete(
             variants, lambda file: mirror / file.mirror_folder / file.name, f"{MIRROR_VARIABLE} mirror"
@@ -134,7 +134,8 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("equiray"))
 
 
-def _mirror() -> Path | None:
+def mirror_root() -> Path | None:
+    """The folder that EQUIRAY_DATA names, None where it is unset; BadInput where it is no folder."""
     named = os.environ.get(MIRROR_VARIABLE)
     if not named:
         return None
