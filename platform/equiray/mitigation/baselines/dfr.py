@@ -1,7 +1,7 @@
 """DFR, deep feature reweighting (Kirichenko et al. 2023, arXiv 2204.02937): only the last layer, on balanced cells.
 
-As the authors' DFR-Val: logistic regressions with an L1 penalty on held-out rows, cells cut to the size of the smallest,
-averaged over several such draws; the penalty is chosen on the other half of these rows.
+As the authors' DFR-Val: logistic regressions with an L1 penalty on held-out rows, cells cut to the size of the
+smallest, averaged over several such draws; the penalty is chosen on the other half of these rows.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from equiray.errors import BadInput
 
@@ -26,13 +25,14 @@ Codes = NDArray[np.int64]
 class LastLayer:
     """Probability of the positive class: σ of a linear function of standardised features."""
 
-    scaler: StandardScaler
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
     weights: NDArray[np.float64]
     intercept: float
 
     def probabilities(self, features: Features) -> NDArray[np.float64]:
         """Float64 [N]."""
-        return expit(self.scaler.transform(features) @ self.weights + self.intercept)
+        return expit((features - self.mean) / self.deviation @ self.weights + self.intercept)
 
 
 def fit_last_layer(features: Features, label: Codes, cell: Codes, seed: int) -> LastLayer:
@@ -65,19 +65,21 @@ def fit_last_layer(features: Features, label: Codes, cell: Codes, seed: int) -> 
     for each in np.flatnonzero(sizes):
         rows = rng.permutation(np.flatnonzero(cell == each))
         half[rows[: len(rows) // 2]] = True
-    scaler = StandardScaler().fit(features[half])
-    known = scaler.transform(features)
+    mean, deviation = features[half].mean(0, dtype=np.float64), features[half].std(0, dtype=np.float64)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    known = (features - mean) / deviation
     scored = []
     for strength in STRENGTHS:
         found = _one(known[half], label[half], cell[half], strength, rng)
-        right = (known[~half] @ found.coef_[0] + found.intercept_[0] > 0) == (label[~half] == 1)
+        right = found.predict(known[~half]) == label[~half]
         scored.append(min(right[cell[~half] == each].mean() for each in np.flatnonzero(sizes)))
     best = STRENGTHS[int(np.argmax(scored))]
     fits = [_one(known, label, cell, best, rng) for _ in range(DRAWS)]
     return LastLayer(
-        scaler=scaler,
-        weights=np.mean([fit.coef_[0] for fit in fits], axis=0),
-        intercept=float(np.mean([fit.intercept_[0] for fit in fits])),
+        mean=mean,
+        deviation=deviation,
+        weights=np.mean([np.ravel(fit.coef_) for fit in fits], axis=0),
+        intercept=float(np.mean([np.ravel(fit.intercept_) for fit in fits])),
     )
 
 

@@ -1,0 +1,226 @@
+"""What one training leaves in ``fairnet.json``: its points, its thresholds, its detectors, what it flagged."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+
+from equiray.data.splits import keyed_hash
+from equiray.metrics.clusters import Resampling
+from equiray.metrics.estimates import Estimate
+from equiray.metrics.intervals.scores import auc_interval
+from equiray.metrics.tables import ScoreCounts
+from equiray.mitigation.baselines.group_thresholds import fit_group_thresholds
+from equiray.mitigation.gating.bands import band
+from equiray.mitigation.gating.no_harm import NoHarm, no_harm
+from equiray.mitigation.gating.outcomes import GatedOutcomes
+from equiray.runs.fairnet.predictions import of_split
+from equiray.runs.fairnet.seed import Seed
+
+PRICES = (0.0, 0.001, 0.003, 0.01, 0.03, 1.0)
+"""Losses in validation accuracy that group thresholds are given to spend."""
+
+_POINT = ("accuracy", "worst_group_accuracy_cells", "equalized_odds_difference_max", "equalized_odds_difference_mean")
+_SHOWN = {"corrected": 3, "harmed": 3, "unchanged": 2}
+_CURVE = 200
+_REPLICATES = 1000
+
+
+def seed_document(seed: Seed, estimates: Mapping[str, Sequence[Estimate]], tables: Mapping[str, pa.Table]) -> Any:
+    """One entry of ``seeds``.
+
+    Parameters
+    ----------
+    seed : Seed
+    estimates : by method, of the test rows of this seed
+    tables : by method, the predictions of this seed
+    """
+    test = seed.outcomes("test")
+    opened = float(test.opened(seed.choice.thresholds).any(1).mean())
+    points = {
+        method: _point(found, seed.planned.steering, opened if method in ("fairnet", "gate_and_thresholds") else None)
+        for method, found in estimates.items()
+    }
+    both = {"gate": "fairnet", "thresholds": "thresholds", "both": "gate_and_thresholds"}
+    return {
+        "seed": seed.seed,
+        "points": [{"method": method, **point} for method, point in points.items()],
+        "choice": seed.choice.to_json(),
+        "sweep": _sweep(seed, test),
+        "group_thresholds": _prices(seed, tables["erm"]),
+        "detectors": [_detector(seed, test, place) for place in range(len(test.attributes))],
+        "no_harm": _no_harm(seed, test),
+        "training": _training(seed),
+        "flagged": _flagged(seed, test),
+        "double_count": {part: points[method] for part, method in both.items()}
+        if all(method in points for method in both.values())
+        else None,
+    }
+
+
+def _point(estimates: Sequence[Estimate], steering: str, opened: float | None) -> dict[str, float | None]:
+    found = {(e.metric, e.attribute): e.value for e in estimates if e.group is None}
+    accuracy, *compared = _POINT
+    values = [found.get((accuracy, None)), *(found.get((metric, steering)) for metric in compared)]
+    names = ("accuracy", "worst_cell", "equalized_odds_difference_max", "equalized_odds_difference_mean")
+    return {**dict(zip(names, values, strict=True)), "ece": found.get(("ece", None)), "open": opened}
+
+
+def _sweep(seed: Seed, test: GatedOutcomes) -> dict[str, Any]:
+    """The test split at quantiles of the first gate's risk, the other gates as chosen shut or alone."""
+    found = band(test.alone(test.attributes[0]), seed.planned.steering, seed.spec.confidence)
+    figures, thresholds = found.sweep.figures, found.sweep.thresholds[:, 0]
+    chosen = seed.choice.thresholds[0]
+    worst = found.limits["worst_group_accuracy_cells"]
+    return {
+        "split": "test",
+        "threshold": [_threshold(tau) for tau in thresholds.tolist()],
+        "accuracy": _numbers(figures["accuracy"]),
+        "worst_cell": _numbers(figures["worst_group_accuracy_cells"]),
+        "worst_cell_low": _numbers(worst.low),
+        "worst_cell_high": _numbers(worst.high),
+        "equalized_odds_difference_max": _numbers(figures["equalized_odds_difference_max"]),
+        "open": _numbers(figures["activation_rate"]),
+        "chosen": int(min(np.searchsorted(thresholds, np.float32(chosen)), len(thresholds) - 1)),
+    }
+
+
+def _prices(seed: Seed, table: pa.Table) -> list[dict[str, float | None]]:
+    """Group thresholds on the base's scores: chosen on validation at each price, read on test."""
+    planned = seed.planned
+    rows = {split: planned.rows(split) for split in ("validation", "test")}
+    score = {split: of_split(table, split)["score"].to_numpy() for split in rows}
+    groups = planned.steering_groups(rows["test"])
+    label, cell = planned.labels(rows["test"]), planned.cells(rows["test"])
+    found = []
+    for price in PRICES:
+        fitted = fit_group_thresholds(
+            score["validation"],
+            planned.labels(rows["validation"]),
+            planned.steering_groups(rows["validation"]).code,
+            len(groups.groups),
+            price,
+        )
+        right = fitted.decide(score["test"], groups.code) == (label == 1)
+        cells = [right[cell == place].mean() for place in np.unique(cell)]
+        found.append({"accuracy": float(right.mean()), "worst_cell": float(min(cells))})
+    return found
+
+
+def _detector(seed: Seed, test: GatedOutcomes, place: int) -> dict[str, Any]:
+    """How well a gate's risk tells the rows that it is to flag."""
+    gate, risk = test.attributes[place], test.risk[:, place].astype(np.float64)
+    target, known = _flaggable(seed, test, gate), ~np.isnan(risk)
+    counts = np.stack(
+        [np.bincount(_ranks(risk[known]), ~target[known]), np.bincount(_ranks(risk[known]), target[known])]
+    )
+    low, high = auc_interval(ScoreCounts(np.unique(risk[known]), True, counts[None]), seed.spec.confidence)
+    fpr, tpr, _ = roc_curve(target[known], risk[known])
+    kept = np.unique(np.linspace(0, len(fpr) - 1, min(_CURVE, len(fpr))).astype(int))
+    opened = test.opened(seed.choice.thresholds)[:, place]
+    return {
+        "attribute": gate,
+        "auc": {"value": float(np.trapezoid(tpr, fpr)), "low": _number(low[0]), "high": _number(high[0])},
+        "fpr": _numbers(fpr[kept]),
+        "tpr": _numbers(tpr[kept]),
+        "tpr_at": _number(opened[target].mean()) if target.any() else None,
+        "fpr_at": _number(opened[~target].mean()) if (~target).any() else None,
+    }
+
+
+def _flaggable(seed: Seed, test: GatedOutcomes, gate: str) -> NDArray[np.bool_]:
+    """Rows of the test split that a detector of the spec's kind is meant to flag."""
+    rows = seed.planned.rows("test")
+    wrong = (test.probability[:, 0] > 0.5) != (test.label == 1)
+    if gate not in seed.planned.gates or seed.spec.detector.kind == "risk":
+        return wrong
+    member = seed.planned.examples.attributes[gate][rows] == seed.vulnerable[gate]
+    return member if seed.spec.detector.kind == "group" else member & wrong
+
+
+def _no_harm(seed: Seed, test: GatedOutcomes) -> dict[str, Any] | None:
+    gate = test.attributes[0]
+    if gate not in seed.planned.gates:
+        return None
+    resampling = Resampling(confidence=seed.spec.confidence, replicates=_REPLICATES, seed=seed.seed)
+    found = no_harm(test.alone(gate), seed.choice.thresholds[0], gate, seed.vulnerable[gate], resampling)
+    return _harm_record(found)
+
+
+def _harm_record(found: NoHarm) -> dict[str, Any]:
+    condition, exact = found.condition, found.exact.overall
+    return {
+        "exact": {"value": _number(exact.value), "low": _number(exact.low), "high": _number(exact.high)},
+        **{name: _number(value) for name, value in condition._asdict().items()},
+        "gain": _number(condition.gain),
+        "loss": _number(condition.cost),
+        "margin": _number(condition.margin),
+        "selection": _number(found.selection.value),
+        "holds": condition.holds,
+    }
+
+
+def _training(seed: Seed) -> dict[str, Any]:
+    logs = {}
+    for name in ("base", "fairnet"):
+        file = seed.directory.path / "training" / f"{seed.name}.{name}.json"
+        logs[name] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    durations = seed.directory.durations()
+    hinges = logs["fairnet"].get("open_hinges", {})
+    first = next(iter(hinges), None)
+    return {
+        "base_s": durations.get(f"{seed.name}: base"),
+        "detector_s": None,
+        "adapter_s": durations.get(f"{seed.name}: detector and adapter"),
+        "open_hinge": hinges[first] if first else [],
+        "curves": {"base loss": logs["base"].get("losses", [])},
+    }
+
+
+def _flagged(seed: Seed, test: GatedOutcomes) -> list[dict[str, Any]]:
+    """Some rows with an open gate, some of every outcome, chosen by a keyed hash and by nothing else."""
+    rows, examples = seed.planned.rows("test"), seed.planned.examples
+    opened = test.opened(seed.choice.thresholds).any(1)
+    adapted = test.decided(seed.choice.thresholds)
+    base, positive = test.probability[:, 0], test.label == 1
+    outcome = np.where(
+        (base > 0.5) == (adapted > 0.5), "unchanged", np.where((adapted > 0.5) == positive, "corrected", "harmed")
+    )
+    order = keyed_hash(examples.row_id[rows], seed.seed, "rows shown")
+    groups = seed.planned.steering_groups(rows)
+    found = []
+    for name, most in _SHOWN.items():
+        places = np.flatnonzero(opened & (outcome == name))
+        for place in places[np.argsort(order[places])][:most].tolist():
+            found.append(
+                {
+                    "text": str(examples.inputs[int(rows[place])]),
+                    "label": examples.classes[int(test.label[place])],
+                    "group": groups.groups[int(groups.code[place])],
+                    "risk": _number(np.nanmax(test.risk[place])),
+                    "base": _number(base[place]),
+                    "adapted": _number(adapted[place]),
+                    "outcome": name,
+                }
+            )
+    return found
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _threshold(tau: float) -> float | str:
+    return tau if np.isfinite(tau) else str(tau)
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    return [_number(value) for value in values]
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)

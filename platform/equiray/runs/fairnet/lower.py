@@ -1,0 +1,68 @@
+"""States of the frozen layers in a run directory: computed once for a task, shared by all methods and seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from equiray.fairnet_spec import FairNetSpec
+from equiray.mitigation.fairnet import Layers, LowerStates, lower_states
+from equiray.models.backbones import Backbone, encode_texts
+from equiray.runs.directory import RunDirectory
+from equiray.runs.fairnet.planning import PlannedTask
+from equiray.streaming.progress import RowProgress
+
+FOLDER = "lower"
+
+
+class TaskStates:
+    """Lower states of a task's rows, and of their twins, in memory while the task is worked on."""
+
+    def __init__(self, planned: PlannedTask, backbone: Backbone, spec: FairNetSpec, directory: RunDirectory) -> None:
+        self.planned, self.backbone, self.spec, self.directory = planned, backbone, spec, directory
+        self.layer = Layers.of(spec, backbone.depth).cached
+        texts = planned.examples.inputs
+        assert isinstance(texts, list)
+        self.all = self._states(f"{planned.name}", [str(text) for text in texts])
+        self.twins = None if planned.twins is None else self._states(f"{planned.name}.twins", planned.twins.texts)
+
+    def of(self, rows: NDArray[np.int64]) -> LowerStates:
+        """States of some of the task's rows."""
+        return taken(self.all, rows)
+
+    def forget(self) -> None:
+        """Remove the files: gigabytes that the run's figures do not need again."""
+        for file in (self.directory.path / FOLDER).glob(f"{self.planned.name}.*safetensors"):
+            file.unlink()
+
+    def _states(self, name: str, texts: Sequence[str]) -> LowerStates:
+        file = self.directory.path / FOLDER / f"{name}.layer{self.layer}.safetensors"
+        if file.is_file():
+            return LowerStates.load(file, self.backbone)
+        ids = encode_texts(self.backbone, texts, self.spec.backbone.max_tokens)
+        with self.directory.step(f"{name}: frozen layers"), RowProgress(name, total=len(ids), done=0) as progress:
+            made = lower_states(self.backbone, ids, self.layer, progress=lambda rows: progress.advance(rows, 0))
+        scratch = file.with_name(f".{file.name}")
+        made.save(scratch)
+        scratch.replace(file)
+        return made
+
+
+def taken(states: LowerStates, rows: NDArray[np.int64]) -> LowerStates:
+    """States of some rows, in that order."""
+    lengths = states.lengths[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    places = np.repeat(states.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    tokens = states.tokens[torch.from_numpy(places)]
+    return LowerStates(tokens=tokens, offsets=offsets, layer=states.layer, identity=states.identity)
+
+
+def joined(first: LowerStates, second: LowerStates) -> LowerStates:
+    """Rows of one after those of the other."""
+    return LowerStates(
+        tokens=torch.cat([first.tokens, second.tokens]),
+        offsets=np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
+        layer=first.layer,
+        identity=first.identity,
+    )

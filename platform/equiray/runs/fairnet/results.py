@@ -1,0 +1,128 @@
+"""From a FairNet run's predictions to its figures: every method's level, and its paired change from the base."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from equiray.metrics.counting import Attribute, Layout
+from equiray.metrics.estimates import Estimate
+from equiray.metrics.estimation import CountedEvidence, Labels, Setting, changes_of
+from equiray.metrics.intervals.limits import Limits
+from equiray.metrics.repeated import accuracy_change, cell_changes
+from equiray.policies import Subject
+from equiray.runs.counted_evidence import counts_file, decided_evidence
+from equiray.runs.decisions import CLASSES, Groups, count_decisions, joint_tables
+from equiray.runs.directory import RunDirectory
+from equiray.runs.fairnet.planning import PlannedTask
+from equiray.runs.fairnet.predictions import of_split, right
+
+BASE = "erm"
+WORST_UP, ACCURACY_KEPT = 0.08, -0.003
+"""What a correction is asked for: so much better a worst cell, at no more of a loss in accuracy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """Test rows as methods decide them: the table of each method of each seed."""
+
+    planned: PlannedTask
+    tables: Mapping[Subject, pa.Table]
+
+    @property
+    def groups(self) -> Groups:
+        """Groups of each attribute that is reported, without the missing."""
+        rows = self.planned.rows("test")
+        return {
+            each.attribute: tuple(name for name in each.groups if "(missing)" not in name)
+            for each in self.planned.grouped(rows)
+        }
+
+    def of_method(self, method: str) -> list[pa.Table]:
+        """A method's tables, a seed after the other."""
+        return [table for subject, table in self.tables.items() if subject.stage == method]
+
+
+def evidence_of(
+    decided: Decided, spec_sha256: str, confidence: float, directory: RunDirectory
+) -> dict[Subject, CountedEvidence]:
+    """Counts of every method and seed, kept in the run directory, and what follows from them."""
+    names = tuple(dict.fromkeys(name for attribute in decided.groups for name in attribute.split("*")))
+    layout = Layout(attributes=tuple(Attribute(name=name) for name in names), classes=CLASSES, scores=True)
+    found = {}
+    for subject, table in decided.tables.items():
+        model = f"{spec_sha256} {subject.model} {subject.stage}"
+        counts = count_decisions(table, layout, model=model, origin=f"{subject.task}.{subject.model}.{subject.stage}")
+        counts.save(directory.path / counts_file(subject))
+        found[subject] = decided_evidence(counts, decided.groups, subject, confidence)
+    return found
+
+
+def effects_of(decided: Decided, confidence: float) -> list[Estimate]:
+    """Each method's change from the base of the same seed, on the same rows."""
+    found: list[Estimate] = []
+    for subject, table in decided.tables.items():
+        base = decided.tables[subject._replace(stage=BASE)]
+        if subject.stage != BASE:
+            labels = Labels(subject.task, f"{subject.stage}-{BASE}", subject.model)
+            tables = list(joint_tables(base, table, decided.groups))
+            found += changes_of(tables, Setting(labels=labels, confidence=confidence))
+    return found
+
+
+def change_of(
+    planned: PlannedTask, method: str, first: Sequence[pa.Table], second: Sequence[pa.Table], confidence: float
+) -> dict[str, Any]:
+    """A method's change from the base over all seeds, as `fairnet.json` has it (docs/contracts/fairnet_results.json)."""
+    before, after = (np.stack([right(of_split(table, "test")) for table in tables]) for tables in (first, second))
+    rows = planned.rows("test")
+    grouped = planned.steering_groups(rows)
+    names = [name for name in grouped.groups if "(missing)" not in name]
+    known = grouped.code < len(names)
+    value, limits = accuracy_change(before, after, confidence)
+    cells = cell_changes(before[:, known], after[:, known], planned.cells(rows)[known], 2 * len(names), confidence)
+    shares = (float(before.mean()), float(after.mean()))
+    worst = (_number(cells.first.min()), _number(cells.second.min()))
+    return {
+        "method": method,
+        "reference": BASE,
+        "trainings": len(second),
+        "confidence": confidence,
+        "accuracy": _change(*shares, value, limits),
+        "worst": _change(*worst, cells.worst, cells.worst_limits),
+        "cells": [
+            {
+                "name": f"{names[place // 2]}, label {place % 2}",
+                "rows": int(cells.rows[place]),
+                **_change(
+                    cells.first[place],
+                    cells.second[place],
+                    cells.change[place],
+                    Limits(cells.low[place], cells.high[place]),
+                ),
+            }
+            for place in range(len(cells.rows))
+        ],
+        "worst_up": _reached(cells.worst, cells.worst_limits, WORST_UP, 0.0),
+        "accuracy_kept": _reached(value, limits, ACCURACY_KEPT, -0.01 if len(rows) >= 8000 else -0.02),
+    }
+
+
+def _reached(value: float, limits: Limits, least: float, lower: float) -> str:
+    """Whether a change is as large as asked for and its lower limit is; INCONCLUSIVE where the limits hold both."""
+    if np.isnan(value) or np.isnan(limits.low):
+        return "INCONCLUSIVE"
+    if value >= least and limits.low > lower:
+        return "yes"
+    return "INCONCLUSIVE" if limits.high >= least else "no"
+
+
+def _change(first: Any, second: Any, value: float, limits: Limits) -> dict[str, float | None]:
+    numbers = {"first": first, "second": second, "value": value, "low": limits.low, "high": limits.high}
+    return {name: _number(number) for name, number in numbers.items()}
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)

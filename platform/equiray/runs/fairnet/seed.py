@@ -1,0 +1,238 @@
+"""One training of one task: base and FairNet, each part on disk when it is finished.
+
+Notable: what a method decides with is fixed before the test rows are read: checkpoints, thresholds and balanced last
+layers come from validation rows, and only figures come from test rows.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiray.errors import BadInput
+from equiray.fairnet_spec import FairNetSpec
+from equiray.mitigation.fairnet import (
+    Classifier,
+    FairNet,
+    Layers,
+    LowerStates,
+    TrainingRows,
+    Validation,
+    correct,
+    load_fairnet,
+    save_fairnet,
+    subset_probabilities,
+    train_base,
+)
+from equiray.mitigation.gating.choice import Choice, choose
+from equiray.mitigation.gating.grid import sweep_grid
+from equiray.mitigation.gating.outcomes import GatedOutcomes
+from equiray.mitigation.gating.store import load_outcomes, save_outcomes
+from equiray.mitigation.gating.thresholds import sweep
+from equiray.models.backbones import Backbone
+from equiray.runs.directory import RunDirectory
+from equiray.runs.fairnet.lower import TaskStates, joined, taken
+from equiray.runs.fairnet.weights import load_classifier, save_classifier
+from equiray.streaming.progress import RowProgress
+
+Scores = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+FEWEST_ROWS = 30
+"""Cells with fewer validation rows steer nothing: a handful of rows would choose by chance."""
+
+EVALUATED = ("validation", "test")
+
+
+class Seed:
+    """Trainings of one task that start from one seed; `methods.scores` gives any method's."""
+
+    def __init__(
+        self,
+        states: TaskStates,
+        seed: int,
+        vulnerable: Mapping[str, str] | None,
+        spec: FairNetSpec,
+        directory: RunDirectory,
+        variant: str = "",
+    ) -> None:
+        self.states, self.planned, self.seed = states, states.planned, seed
+        self.spec, self.directory = spec, directory
+        self.name = f"{self.planned.name}.seed{seed}" + (f".{variant}" if variant else "")
+        self._vulnerable = vulnerable
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.states.backbone
+
+    @cached_property
+    def vulnerable(self) -> Mapping[str, str]:
+        """Each gate's group: as the spec says, else the one with the base's worst validation cell."""
+        found = dict(self._vulnerable or {})
+        for gate in self.planned.gates:
+            found.setdefault(gate, self._worst_group(gate))
+        return found
+
+    @cached_property
+    def base(self) -> Classifier:
+        """The ERM base; one that an earlier run finished is read back."""
+        file = self.directory.path / "models" / self.name / "base.safetensors"
+        layers = Layers.of(self.spec, self.backbone.depth)
+        made = Classifier(self.backbone, frozen_layers=layers.frozen, seed=self.seed)
+        if file.is_file():
+            load_classifier(made, file)
+            return made
+        rows = self.training_rows({})
+        with self.step("base", len(rows.labels)) as progress:
+            made, fitted = train_base(
+                self.backbone, rows, self.validation, self.spec, self.seed, progress=lambda n: progress.advance(n, 0)
+            )
+        save_classifier(made, file)
+        self._note("base", {"losses": _thinned(fitted.losses), "checks": [list(check) for check in fitted.checks]})
+        return made
+
+    @cached_property
+    def fairnet(self) -> FairNet:
+        """The corrected model."""
+        place = self.directory.path / "models" / self.name / "fairnet"
+        if (place / "fairnet.json").is_file():
+            return load_fairnet(place, self.backbone)
+        groups = {gate: self.planned.examples.attributes[gate][self.train] for gate in self.planned.gates}
+        members = {gate: groups[gate] == self.vulnerable[gate] for gate in self.planned.gates}
+        rows = self.training_rows(members)
+        base = self.base
+        with self.step("detector and adapter", len(rows.labels)):
+            found = correct(base, rows, self.spec, self.seed)
+        hinges = {name: [step.open_hinges for step in log.steps] for name, log in found.adapters.items()}
+        self._note(
+            "fairnet",
+            {
+                "detector_losses": {name: _thinned(losses) for name, losses in found.detector_losses.items()},
+                "open_hinges": {name: _thinned(each) for name, each in hinges.items()},
+                "warnings": list(found.warnings),
+            },
+        )
+        save_fairnet(place, found.fairnet, {"spec_sha256": self.spec.sha256(), "vulnerable": dict(self.vulnerable)})
+        return found.fairnet
+
+    def outcomes(self, split: str) -> GatedOutcomes:
+        """Risks, and the output of every subset of open gates, of a split's rows."""
+        file = self.directory.path / "outcomes" / f"{self.name}.{split}.parquet"
+        if not file.is_file():
+            found, part = self._outcomes(split), file.with_stem(f"part-{file.stem}")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_outcomes(found, part)
+            part.with_suffix(".json").replace(file.with_suffix(".json"))
+            part.replace(file)
+        return load_outcomes(file)
+
+    @cached_property
+    def choice(self) -> Choice:
+        """Thresholds of the gates, chosen on validation rows."""
+        outcomes, steering = self.outcomes("validation"), self.planned.steering
+        one = len(outcomes.attributes) == 1
+        found = (sweep if one else sweep_grid)(outcomes, steering, fewest_rows=FEWEST_ROWS)
+        return choose(found, self.spec.threshold)
+
+    def _outcomes(self, split: str) -> GatedOutcomes:
+        rows, fairnet = self.planned.rows(split), self.fairnet
+        with self.step(f"outputs of every gate, {split}", len(rows)) as progress:
+            found = subset_probabilities(fairnet, self.states.of(rows), progress=lambda n: progress.advance(n, 0))
+        gates = fairnet.attributes
+        return GatedOutcomes(
+            split=split,
+            attributes=gates,
+            label=self.planned.examples.label[rows],
+            groups=self.planned.grouped(rows),
+            risk=found.risk,
+            probability=found.probability,
+            detector_layers=(fairnet.layers.detector,) * len(gates),
+            adapter_first_layers=(fairnet.layers.adapter,) * len(gates),
+            reran=fairnet.layers.reran,
+        )
+
+    @cached_property
+    def train(self) -> Rows:
+        return self.planned.rows("train")
+
+    @cached_property
+    def validation(self) -> Validation:
+        rows = self.planned.rows("validation")
+        return Validation(self.states.of(rows), self.planned.labels(rows))
+
+    def training_rows(self, members: Mapping[str, NDArray[np.bool_]]) -> TrainingRows:
+        twins = self._twins_of_rows() if self.spec.adapter.augmentation else None
+        lower = self.states.of(self.train)
+        return TrainingRows(lower=lower, labels=self.planned.labels(self.train), vulnerable=members, twins=twins)
+
+    def _twins_of_rows(self) -> Any:
+        """A twin of each training row, the first that it has; a row without one stands for itself."""
+        twins, states = self.planned.twins, self.states.twins
+        assert twins is not None and states is not None
+        both = joined(self.states.of(self.train), states)
+        place_of = {place: number for number, place in enumerate(self.train.tolist())}
+        chosen = np.arange(len(self.train))
+        for number, place in reversed(list(enumerate(twins.of.tolist()))):
+            chosen[place_of[place]] = len(self.train) + number
+        return taken(both, chosen)
+
+    def predicted(self, classifier: Classifier) -> dict[str, Scores]:
+        """A classifier's scores of the rows that are evaluated."""
+        return {split: positive(classifier, self.states.of(self.planned.rows(split))) for split in EVALUATED}
+
+    def _worst_group(self, gate: str) -> str:
+        rows = self.planned.rows("validation")
+        groups, label = self.planned.examples.attributes[gate][rows], self.planned.labels(rows)
+        right = (positive(self.base, self.validation.lower) > 0.5) == (label == 1)
+        known = [name for name in sorted(set(groups.tolist())) if name != "(missing)"]
+        worst: dict[str, float] = {}
+        for name in known:
+            cells = [right[(groups == name) & (label == y)] for y in (0, 1)]
+            counted = [cell.mean() for cell in cells if len(cell) >= FEWEST_ROWS]
+            if counted:
+                worst[name] = float(min(counted))
+        if not worst:
+            raise BadInput(
+                f"no group of {gate} has {FEWEST_ROWS} validation rows of one label",
+                place=f"task {self.planned.name}",
+                fix="use more rows, or name the group: `vulnerable`",
+            )
+        return min(worst, key=lambda name: worst[name])
+
+    def step(self, stage: str, rows: int) -> "_Timed":
+        return _Timed(self, stage, rows)
+
+    def _note(self, name: str, document: Mapping[str, Any]) -> None:
+        self.directory.write_json(f"training/{self.name}.{name}.json", document)
+
+
+class _Timed:
+    """A step of the run with a progress bar, its seconds kept beside its training log."""
+
+    def __init__(self, seed: Seed, stage: str, rows: int) -> None:
+        self.seed, self.stage = seed, stage
+        self.progress = RowProgress(f"{seed.name} {stage}", total=rows)
+        self._announced = seed.directory.step(f"{seed.name}: {stage}")
+
+    def __enter__(self) -> RowProgress:
+        self._start = time.monotonic()
+        self._announced.__enter__()
+        return self.progress.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.progress.__exit__(*error)
+        self._announced.__exit__(*error)
+
+
+def positive(classifier: Classifier, lower: LowerStates) -> Scores:
+    """Probability of the positive class, float64 [N]."""
+    return classifier.predict(lower).softmax(1)[:, 1].numpy().astype(np.float64)
+
+
+def _thinned(values: Sequence[float], most: int = 100) -> list[float]:
+    """At most so many of a curve's values, evenly."""
+    places = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).astype(int))
+    return [round(float(values[place]), 5) for place in places]
