@@ -138,7 +138,7 @@ def sweep(outcomes: GatedOutcomes, attribute: str, *, fewest_rows: int = 1) -> S
     Parameters
     ----------
     outcomes : GatedOutcomes
-        Of one gate (of several, `GatedOutcomes.alone` gives one, `grid.sweep_grid` two).
+        Of one gate. Of several `GatedOutcomes.alone` gives one; `grid.sweep_grid` sweeps them together.
     attribute : str
         Attribute or intersection whose groups are compared.
     fewest_rows : int
@@ -155,7 +155,7 @@ def sweep(outcomes: GatedOutcomes, attribute: str, *, fewest_rows: int = 1) -> S
     BadInput
         There are several gates, or no groups of that attribute.
     """
-    _check_one_gate(outcomes)
+    check_one_gate(outcomes)
     cells = Cells.of(outcomes, attribute)
     return collect(outcomes, attribute, cells, _every_threshold(outcomes, cells), fewest_rows)
 
@@ -224,10 +224,11 @@ def _every_threshold(outcomes: GatedOutcomes, cells: Cells) -> Iterator[Masses]:
         yield Masses(thresholds[:, None], cells.mass(shut[:, kept]), len(order) - stop)
 
 
-def _check_one_gate(outcomes: GatedOutcomes) -> None:
+def check_one_gate(outcomes: GatedOutcomes) -> None:
+    """Refuse outcomes of several gates."""
     if len(outcomes.attributes) != 1:
         raise BadInput(
             f"{len(outcomes.attributes)} gates: {', '.join(outcomes.attributes)}",
             place="sweep of one threshold",
-            fix="take one with `alone`, or two together with `sweep_grid`",
+            fix="take one with `alone`, or several together with `grid.sweep_grid`",
         )
