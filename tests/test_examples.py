@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import people
-from equiray.data.examples import Examples, examples_of_task, skewed
+from equiray.data.examples import Examples, examples_of_task, fit_row_serializer, skewed
 from equiray.data.examples.official import find_official, read_official
 from equiray.data.sources import MIRROR_VARIABLE
 from equiray.data.text import Serializer
@@ -64,7 +64,24 @@ def test_a_task_is_read_as_its_serializer_writes_it():
 def test_what_the_budget_leaves_out_is_a_warning():
     examples, serializer = of_people(ROWS, max_tokens=240)
     assert [feature.feature for feature in serializer.dropped] == ["race"]
-    assert examples.warnings == ("over the budget of 240 tokens, left out of rows: race from 3",)
+    assert examples.warnings == ("over the budget of tokens, left out of rows: race from 3",)
+
+
+def test_a_row_budget_is_for_the_row_s_text_alone():
+    task = people.task([{"sex": "Female", "race": people.RACES[2]}] * 5)  # no twin of theirs is longer
+
+    def count_tokens(texts):  # a letter is a token, and two special ones frame each text
+        return [len(text) + 2 for text in texts]
+
+    def fitted(max_tokens: int) -> Serializer:
+        return fit_row_serializer(task, order=people.ORDER, max_tokens=max_tokens, count_tokens=count_tokens)
+
+    (whole,) = set(fitted(1000).texts(task.table))
+    assert whole.endswith("The race is Asian or Pacific Islander.")
+    assert set(fitted(len(whole) + 2).texts(task.table)) == {whole}
+    assert set(fitted(len(whole) + 1).texts(task.table)) == {
+        whole.removesuffix(" The race is Asian or Pacific Islander.")
+    }
 
 
 def test_an_attribute_that_is_not_declared_is_refused():

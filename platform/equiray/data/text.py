@@ -137,14 +137,10 @@ class Serializer:
         The question is the schema's, after the row as in TabLLM (arXiv 2210.10723).
         """
         first, second = self.schema.answers
-        return Prompts(TASK_PREFIX, self.texts(table), self._suffix, (f" {first}", f" {second}"))
-
-    @property
-    def _suffix(self) -> str:
-        return f"\n{self.schema.question}\nAnswer:"
+        return Prompts(TASK_PREFIX, self.texts(table), _suffix(self.schema), (f" {first}", f" {second}"))
 
     def _prompt(self, items: Sequence[str]) -> str:
-        return TASK_PREFIX + row_text(self.template, items) + self._suffix
+        return TASK_PREFIX + row_text(self.template, items) + _suffix(self.schema)
 
     def _columns(self, table: pa.Table) -> list[_Column]:
         return [self._column(table, name) for name in self.order]
@@ -216,6 +212,15 @@ class Serializer:
             place=f"task {self.schema.name!r}, row_id {table['row_id'][row]}, column {name}",
             fix="raise serialization.max_tokens, or shorten the value",
         )
+
+
+def question_frame(schema: Schema) -> str:
+    """What every prompt of a task holds beside its row: the task prefix and the question."""
+    return TASK_PREFIX + _suffix(schema)
+
+
+def _suffix(schema: Schema) -> str:
+    return f"\n{schema.question}\nAnswer:"
 
 
 def _check(schema: Schema, template: str, order: Sequence[str]) -> None:

@@ -1,7 +1,10 @@
 """A vision transformer small enough to be trained from scratch on two cores."""
 
+import torch
+from torch import Tensor
 from transformers import ViTConfig
 
+from equiray.data.examples.record import Pixels
 from equiray.data.pictures.drawing import SIDE
 
 
@@ -22,3 +25,8 @@ def tiny_vit_config() -> ViTConfig:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
+
+
+def pixel_values(pictures: Pixels) -> Tensor:
+    """Pictures uint8 [N, H, W, 3] as a ViT reads them: float32 [N, 3, H, W] from -1 to 1 (mean and deviation .5)."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1

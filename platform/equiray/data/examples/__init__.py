@@ -5,8 +5,8 @@ One record, `Examples`, for texts, picture files and drawn pictures alike. It is
 that are drawn (`equiray.data.pictures`).
 """
 
-from equiray.data.examples.of_task import examples_of_task
+from equiray.data.examples.of_task import examples_of_task, fit_row_serializer
 from equiray.data.examples.record import Examples
 from equiray.data.examples.skew import skewed
 
-__all__ = ["Examples", "examples_of_task", "skewed"]
+__all__ = ["Examples", "examples_of_task", "fit_row_serializer", "skewed"]

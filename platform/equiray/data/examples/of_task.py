@@ -9,8 +9,31 @@ from numpy.typing import NDArray
 from equiray.data.compute import pc
 from equiray.data.examples.record import Examples
 from equiray.data.schema import ATTRIBUTE_PREFIX, MISSING_GROUP, Task
-from equiray.data.text import Serializer
+from equiray.data.text import CountTokens, Serializer, question_frame
 from equiray.errors import BadInput
+
+
+def fit_row_serializer(task: Task, *, order: Sequence[str], max_tokens: int, count_tokens: CountTokens) -> Serializer:
+    """A serializer whose budget is for a row's text alone: a classifier reads no question.
+
+    Parameters
+    ----------
+    task : Task
+    order : sequence of str
+        Features, most important first.
+    max_tokens : int
+        Of a row's text, special tokens included.
+    count_tokens : callable
+        Token counts of texts, as the classifier will read them.
+
+    Raises
+    ------
+    BadInput
+        As `Serializer.fit`.
+    """
+    empty, frame = count_tokens(["", question_frame(task.schema)])
+    budget = max_tokens + frame - empty
+    return Serializer.fit(task, template="text", order=order, max_tokens=budget, count_tokens=count_tokens)
 
 
 def examples_of_task(task: Task, serializer: Serializer, attributes: Sequence[str]) -> Examples:
@@ -20,8 +43,8 @@ def examples_of_task(task: Task, serializer: Serializer, attributes: Sequence[st
     ----------
     task : Task
     serializer : Serializer
-        Fitted to the task; its token budget decides which features a row's text keeps. What it leaves out anywhere
-        is a warning of the examples.
+        Fitted to the task (`fit_row_serializer`); its token budget decides which features a row's text keeps. What it
+        leaves out anywhere is a warning of the examples.
     attributes : sequence of str
         Sensitive attributes of the schema; ``sex*race`` is an intersection, its groups are named ``Female*Black``.
 
@@ -33,7 +56,7 @@ def examples_of_task(task: Task, serializer: Serializer, attributes: Sequence[st
     table, schema = task.table, task.schema
     positive, negative = schema.answers
     dropped = [f"{feature.feature} from {feature.rows:,}" for feature in serializer.dropped]
-    cut = (f"over the budget of {serializer.max_tokens} tokens, left out of rows: {', '.join(dropped)}",)
+    cut = (f"over the budget of tokens, left out of rows: {', '.join(dropped)}",)
     return Examples(
         name=schema.name,
         title=schema.title,
