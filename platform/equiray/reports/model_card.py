@@ -18,8 +18,8 @@ from equiray.reports.evidence import run_environment
 from equiray.reports.figures import INTRINSIC_METRICS, Figures, is_effect
 from equiray.reports.key_figures import task_words
 from equiray.reports.left_out import dropped_lines
+from equiray.reports.provenance import made_by
 from equiray.reports.run_directory import RunRecord, TaskDetails, load_run
-from equiray.reports.sections import made_by
 from equiray.reports.summary import write_summary
 from equiray.reports.words import attribute_words, bracket, count, metric_words, model_words, number, stage_words
 
