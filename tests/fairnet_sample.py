@@ -1,4 +1,7 @@
-"""A FairNet run's directory with INVENTED figures, drawn from a seed: no figure is about a model or people."""
+"""A FairNet run's directory with INVENTED figures, drawn from a seed: no figure is about a model or people.
+
+python tests/fairnet_sample.py > docs/contracts/fairnet_results.json
+"""
 
 import json
 import math
@@ -110,10 +113,12 @@ def sweep(chosen: dict[str, Any], base: dict[str, Any], n: int = 81) -> dict[str
         chosen["equalized_odds_difference_max"] - 0.02,
         base["equalized_odds_difference_max"],
     )
+    bends = {"accuracy": (2.2, 1.9), "worst_cell": (0.9, 1.1), "equalized_odds_difference_max": (0.8, 1.0)}
     curves = {
-        name: [r(chosen[name] + (lo - chosen[name]) * x**2 if at else chosen[name] + (hi - chosen[name]) * x**1.6)
+        name: [r(chosen[name] + (low - chosen[name]) * x ** bends[name][0] if at
+                 else chosen[name] + (high - chosen[name]) * x ** bends[name][1])
                for x, at in zip(t, left, strict=True)]
-        for name, (lo, hi) in ends.items()
+        for name, (low, high) in ends.items()
     }  # fmt: skip
     threshold: list[float | str] = [r(x) for x in np.linspace(0, 1, n - 1)]
     worst = curves["worst_cell"]
@@ -123,7 +128,7 @@ def sweep(chosen: dict[str, Any], base: dict[str, Any], n: int = 81) -> dict[str
         **curves,
         "worst_cell_low": [r(w - 0.055) for w in worst],
         "worst_cell_high": [r(w + 0.052) for w in worst],
-        "open": [r(x) for x in np.linspace(1, 0, n) ** 3.2],
+        "open": [r(x) for x in np.linspace(1, 0, n) ** 2],
         "chosen": place,
     }
 
@@ -312,6 +317,33 @@ def sample_frontiers(document: dict[str, Any]) -> dict[str, Any]:
     return {"schema": "equiray.frontiers/1", "frontiers": frontiers}
 
 
+def contract_document() -> dict[str, Any]:
+    """The example of docs/contracts: one task and one training, curves of few places."""
+    document = sample_document()
+    adult = task("adult", "Adult", 1)
+    (only,) = adult["seeds"]
+    by = {p["method"]: p for p in only["points"]}
+    only["sweep"] = sweep(by["fairnet"], by["erm"], 9)
+    only["flagged"], only["group_thresholds"] = only["flagged"][1:4], only["group_thresholds"][::4]
+    for curve in ("fpr", "tpr"):
+        only["detectors"][0][curve] = only["detectors"][0][curve][::15]
+    only["training"]["open_hinge"] = only["training"]["open_hinge"][::10]
+    only["training"]["curves"] = {name: values[::20] for name, values in only["training"]["curves"].items()}
+    return document | {"tasks": [adult]}
+
+
+def printed(document: object, depth: int = 0) -> str:
+    """The file's text: a part that fits stands on one line."""
+    flat = json.dumps(document, ensure_ascii=False)
+    if len(flat) <= 150 or not isinstance(document, dict | list):
+        return flat
+    pad, inner = " " * depth, " " * (depth + 1)
+    if isinstance(document, dict):
+        parts = [f"{inner}{json.dumps(key)}: {printed(value, depth + 1)}" for key, value in document.items()]
+        return "{\n" + ",\n".join(parts) + f"\n{pad}}}"
+    return "[\n" + ",\n".join(inner + printed(value, depth + 1) for value in document) + f"\n{pad}]"
+
+
 def write_sample(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
     """The whole directory, as a FairNet run leaves it before its report."""
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -328,6 +360,10 @@ def write_sample(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
         "frontiers.json": sample_frontiers(found),
         "details.json": details,
     }.items():
-        (run_dir / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (run_dir / name).write_text(printed(content) + "\n", encoding="utf-8")
     (run_dir / "spec.yaml").write_text("schema: equiray.fairnet/1\nname: sample\ntasks: [{name: adult}]\n")
     return run_dir
+
+
+if __name__ == "__main__":
+    print(printed(contract_document()))

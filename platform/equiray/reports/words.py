@@ -153,6 +153,13 @@ STAGES = {
     "cda": "CDA",
     "unlearning": "Unlearning",
     "cda_unlearning": "CDA + unlearning",
+    "erm": "ERM",
+    "fairnet": "FairNet",
+    "group_dro": "GroupDRO",
+    "jtt": "JTT",
+    "dfr": "DFR",
+    "thresholds": "Group thresholds",
+    "gate_and_thresholds": "Gate and group thresholds",
 }
 
 MODELS = {

@@ -134,8 +134,8 @@ def detector_chart(detector: Detector, vulnerable: str) -> PlaneChart:
     return PlaneChart(
         title=f"Detector of {vulnerable}",
         meaning=f"AUC {number(auc.value)}{limits}; 0.5 is chance",
-        x_label="share of the others that it flags",
-        y_label="of those at risk that it flags",
+        x_label="share flagged of the others",
+        y_label="share flagged of those at risk",
         promises=(
             Promise("any-stage", "0,100 100,0"),
             plane.line("gated", zip(detector.fpr, detector.tpr, strict=True)),

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from equiray.reports.evidence import run_environment
 from equiray.reports.fairnet import sections, summary
+from equiray.reports.fairnet.facts import backbone_facts
 from equiray.reports.fairnet.record import FairnetFile, load_fairnet
-from equiray.reports.provenance import Fact, durations, made_by
+from equiray.reports.provenance import durations, made_by
 from equiray.reports.run_directory import RunRecord, load_run
 from equiray.reports.templating import template, write_page
 from equiray.reports.words import count
@@ -50,17 +51,3 @@ def render(run: RunRecord, document: FairnetFile) -> str:
         read_from="fairnet.json and frontiers.json" if run.frontiers else "fairnet.json",
         count=count,
     )
-
-
-def backbone_facts(document: FairnetFile) -> list[Fact]:
-    """What was corrected, and which of its layers do what."""
-    b = document.backbone
-    return [
-        Fact("Backbone", f"{b.name} ({b.depth} layers, width {b.width}), {b.identity}"),
-        Fact(
-            "Layers",
-            f"the lower {b.frozen_layers} frozen; the detector reads states after {b.detector_layer}; adapters from "
-            f"layer {b.adapter_first_layer} up, counted from 0",
-        ),
-        Fact("Trained", f"{count(b.trained_parameters)} parameters, adapters {count(b.adapter_parameters)}"),
-    ]

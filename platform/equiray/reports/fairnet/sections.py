@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from equiray.reports.curves import Chart, ChartWords, Series, chart_of
-from equiray.reports.fairnet import charts, summary, tables
+from equiray.reports.fairnet import charts, checks, summary, tables
+from equiray.reports.fairnet.facts import task_facts
 from equiray.reports.fairnet.record import FairnetFile, Task
+from equiray.reports.fairnet.standings import cell_standing, parity_frontiers, parity_standing
 from equiray.reports.fairnet.trainings import Flagged, Seed, Training
 from equiray.reports.frontier_figures import FrontierRecord, notes_of
 from equiray.reports.panels import Panel
@@ -76,16 +78,16 @@ def _task_section(document: FairnetFile, task: Task, position: int, frontiers: S
     own = task.change("fairnet")
     others = [c for c in task.changes if c.reference == "erm" and c.method != "fairnet"]
     level = own.confidence if own else 0.95
-    trained = count(len(task.seeds), "training")
+    several = f"Mean over {len(task.seeds)} trainings, below it lowest and highest. " if len(task.seeds) > 1 else ""
     return TaskSection(
         anchor=f"task-{position}",
         title=task.title,
         synthetic=task.synthetic,
         answer=summary.answer(document, task, frontiers),
-        facts=_facts(task),
+        facts=task_facts(task),
         warnings=task.warnings,
         methods=tables.methods_table(document, task),
-        methods_caption=f"Test rows, mean over {trained}, below it lowest and highest. Brackets are {level * 100:g} % "
+        methods_caption=f"{several}Brackets are {level * 100:g} % "
         "limits of the change against ERM on the same rows; those of the worst cell hold together with those of every "
         "cell. Equalized odds is the mean variant, as in the paper.",
         panels=tables.change_panels(document, task),
@@ -94,41 +96,28 @@ def _task_section(document: FairnetFile, task: Task, position: int, frontiers: S
         cells_caption=f"Accuracy in every cell of {attribute_words(task.attribute)} and true label, under ERM and "
         f"FairNet; {level * 100:g} % limits that hold for all cells at once.",
         other_cells=tables.cells_table(task, others, labels),
-        ablations=tables.ablations_table(task, own, document.ablations),
-        stress=tables.stress_table(task, document.stress),
+        ablations=checks.ablations_table(task, own, document.ablations),
+        stress=checks.stress_table(task, document.stress),
     )
-
-
-def _facts(task: Task) -> list[Fact]:
-    rows = task.rows
-    gates = [
-        f"{attribute_words(g.attribute)}: opens for {g.vulnerable} ({g.kind}, labels {g.regime})" for g in task.gates
-    ]
-    return [
-        Fact("Rows", f"{count(rows.train)} train, {count(rows.validation)} validation, {count(rows.test)} test"),
-        Fact("Cells", f"{attribute_words(task.attribute)} × true label"),
-        Fact("Gates", "; ".join(gates) or "none"),
-        Fact("Seeds", enumerate_words([str(seed.seed) for seed in task.seeds])),
-    ]
 
 
 def _training_section(
     document: FairnetFile, task: Task, seed: Seed, frontiers: Sequence[FrontierRecord]
 ) -> TrainingSection:
-    own = summary.frontiers_of(document, task, seed, frontiers)
+    own = parity_frontiers(document, task, seed, frontiers)
     vulnerable = {gate.attribute: gate.vulnerable for gate in task.gates}
-    standings = (summary.parity_standing(task, seed, own), summary.cell_standing(seed))
+    standings = (parity_standing(seed, own), cell_standing(seed))
     return TrainingSection(
         seed=seed.seed,
         trades=charts.trade_charts(document, seed, own),
         opening=charts.threshold_chart(seed),
         standings=[*(s.said for s in standings), *notes_of(record.reading for record in own)],
-        choice=tables.choice_lines(seed),
+        choice=checks.choice_lines(seed),
         detectors=[charts.detector_chart(d, vulnerable.get(d.attribute, d.attribute)) for d in seed.detectors],
-        no_harm=tables.no_harm_table(seed.no_harm) if seed.no_harm else None,
+        no_harm=checks.no_harm_table(seed.no_harm) if seed.no_harm else None,
         flagged=[_flagged_row(row) for row in seed.flagged],
         flagged_counts=_flagged_counts(seed),
-        double_count=tables.double_count_table(seed.double_count) if seed.double_count else None,
+        double_count=checks.double_count_table(seed.double_count) if seed.double_count else None,
         times=_times(seed.training),
         curves=_curves(seed.training),
         warnings=_hinge_warning(seed.training),

@@ -1,11 +1,10 @@
-"""The tables: methods, cells, the no-harm condition, ablations, stress, and gates with group thresholds."""
+"""The tables of a task: methods, and cells; every change is shown as a paired estimate."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from equiray.metrics.estimates import Estimate
 from equiray.reports.axes import axis_over
-from equiray.reports.fairnet.record import Ablation, Change, Changes, FairnetFile, Stress, Task
-from equiray.reports.fairnet.trainings import DoubleCount, Measured, NoHarm, Seed
+from equiray.reports.fairnet.record import Change, Changes, FairnetFile, Task
 from equiray.reports.panels import Block, Panel, interval_row, signed
 from equiray.reports.tables import Cell, Table, TableBlock, TableRow, effect_cell
 from equiray.reports.words import bracket, count, number, share
@@ -13,9 +12,9 @@ from equiray.reports.words import bracket, count, number, share
 MEASURES = {
     "accuracy": ("Accuracy", "of all rows"),
     "worst_cell": ("Worst cell", "accuracy"),
-    "equalized_odds_difference_mean": ("EqOdds mean", "equalized odds difference"),
+    "equalized_odds_difference_mean": ("EqOdds mean", "difference"),
     "ece": ("ECE", "calibration error"),
-    "open": ("Open", "share of rows with an open gate"),
+    "open": ("Open", "share of rows"),
 }
 ANSWER_STYLES = {"yes": "better", "no": "worse", "INCONCLUSIVE": "partial"}
 
@@ -55,7 +54,7 @@ def methods_table(document: FairnetFile, task: Task) -> Table:
         points = [point for seed in task.seeds if (point := seed.point(method.id))]
         if not points:
             continue
-        cells = [_mean_cell([getattr(point, name) for point in points], as_share=name == "open") for name in MEASURES]
+        cells = [mean_cell([getattr(point, name) for point in points], as_share=name == "open") for name in MEASURES]
         changes = task.change(method.id)
         effects = effects_of(task, changes) if changes else {}
         cells += [stacked(effects[name]) if name in effects else Cell(value="–") for name in ("accuracy", "worst")]
@@ -70,7 +69,28 @@ def methods_table(document: FairnetFile, task: Task) -> Table:
     return Table(corner="Method", columns=columns, blocks=(TableBlock(title="", rows=tuple(rows)),))
 
 
-def _mean_cell(values: Sequence[float | None], *, as_share: bool) -> Cell:
+def short_table(document: FairnetFile, task: Task) -> Table:
+    """What a terminal has room for: accuracy, the worst cell, how both changed, and the verdicts."""
+    rows = []
+    for method in document.methods:
+        points = [point for seed in task.seeds if (point := seed.point(method.id))]
+        levels = [mean_cell([getattr(p, name) for p in points], as_share=False) for name in ("accuracy", "worst_cell")]
+        changes = task.change(method.id)
+        if changes:
+            effects = effects_of(task, changes)
+            cells = [effect_cell(effects["worst"]), effect_cell(effects["accuracy"])]
+            cells += [Cell(value=a, style=ANSWER_STYLES[a]) for a in (changes.worst_up, changes.accuracy_kept)]
+        else:
+            cells = [Cell(value="–")] * 4
+        if points:
+            rows.append(TableRow(label=method.label, cells=(*levels, *cells)))
+    names = ("Accuracy", "Worst cell", "Δ worst cell", "Δ accuracy", "Better?", "Kept?")
+    return Table(
+        corner="Method", columns=tuple((n, n) for n in names), blocks=(TableBlock(title="", rows=tuple(rows)),)
+    )
+
+
+def mean_cell(values: Sequence[float | None], *, as_share: bool) -> Cell:
     """The mean over trainings and below it the range; null in every training is a figure that the method lacks."""
     known = [value for value in values if value is not None]
     show = share if as_share else number
@@ -79,7 +99,7 @@ def _mean_cell(values: Sequence[float | None], *, as_share: bool) -> Cell:
     if len(known) < len(values):
         return missing(f"in {len(values) - len(known)} of {count(len(values), 'training')}")
     ends = dict.fromkeys((show(min(known)), show(max(known))))
-    return Cell(value=show(sum(known) / len(known)), note=" – ".join(ends) if len(known) > 1 else "")
+    return Cell(value=show(sum(known) / len(known)), note=" – ".join(ends) if len(ends) > 1 else "")
 
 
 def missing(note: str = "") -> Cell:
@@ -130,8 +150,8 @@ def cells_table(task: Task, found: Sequence[Changes], labels: dict[str, str]) ->
                     label=cell.name,
                     cells=(
                         Cell(value=count(cell.rows)),
-                        _level(cell.first),
-                        _level(cell.second),
+                        level_cell(cell.first),
+                        level_cell(cell.second),
                         effect_cell(effect_of(cell, task.task, of.method, of.reference, of.confidence, cell.rows)),
                     ),
                 )
@@ -145,131 +165,9 @@ def cells_table(task: Task, found: Sequence[Changes], labels: dict[str, str]) ->
     return Table(corner="Cell", columns=columns, blocks=tuple(blocks)) if found else None
 
 
-def _level(value: float | None) -> Cell:
+def level_cell(value: float | None) -> Cell:
+    """A figure without a comparison."""
     return missing() if value is None else Cell(value=number(value))
-
-
-def no_harm_table(found: NoHarm) -> Table:
-    """The exact change of accuracy by the gate beside what the published condition makes of rates alone."""
-    exact = found.exact
-    limits = "" if exact.low is None or exact.high is None else f"[{_signed(exact.low)}, {_signed(exact.high)}]"
-    gain = f"At risk are {share(found.prevalence)} of the rows; {share(found.tpr)} of them are flagged, and the "
-    gain += f"adapter always on changes their accuracy by {_signed(found.d_min)}: the product of the three."
-    loss = f"{share(found.fpr)} of the others are flagged, and the adapter always on costs them "
-    loss += f"{number(found.d_maj)} of accuracy: their share of the rows times both."
-    margin = "Gain less loss: what the published condition promises; it holds where this is 0 or more."
-    holds = {True: "the condition holds", False: "the condition does not hold", None: "not estimable"}[found.holds]
-    selection = (
-        "Exact change less margin: what the gate gains or loses by choosing, within each group, rows that the adapter "
-        "serves better or worse than the others; the published condition takes it to be 0."
-    )
-    rows = (
-        (
-            "Exact change of accuracy",
-            found.exact.value,
-            limits,
-            "Counted row by row: the gate against every gate shut.",
-        ),
-        ("Gain among those at risk", found.gain, "", gain),
-        ("Loss among the others", found.loss, "", loss),
-        (f"Margin ({holds})", found.margin, "", margin),
-        ("Selection term", found.selection, "", selection),
-    )
-    lines = tuple(
-        TableRow(
-            label=label,
-            cells=(
-                missing() if value is None else Cell(value=_signed(value), interval=interval),
-                Cell(value="", note=said),
-            ),
-        )
-        for label, value, interval, said in rows
-    )
-    return Table(
-        corner="Of all rows",
-        columns=(("Accuracy", "Share of rows"), ("Meaning", "What it says")),
-        blocks=(TableBlock(title="", rows=lines),),
-    )
-
-
-def _signed(value: float | None) -> str:
-    text = number(value)
-    return f"+{text}" if value is not None and value > 0 and text.strip("0.") else text
-
-
-def ablations_table(task: Task, own: Changes | None, ablations: Iterable[Ablation]) -> Table | None:
-    """FairNet with a part taken away, below FairNet itself, each against ERM."""
-    taken = [(ablation.label, ablation.change) for ablation in ablations if ablation.task == task.task]
-    rows = []
-    for label, change in [("FairNet, whole", own), *taken] if own else taken:
-        assert change is not None
-        effects = effects_of(task, change)
-        cells = (
-            effect_cell(effects["worst"]),
-            effect_cell(effects["accuracy"]),
-            *(Cell(value=a, style=ANSWER_STYLES[a]) for a in (change.worst_up, change.accuracy_kept)),
-        )
-        rows.append(TableRow(label=label, cells=cells))
-    columns = (
-        ("Δ worst cell", "against ERM"),
-        ("Δ accuracy", "against ERM"),
-        ("Better?", "worst cell"),
-        ("Kept?", "accuracy"),
-    )
-    table = Table(corner="FairNet", columns=columns, blocks=(TableBlock(title="", rows=tuple(rows)),))
-    return table if taken else None
-
-
-def stress_table(task: Task, stress: Iterable[Stress]) -> Table | None:
-    """What shifts and noise do: how far the gates open, what is gained, and what is harmed."""
-    rows = []
-    for each in stress:
-        if each.task == task.task:
-            effects = (
-                effect_of(part, task.task, "fairnet", "erm", 0.95, task.rows.test)
-                for part in (each.worst, each.accuracy)
-            )
-            shares = (missing() if v is None else Cell(value=share(v)) for v in (each.open, each.harmed))
-            rows.append(TableRow(label=each.label, cells=(*map(effect_cell, effects), *shares)))
-    columns = (
-        ("Δ worst cell", "against ERM"),
-        ("Δ accuracy", "against ERM"),
-        ("Open", "share of rows"),
-        ("Harmed", "share of rows"),
-    )
-    return Table(corner="Under", columns=columns, blocks=(TableBlock(title="", rows=tuple(rows)),)) if rows else None
-
-
-def double_count_table(found: DoubleCount) -> Table:
-    """Gate and group thresholds, each alone and both together."""
-    named = {"Gate alone": found.gate, "Group thresholds alone": found.thresholds, "Both": found.both}
-    shown = {**MEASURES, "equalized_odds_difference_max": ("EqOdds max", "equalized odds difference")}
-    rows = tuple(TableRow(label=label, cells=tuple(_measured(of, m) for m in shown)) for label, of in named.items())
-    return Table(corner="Rule", columns=tuple(shown.values()), blocks=(TableBlock(title="", rows=rows),))
-
-
-def _measured(of: Measured, measure: str) -> Cell:
-    value = getattr(of, measure)
-    if measure == "open":
-        return Cell(value="–") if value is None else Cell(value=share(value))
-    return _level(value)
-
-
-def choice_lines(seed: Seed) -> list[str]:
-    """How the threshold of this training was chosen."""
-    choice = seed.choice
-    written = ", ".join(
-        "shut" if t == "inf" else "open" if t == "-inf" else number(float(t)) for t in choice.thresholds
-    )
-    lines = [
-        f"Seed {seed.seed}: threshold {written}, {choice.reason}; {count(choice.feasible)} of "
-        f"{count(choice.candidates, 'threshold')} kept the constraints. On the validation rows that chose it, which is "
-        f"too good to be true, the worst cell goes from {number(choice.base_worst_cell)} to "
-        f"{number(choice.worst_cell)}."
-    ]
-    if choice.left_out:
-        lines.append(f"Seed {seed.seed}: too few validation rows to choose by: {', '.join(choice.left_out)}.")
-    return lines
 
 
 def change_words(effect: Estimate) -> str:
