@@ -20,13 +20,13 @@ from equiray.metrics.frontiers import (
 from equiray.reports.figures import Figures
 from equiray.reports.frontier_figures import (
     MOST_DOTS,
-    FrontierChart,
     FrontierRecord,
     FrontiersFile,
     System,
     frontier_chart,
     systems_of,
 )
+from equiray.reports.planes import PlaneChart
 from report_run import estimate
 from score_tables import scored_rows, split_of
 
@@ -51,7 +51,7 @@ def system(stage: str, disparity: float | None, accuracy: float) -> list[Estimat
     ]
 
 
-def drawn(found: list[FrontierReading]) -> FrontierChart:
+def drawn(found: list[FrontierReading]) -> PlaneChart:
     chart = frontier_chart(records(found), [System(*system("baseline", 0.2, 0.7)), System(*system("cda", 0.1, 0.69))])
     assert chart is not None
     return chart

@@ -1,4 +1,4 @@
-"""Unlearning curves: what training logged, as polylines in a 100 x 100 box that the page stretches to its width."""
+"""Curves of training: what training logged, as polylines in a 100 x 100 box that the page stretches to its width."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ class Series(NamedTuple):
     style: str
 
 
-class _ChartWords(NamedTuple):
+class ChartWords(NamedTuple):
+    """What a chart shows of the log; `zero` has its axis begin at 0."""
+
     title: str
     meaning: str
     series: tuple[Series, ...]
@@ -23,19 +25,19 @@ class _ChartWords(NamedTuple):
 
 
 _CHARTS = (
-    _ChartWords(
+    ChartWords(
         "Gap on held-out prompts",
         "validation families, never trained on; signed below 0 would be an inversion",
         (Series("validation_gap", "absolute", "a"), Series("validation_gap_signed", "signed", "b")),
         True,
     ),
-    _ChartWords(
+    ChartWords(
         "Perplexity",
         "on held-out reference text; a rise is the price of forgetting",
         (Series("perplexity", "perplexity", "a"),),
         False,
     ),
-    _ChartWords(
+    ChartWords(
         "Loss terms",
         "before weighting, on the training batch",
         (
@@ -46,7 +48,7 @@ _CHARTS = (
         ),
         True,
     ),
-    _ChartWords(
+    ChartWords(
         "Gradient cosine of learn and unlearn",
         "below 0 the two terms pull against each other",
         (Series("gradient_cosine", "cosine", "a"),),
@@ -80,11 +82,12 @@ class Chart:
 
 def charts_of(curve: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """The charts that the logged steps can fill; a key never logged leaves no chart and no legend entry."""
-    charts = (_chart(words, curve) for words in _CHARTS)
+    charts = (chart_of(words, curve) for words in _CHARTS)
     return [chart for chart in charts if chart is not None]
 
 
-def _chart(words: _ChartWords, curve: Sequence[Mapping[str, Any]]) -> Chart | None:
+def chart_of(words: ChartWords, curve: Sequence[Mapping[str, Any]]) -> Chart | None:
+    """A chart of logged steps, None where they lack its keys."""
     folds = sorted({step.get("fold") or 0 for step in curve})
     tracks = {(s, fold): _track(curve, s.key, fold) for s in words.series for fold in folds}
     tracks = {key: track for key, track in tracks.items() if track}

@@ -5,7 +5,6 @@ thin line beside them. Positions are percent of a box that the page stretches, y
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -13,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.frontiers import FrontierReading, Read, Trade
-from equiray.reports.axes import Axis, Tick, axis_over
+from equiray.reports.axes import axis_over
 from equiray.reports.figures import AUDIT, Figures
+from equiray.reports.planes import SHAPES, Entry, Mark, Plane, PlaneChart, Promise
 from equiray.reports.words import MODELS, attribute_words, bracket, metric_words, model_words, number, stage_words
 
 MOST_DOTS = 60
 """A frontier of more rules shows about so many of them as dots, evenly among them in the order of their choice."""
 
-SHAPES = ("circle", "square", "triangle", "diamond")
 _KINDS = {"thresholds": "one threshold a group", "randomised": "drawing between thresholds"}
 
 
@@ -51,56 +50,6 @@ class System(NamedTuple):
     accuracy: Estimate
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """A point at `x`, `y` with its interval cross, each arm as (low, high) or None."""
-
-    shape: str
-    style: str
-    x: float
-    y: float
-    x_arm: tuple[float, float] | None = None
-    y_arm: tuple[float, float] | None = None
-    spoken: str
-
-
-class Promise(NamedTuple):
-    """A frontier where it was chosen: `points` are ``x,y`` pairs."""
-
-    style: str
-    points: str
-
-
-class Entry(NamedTuple):
-    """A line of the legend: a mark's shape and style, and what it stands for."""
-
-    shape: str
-    style: str
-    label: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrontierChart:
-    title: str
-    meaning: str
-    x_label: str
-    promises: tuple[Promise, ...]
-    dots: tuple[Mark, ...]
-    systems: tuple[Mark, ...]
-    legend: tuple[Entry, ...]
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    notes: tuple[str, ...]
-
-
-class _Plane(NamedTuple):
-    x: Axis
-    y: Axis
-
-    def at(self, disparity: float, accuracy: float) -> tuple[float, float]:
-        return self.x.at(disparity), round(100 - self.y.at(accuracy), 2)
-
-
 def systems_of(figures: Figures, task: str, attribute: str, metric: str) -> list[System]:
     """Every model and stage of a task whose disparity and accuracy could both be estimated."""
     pairs = (
@@ -111,7 +60,7 @@ def systems_of(figures: Figures, task: str, attribute: str, metric: str) -> list
     return [System(d, a) for d, a in pairs if d and a and d.value is not None and a.value is not None]
 
 
-def frontier_chart(records: Sequence[FrontierRecord], systems: Sequence[System]) -> FrontierChart | None:
+def frontier_chart(records: Sequence[FrontierRecord], systems: Sequence[System]) -> PlaneChart | None:
     """Frontiers of one model's scores, and the systems measured in the same metric; None if no frontier has a point.
 
     Raises
@@ -128,18 +77,18 @@ def frontier_chart(records: Sequence[FrontierRecord], systems: Sequence[System])
         raise ValueError(f"one chart cannot hold frontiers of {sorted(shared)} and systems of {measured}")
     ((_, stage, model, metric, attribute, chosen_on, read_on),) = shared
     plane, words, shapes = _plane(drawn, systems), metric_words(metric), _shapes(systems)
-    return FrontierChart(
+    return PlaneChart(
         title=f"Accuracy against {words.label[:1].lower()}{words.label[1:]}, by {attribute_words(attribute)}",
         meaning=f"up and to the left is better; rules on the scores of {_name(model, stage)}, chosen on {chosen_on}: "
         f"dots are what they do on {read_on}",
         x_label=words.label,
-        promises=tuple(_promise(reading, plane) for reading in drawn),
-        dots=tuple(_dot(reading, point, plane) for reading in drawn for point in _some(reading.points)),
+        promises=tuple(promise_of(reading, plane) for reading in drawn),
+        dots=tuple(dot_of(reading, point, plane) for reading in drawn for point in some_of(reading.points)),
         systems=tuple(_system(system, plane, shapes) for system in systems),
-        legend=(*_frontier_legend(drawn), *_system_legend(systems, shapes)),
+        legend=(*frontier_legend(drawn), *_system_legend(systems, shapes)),
         x_ticks=plane.x.ticks,
-        y_ticks=tuple(Tick(round(100 - tick.at, 2), tick.label) for tick in plane.y.ticks),
-        notes=tuple(_notes(record.reading for record in records)),
+        y_ticks=plane.y_ticks,
+        notes=tuple(notes_of(record.reading for record in records)),
     )
 
 
@@ -155,11 +104,11 @@ def _name(model: str, stage: str) -> str:
     return f"{words[:1].lower() + words[1:] if model in MODELS else words}, {stage}"
 
 
-def _plane(readings: Iterable[FrontierReading], systems: Sequence[System]) -> _Plane:
+def _plane(readings: Iterable[FrontierReading], systems: Sequence[System]) -> Plane:
     trades = [trade for reading in readings for p in reading.points for trade in (p.on_choice, p.on_read)]
     ends = [(x, y) for s in systems for x, y in zip(_ends(s.disparity), _ends(s.accuracy), strict=True)]
     xs, ys = zip(*trades, *ends, strict=True)
-    return _Plane(axis_over([0.0, *xs]), axis_over(ys))
+    return Plane(axis_over([0.0, *xs]), axis_over(ys))
 
 
 def _ends(e: Estimate) -> tuple[float, float, float]:
@@ -167,23 +116,24 @@ def _ends(e: Estimate) -> tuple[float, float, float]:
     return value, value if e.low is None else e.low, value if e.high is None else e.high
 
 
-def _promise(reading: FrontierReading, plane: _Plane) -> Promise:
+def promise_of(reading: FrontierReading, plane: Plane) -> Promise:
     """Steps for thresholds, since nothing between two combinations is attained; straight lines for drawing."""
     corners = [point.on_choice for point in reading.points]
     if reading.kind == "thresholds":
         between = (Trade(after.disparity, before.accuracy) for before, after in pairwise(corners))
         corners = [corners[0], *(trade for pair in zip(between, corners[1:], strict=True) for trade in pair)]
-    points = dict.fromkeys(plane.at(*corner) for corner in corners)
-    return Promise(reading.kind, " ".join(f"{x:g},{y:g}" for x, y in points))
+    return plane.line(reading.kind, corners)
 
 
-def _some(points: Sequence[Read]) -> list[Read]:
+def some_of(points: Sequence[Read]) -> list[Read]:
+    """At most `MOST_DOTS` rules, evenly among all."""
     if len(points) <= MOST_DOTS:
         return list(points)
     return [points[round(i * (len(points) - 1) / (MOST_DOTS - 1))] for i in range(MOST_DOTS)]
 
 
-def _dot(reading: FrontierReading, point: Read, plane: _Plane) -> Mark:
+def dot_of(reading: FrontierReading, point: Read, plane: Plane) -> Mark:
+    """A rule as it was read, spoken with what it promised."""
     (x, y), (disparity, accuracy) = plane.at(*point.on_read), point.on_read
     limits = ""
     if point.low and point.high:
@@ -201,7 +151,7 @@ def _shapes(systems: Sequence[System]) -> dict[str, str]:
     return {model: SHAPES[i % len(SHAPES)] for i, model in enumerate(models)}
 
 
-def _system(system: System, plane: _Plane, shapes: dict[str, str]) -> Mark:
+def _system(system: System, plane: Plane, shapes: dict[str, str]) -> Mark:
     disparity, accuracy = system
     (x, x_low, x_high), (y, y_low, y_high) = _ends(disparity), _ends(accuracy)
     left, top = plane.at(x_low, y_high)
@@ -223,7 +173,8 @@ def _stage_style(stage: str) -> str:
     return "stage-" + "".join(c if c.isalnum() and c.isascii() else "-" for c in stage)
 
 
-def _frontier_legend(readings: Iterable[FrontierReading]) -> Iterable[Entry]:
+def frontier_legend(readings: Iterable[FrontierReading]) -> Iterable[Entry]:
+    """What dots and lines of frontiers stand for."""
     for reading in readings:
         shown = f", {MOST_DOTS} of {len(reading.points)} rules" if len(reading.points) > MOST_DOTS else ""
         yield Entry("dot", reading.kind, f"best by {_KINDS[reading.kind]}, on {reading.read_on}{shown}")
@@ -240,7 +191,8 @@ def _system_legend(systems: Sequence[System], shapes: dict[str, str]) -> Iterabl
         yield Entry("bar", _stage_style(stage), stage_words(stage))
 
 
-def _notes(readings: Iterable[FrontierReading]) -> Iterable[str]:
+def notes_of(readings: Iterable[FrontierReading]) -> Iterable[str]:
+    """Why a frontier is not there, or not whole."""
     for reading in readings:
         if reading.status != "estimated":
             how = "not estimable" if reading.status == "not_estimable" else "partial"

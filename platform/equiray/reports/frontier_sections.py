@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from equiray.reports.figures import Figures
-from equiray.reports.frontier_figures import FrontierChart, FrontierRecord, frontier_chart, systems_of
+from equiray.reports.frontier_figures import FrontierRecord, frontier_chart, systems_of
+from equiray.reports.planes import PlaneChart
 from equiray.reports.words import metric_words
 
 _FIRST = ("demographic_parity_difference", "equalized_odds_difference_max")
@@ -18,8 +19,8 @@ class FrontierSection:
     """
 
     about: str
-    charts: list[FrontierChart]
-    more: list[FrontierChart]
+    charts: list[PlaneChart]
+    more: list[PlaneChart]
     notes: list[str]
 
 
@@ -34,7 +35,7 @@ def frontier_section(
             by_chart.setdefault(key, []).append(record)
     if not by_chart:
         return None
-    charts: dict[bool, list[FrontierChart]] = {True: [], False: []}
+    charts: dict[bool, list[PlaneChart]] = {True: [], False: []}
     notes: dict[str, None] = {}
     for (metric, *_), records in by_chart.items():
         chart = frontier_chart(records, systems_of(figures, task, attribute, metric))

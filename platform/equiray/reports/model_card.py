@@ -5,7 +5,6 @@ file's sha256, so a reader can follow each number, and find out if either file w
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,18 +14,21 @@ import yaml
 from equiray.errors import writing
 from equiray.metrics.estimates import Estimate
 from equiray.reports.evidence import run_environment
+from equiray.reports.fairnet import FAIRNET_NAME, is_fairnet, load_fairnet
+from equiray.reports.fairnet.card import fairnet_changes, fairnet_methods, fairnet_uses, fairnet_warnings
+from equiray.reports.fairnet.summary import overview
 from equiray.reports.figures import INTRINSIC_METRICS, Figures, is_effect
 from equiray.reports.key_figures import task_words
 from equiray.reports.left_out import dropped_lines
+from equiray.reports.markdown_parts import bullets, escaped, pipe_table
+from equiray.reports.provenance import made_by
 from equiray.reports.run_directory import RunRecord, TaskDetails, load_run
-from equiray.reports.sections import made_by
 from equiray.reports.summary import write_summary
 from equiray.reports.words import attribute_words, bracket, count, metric_words, model_words, number, stage_words
 
 CARD_NAME = "model_card.md"
 RESULTS = "results.json"
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 _USES = """The figures say how the systems named here decided on the test rows named here, with their uncertainty.
 They do not say that a system is fair, lawful or fit for use: other people, another time or another threshold may give
 other figures, and a disparity that could not be told from 0 may still be there. A system that decides about people
@@ -80,11 +82,15 @@ def model_card(run: RunRecord) -> str:
         "model-index": [{"name": run.name, "results": _index(run, figures)}],
     }
     front = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000)
+    fairnet = load_fairnet(run.path) if is_fairnet(run.path) else None
+    told = overview(fairnet, run.frontiers) if fairnet else write_summary(run, Figures(run.results.estimates))
     sections = (
-        [f"# {_text(run.name)}", *map(_text, write_summary(run, Figures(run.results.estimates)))],
-        _warnings(run),
-        ["## Uses", _USES],
+        [f"# {escaped(run.name)}", *map(escaped, told)],
+        _warnings(run, fairnet_warnings(fairnet) if fairnet else []),
+        ["## Uses", _USES, *(fairnet_uses(fairnet) if fairnet else [])],
+        fairnet_methods(fairnet) if fairnet else [],
         _data(run),
+        fairnet_changes(fairnet, _sha256(run.path / FAIRNET_NAME)) if fairnet else [],
         _figures(run, figures),
         _verdicts(run),
         _left_out(run, figures),
@@ -130,7 +136,7 @@ def _index_entry(figure: Figure, digest: str) -> dict[str, Any]:
     }
 
 
-def _warnings(run: RunRecord) -> list[str]:
+def _warnings(run: RunRecord, more: Sequence[str]) -> list[str]:
     details = run.details
     found = [f"{task_words(run, task)}: {line}" for task, told in details.tasks.items() for line in told.warnings]
     found += [f"Unlearning: {line}" for line in (details.unlearning.warnings if details.unlearning else [])]
@@ -138,13 +144,14 @@ def _warnings(run: RunRecord) -> list[str]:
         found.insert(0, "This is a smoke run: too small for conclusions about people.")
     if not details.tasks:
         found.append("The data are not described here: whether they have known defects is unknown to this card.")
-    return ["## Warnings", _list(found)] if found else []
+    found = list(dict.fromkeys([*found, *more]))
+    return ["## Warnings", bullets(found)] if found else []
 
 
 def _data(run: RunRecord) -> list[str]:
     parts = ["## Data"] if run.details.tasks else []
     for task, details in run.details.tasks.items():
-        parts += [f"### {_text(task_words(run, task))}", _list(_data_lines(details))]
+        parts += [f"### {escaped(task_words(run, task))}", bullets(_data_lines(details))]
     return parts
 
 
@@ -174,12 +181,12 @@ def _figures(run: RunRecord, figures: Sequence[Figure]) -> list[str]:
         "Single groups": lambda e: e.group is not None,
     }
     for task in dict.fromkeys(f.estimate.task for f in figures):
-        parts.append(f"### {_text(task_words(run, task))}")
+        parts.append(f"### {escaped(task_words(run, task))}")
         for title, belongs in kinds.items():
             rows = [_row(f) for f in figures if f.estimate.task == task and belongs(f.estimate)]
             if rows:
                 columns = ("Model", "Stage", "Figure", "Of", "Value", "Interval", "n", "Better", "Status", "Source")
-                parts += [f"#### {title}", _table(columns, rows)]
+                parts += [f"#### {title}", pipe_table(columns, rows)]
     return parts if figures else []
 
 
@@ -189,14 +196,14 @@ def _row(figure: Figure) -> list[str]:
     better = {"lower": "lower", "higher": "higher", "zero": "near 0", "half": "near 0.5"}.get(e.direction, "–")
     words = (model_words(e.model), stage_words(e.stage), metric_words(e.metric).label, whose or "all rows")
     numbers = (number(e.value, e.metric), bracket(e), count(e.n), better, e.status.replace("_", " "))
-    return [*map(_text, (*words, *numbers)), f"`{figure.source.removeprefix(RESULTS)}`"]
+    return [*map(escaped, (*words, *numbers)), f"`{figure.source.removeprefix(RESULTS)}`"]
 
 
 def _verdicts(run: RunRecord) -> list[str]:
     rows = [
-        [*map(_text, (v.verdict, v.rule, v.reason)), f"`#/verdicts/{i}`"] for i, v in enumerate(run.results.verdicts)
+        [*map(escaped, (v.verdict, v.rule, v.reason)), f"`#/verdicts/{i}`"] for i, v in enumerate(run.results.verdicts)
     ]
-    return ["## Verdicts", _table(("Verdict", "Rule", "Why", "Source"), rows)] if rows else []
+    return ["## Verdicts", pipe_table(("Verdict", "Rule", "Why", "Source"), rows)] if rows else []
 
 
 def _left_out(run: RunRecord, figures: Sequence[Figure]) -> list[str]:
@@ -204,16 +211,16 @@ def _left_out(run: RunRecord, figures: Sequence[Figure]) -> list[str]:
     lines = dropped_lines(run)
     if missing:
         lines.insert(0, f"{count(missing, 'figure')} not estimable: marked so above, never counted as 0")
-    return ["## Left out", _list(lines)] if lines else []
+    return ["## Left out", bullets(lines)] if lines else []
 
 
 def _provenance(run: RunRecord) -> list[str]:
-    sources = [name for name in (RESULTS, "details.json", "spec.yaml") if (run.path / name).is_file()]
+    sources = [name for name in (RESULTS, FAIRNET_NAME, "details.json", "spec.yaml") if (run.path / name).is_file()]
     rows = [[f"`{name}`", f"`{_sha256(run.path / name)}`"] for name in sources]
     return [
         "## Provenance",
-        _list(f"{fact.name}: {fact.value}" for fact in made_by(run, run_environment(run.path))),
-        _table(("Made from", "sha256"), rows),
+        bullets(f"{fact.name}: {fact.value}" for fact in made_by(run, run_environment(run.path))),
+        pipe_table(("Made from", "sha256"), rows),
         "`evidence.json`, kept beside this card, records the sha256 of every file of the run. If it records another "
         f"one for `{RESULTS}` than this card does, one of the two was changed since.",
     ]
@@ -221,17 +228,3 @@ def _provenance(run: RunRecord) -> list[str]:
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_text(line)}" for line in lines)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _text(text: str) -> str:
-    """Text of the run in one line that Markdown shows as it is: no markup, no HTML, no new cell."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

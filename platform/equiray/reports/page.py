@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from equiray.reports import left_out, sections
 from equiray.reports.comparison import comparison_note
 from equiray.reports.evidence import run_environment
+from equiray.reports.fairnet import is_fairnet
+from equiray.reports.fairnet.page import write_fairnet_report
 from equiray.reports.figures import Figures
 from equiray.reports.key_figures import key_figures
+from equiray.reports.provenance import durations, made_by
 from equiray.reports.run_directory import RunRecord, load_run
 from equiray.reports.run_tables import FULL_CAPTION
 from equiray.reports.summary import write_summary
-from equiray.reports.words import count, duration
-
-REPORT_NAME = "report.html"
+from equiray.reports.templating import template, write_page
+from equiray.reports.words import count
 
 
 def write_report(run_dir: Path) -> Path:
@@ -38,25 +38,16 @@ def write_report(run_dir: Path) -> Path:
     Incomplete
         The run stopped before its results.
     """
+    if is_fairnet(run_dir):
+        return write_fairnet_report(run_dir)
     run = load_run(run_dir)
-    path = run_dir / REPORT_NAME
-    draft = path.with_suffix(".html.part")
-    draft.write_text(render(run), encoding="utf-8")
-    draft.replace(path)
-    return path
+    return write_page(run_dir, render(run))
 
 
 def render(run: RunRecord) -> str:
     """The page as text; every string of the run is escaped."""
     figures = Figures(run.results.estimates)
-    environment = Environment(
-        loader=PackageLoader("equiray.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         run=run,
         summary=write_summary(run, figures),
         tiles=key_figures(run, figures),
@@ -67,8 +58,8 @@ def render(run: RunRecord) -> str:
         dropped=left_out.dropped_lines(run),
         not_estimable=left_out.not_estimable_lines(run, figures),
         others=sections.other_figures(run, figures),
-        made=sections.made_by(run, run_environment(run.path)),
-        durations=_durations(run),
+        made=made_by(run, run_environment(run.path)),
+        durations=durations(run),
         note=_note(run, figures),
         full_caption=FULL_CAPTION,
         badges=_badges(run, figures),
@@ -92,12 +83,3 @@ def _badges(run: RunRecord, figures: Figures) -> list[str]:
     label = run.details.unlearning.label if run.details.unlearning else None
     shown = {"smoke": run.details.smoke, "short run": label == "short run", "inversion": bool(figures.inversions())}
     return [badge for badge, holds in shown.items() if holds]
-
-
-def _durations(run: RunRecord) -> list[tuple[str, str, float]]:
-    """Step, time in words, and its length in percent of the longest."""
-    longest = max(run.details.durations_s.values(), default=0) or 1
-    return [
-        (step.replace("_", " "), duration(s), round(100 * s / longest, 1))
-        for step, s in run.details.durations_s.items()
-    ]

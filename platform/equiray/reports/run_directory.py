@@ -169,12 +169,12 @@ def load_run(run_dir: Path) -> RunRecord:
     details_path, spec_path, frontiers_path = (run_dir / name for name in ("details.json", "spec.yaml", FRONTIERS_NAME))
     return RunRecord(
         path=run_dir,
-        results=_read_json(results_path, ResultsFile),
-        details=_read_json(details_path, RunDetails) if details_path.is_file() else RunDetails(),
+        results=read_json(results_path, ResultsFile),
+        details=read_json(details_path, RunDetails) if details_path.is_file() else RunDetails(),
         curve=_read_curve(run_dir / "unlearning" / "curve.jsonl"),
         predictions={file.relative_to(run_dir).as_posix(): _rows(file) for file in prediction_files},
         families=_families(run_dir / "intrinsic"),
-        frontiers=tuple(_read_json(frontiers_path, FrontiersFile).frontiers) if frontiers_path.is_file() else (),
+        frontiers=tuple(read_json(frontiers_path, FrontiersFile).frontiers) if frontiers_path.is_file() else (),
         spec_text=spec_path.read_text(encoding="utf-8", errors="replace") if spec_path.is_file() else None,
     )
 
@@ -190,7 +190,14 @@ def _refuse_without_results(run_dir: Path, n_prediction_files: int) -> None:
     )
 
 
-def _read_json(path: Path, model: type[_Model]) -> _Model:
+def read_json(path: Path, model: type[_Model]) -> _Model:
+    """A file of a run as the model that is its contract.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, or does not follow the contract: names up to five places in it.
+    """
     try:
         return model.model_validate_json(path.read_bytes())
     except OSError as error:

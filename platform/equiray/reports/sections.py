@@ -2,7 +2,6 @@
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
 
 from equiray.reports.audit_tables import DISPARITY_CAPTION, disparity_table
 from equiray.reports.comparison import (
@@ -18,6 +17,7 @@ from equiray.reports.figures import DISPARITIES, INTRINSIC_METRICS, QUALITIES, S
 from equiray.reports.frontier_sections import FrontierSection, frontier_section
 from equiray.reports.key_figures import task_words
 from equiray.reports.panels import Panel, panels_of
+from equiray.reports.provenance import Fact
 from equiray.reports.run_directory import RunRecord
 from equiray.reports.run_tables import full_table, group_changes, shown_of_groups
 from equiray.reports.tables import MOST_GROUPS, Table, group_table, intrinsic_table, paper_table
@@ -42,13 +42,6 @@ _RATES_CAPTION = (
     "“of” counts the rows a rate is taken over: all rows of the group for the selection rate, its positive rows for "
     "TPR, its negative rows for FPR, its selected rows for precision."
 )
-
-
-class Fact(NamedTuple):
-    """A line of a fact list."""
-
-    name: str
-    value: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,25 +224,3 @@ def other_figures(run: RunRecord, figures: Figures) -> list[Fact]:
             name = " · ".join(where) + f": {metric_words(e.metric).label}"
             lines.append(Fact(name, f"{number(e.value, e.metric)} {bracket(e)}".strip()))
     return lines
-
-
-def made_by(run: RunRecord, environment: dict[str, Any]) -> list[Fact]:
-    """Command, model, seed, hashes: what it takes to make the run again."""
-    model = run.details.language_model
-    described = [] if model is None else [model.name, _parameters(model.parameters), model.dtype]
-    described += [f"{model.pooling} pooling"] if model and model.pooling else []
-    facts = (
-        ("Command", run.details.command),
-        ("Seed", None if run.seed is None else str(run.seed)),
-        ("Language model", ", ".join(part for part in described if part) or None),
-        ("Model source", model.source if model else None),
-        ("Spec sha256", run.results.spec_sha256),
-        ("Python", f"{environment.get('python', 'unknown')} on {environment.get('platform', 'unknown')}"),
-        ("Source commit", environment.get("git_commit")),
-        ("Packages", ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items())),
-    )
-    return [Fact(name, value) for name, value in facts if value]
-
-
-def _parameters(n: int | str | None) -> str | None:
-    return f"{n / 1e6:,.1f} M parameters" if isinstance(n, int) else n

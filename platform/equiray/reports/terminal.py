@@ -10,6 +10,9 @@ from rich.text import Text
 
 from equiray.reports.audit_tables import disparity_table
 from equiray.reports.comparison import comparison_table, groups_table
+from equiray.reports.fairnet import FairnetFile, is_fairnet, load_fairnet
+from equiray.reports.fairnet.summary import overview
+from equiray.reports.fairnet.tables import short_table
 from equiray.reports.figures import Figures
 from equiray.reports.key_figures import task_words
 from equiray.reports.run_directory import RunRecord, load_run
@@ -33,6 +36,9 @@ def print_summary(run_dir: Path, console: Console) -> None:
         The run stopped before its results.
     """
     run = load_run(run_dir)
+    if is_fairnet(run_dir):
+        _print_fairnet(run, load_fairnet(run_dir), console)
+        return
     figures = Figures(run.results.estimates)
     console.print(Text(run.name, style="bold"))
     console.print(Text("\n".join(write_summary(run, figures))))
@@ -52,6 +58,15 @@ def print_summary(run_dir: Path, console: Console) -> None:
                 continue
             _print(disparity_table(figures, task, attribute, _alike(run, task, attribute)), title, console)
             _print(group_table(figures, task, attribute, metrics=_OF_GROUPS, most=_MOST_GROUPS), "Its groups", console)
+
+
+def _print_fairnet(run: RunRecord, document: FairnetFile, console: Console) -> None:
+    console.print(Text(document.name, style="bold"))
+    console.print(Text("\n".join(overview(document, run.frontiers))))
+    for task in document.tasks:
+        for warning in task.warnings:
+            console.print(Text(f"{task.title}: {warning}", style="yellow"))
+        _print(short_table(document, task), f"{task.title}, by {task.attribute}", console)
 
 
 def _print_comparison(run: RunRecord, figures: Figures, task: str, console: Console) -> None:

@@ -153,6 +153,13 @@ STAGES = {
     "cda": "CDA",
     "unlearning": "Unlearning",
     "cda_unlearning": "CDA + unlearning",
+    "erm": "ERM",
+    "fairnet": "FairNet",
+    "group_dro": "GroupDRO",
+    "jtt": "JTT",
+    "dfr": "DFR",
+    "thresholds": "Group thresholds",
+    "gate_and_thresholds": "Gate and group thresholds",
 }
 
 MODELS = {
@@ -244,3 +251,8 @@ def setting_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {setting_words(inner)}" for key, inner in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def share(value: float | None) -> str:
+    """``14.2 %``; None is not estimable."""
+    return "not estimable" if value is None else f"{100 * value:.1f}{NO_BREAK}%"

@@ -1,0 +1,135 @@
+"""What a careful reader asks next: when it cannot hurt, which part does the work, what shifts do, what adds up."""
+
+from collections.abc import Iterable
+
+from equiray.reports.fairnet.record import Ablation, Changes, Stress, Task
+from equiray.reports.fairnet.tables import ANSWER_STYLES, MEASURES, effect_of, effects_of, level_cell, missing
+from equiray.reports.fairnet.trainings import DoubleCount, Measured, NoHarm, Seed
+from equiray.reports.tables import Cell, Table, TableBlock, TableRow, effect_cell
+from equiray.reports.words import count, number, share
+
+
+def no_harm_table(found: NoHarm) -> Table:
+    """The exact change of accuracy by the gate beside what the published condition makes of rates alone."""
+    exact = found.exact
+    limits = "" if exact.low is None or exact.high is None else f"[{_signed(exact.low)}, {_signed(exact.high)}]"
+    gain = f"At risk are {share(found.prevalence)} of the rows; {share(found.tpr)} of them are flagged, and the "
+    gain += f"adapter always on changes their accuracy by {_signed(found.d_min)}: the product of the three."
+    loss = f"{share(found.fpr)} of the others are flagged, and the adapter always on costs them "
+    loss += f"{_signed(found.d_maj).removeprefix('+')} of accuracy: their share of the rows times both."
+    margin = "Gain less loss: what the published condition promises; it holds where this is 0 or more."
+    holds = {True: "the condition holds", False: "the condition does not hold", None: "not estimable"}[found.holds]
+    selection = (
+        "Exact change less margin: what the gate gains or loses by choosing, within each group, rows that the adapter "
+        "serves better or worse than the others; the published condition takes it to be 0."
+    )
+    rows = (
+        (
+            "Exact change of accuracy",
+            found.exact.value,
+            limits,
+            "Counted row by row: the gate against every gate shut.",
+        ),
+        ("Gain among those at risk", found.gain, "", gain),
+        ("Loss among the others", found.loss, "", loss),
+        (f"Margin ({holds})", found.margin, "", margin),
+        ("Selection term", found.selection, "", selection),
+    )
+    lines = tuple(
+        TableRow(
+            label=label,
+            cells=(
+                missing() if value is None else Cell(value=_signed(value), interval=interval),
+                Cell(value="", note=said),
+            ),
+        )
+        for label, value, interval, said in rows
+    )
+    return Table(
+        corner="Of all rows",
+        columns=(("Share of rows", "Share of rows"), ("What it says", "What it says")),
+        blocks=(TableBlock(title="", rows=lines),),
+    )
+
+
+def _signed(value: float | None) -> str:
+    """Four decimals: the terms of the condition are small shares of all rows."""
+    if value is None:
+        return "not estimable"
+    text = f"{value:+.4f}".replace("-", "−")
+    return text if text.strip("+−0.") else "0.0000"
+
+
+def ablations_table(task: Task, own: Changes | None, ablations: Iterable[Ablation]) -> Table | None:
+    """FairNet with a part taken away, below FairNet itself, each against ERM."""
+    taken = [(ablation.label, ablation.change) for ablation in ablations if ablation.task == task.task]
+    rows = []
+    for label, change in [("FairNet, whole", own), *taken] if own else taken:
+        assert change is not None
+        effects = effects_of(task, change)
+        cells = (
+            effect_cell(effects["worst"]),
+            effect_cell(effects["accuracy"]),
+            *(Cell(value=a, style=ANSWER_STYLES[a]) for a in (change.worst_up, change.accuracy_kept)),
+        )
+        rows.append(TableRow(label=label, cells=cells))
+    columns = (
+        ("Δ worst cell", "against ERM"),
+        ("Δ accuracy", "against ERM"),
+        ("Better?", "worst cell"),
+        ("Kept?", "accuracy"),
+    )
+    table = Table(corner="FairNet", columns=columns, blocks=(TableBlock(title="", rows=tuple(rows)),))
+    return table if taken else None
+
+
+def stress_table(task: Task, stress: Iterable[Stress]) -> Table | None:
+    """What shifts and noise do: how far the gates open, what is gained, and what is harmed."""
+    rows = []
+    for each in stress:
+        if each.task == task.task:
+            effects = (
+                effect_of(part, task.task, "fairnet", "erm", 0.95, task.rows.test)
+                for part in (each.worst, each.accuracy)
+            )
+            shares = (missing() if v is None else Cell(value=share(v)) for v in (each.open, each.harmed))
+            rows.append(TableRow(label=each.label, cells=(*map(effect_cell, effects), *shares)))
+    columns = (
+        ("Δ worst cell", "against ERM"),
+        ("Δ accuracy", "against ERM"),
+        ("Open", "share of rows"),
+        ("Harmed", "share of rows"),
+    )
+    return Table(corner="Under", columns=columns, blocks=(TableBlock(title="", rows=tuple(rows)),)) if rows else None
+
+
+def double_count_table(found: DoubleCount) -> Table:
+    """Gate and group thresholds, each alone and both together."""
+    named = {"Gate alone": found.gate, "Group thresholds alone": found.thresholds, "Both": found.both}
+    shown = {**MEASURES, "equalized_odds_difference_max": ("EqOdds max", "difference")}
+    rows = tuple(TableRow(label=label, cells=tuple(_measured(of, m) for m in shown)) for label, of in named.items())
+    return Table(corner="Rule", columns=tuple(shown.values()), blocks=(TableBlock(title="", rows=rows),))
+
+
+def _measured(of: Measured, measure: str) -> Cell:
+    value = getattr(of, measure)
+    if measure == "open":
+        return Cell(value="–") if value is None else Cell(value=share(value))
+    return level_cell(value)
+
+
+def choice_lines(seed: Seed) -> list[str]:
+    """How the threshold of this training was chosen."""
+    choice = seed.choice
+    written = ", ".join(
+        "shut" if t == "inf" else "open" if t == "-inf" else number(float(t)) for t in choice.thresholds
+    )
+    lines = [
+        f"Seed {seed.seed}: threshold {written}, {choice.reason}; {count(choice.feasible)} of "
+        f"{count(choice.candidates, 'threshold')} kept the constraints. On the validation rows that chose it, which is "
+        f"too good to be true, the worst cell goes from {number(choice.base_worst_cell)} to "
+        f"{number(choice.worst_cell)}."
+    ]
+    if choice.left_out:
+        lines.append(f"Seed {seed.seed}: too few validation rows to choose by: {', '.join(choice.left_out)}.")
+    return lines

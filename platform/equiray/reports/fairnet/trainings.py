@@ -1,0 +1,159 @@
+"""What one training of every method left: a part of ``fairnet.json`` (`equiray.reports.fairnet.record`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Figure = float | None
+Share = Annotated[float, Field(ge=0, le=1)] | None
+Curve = list[float]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Measured(Part):
+    """A method on the test split; `open` is the share of rows with an open gate, null for methods without gates."""
+
+    accuracy: Share
+    worst_cell: Share
+    equalized_odds_difference_max: Share
+    equalized_odds_difference_mean: Share
+    ece: Share
+    open: Share
+
+
+class Point(Measured):
+    method: str
+
+
+class Choice(Part):
+    """How the thresholds were chosen on validation rows (`equiray.mitigation.gating.choice.Choice`)."""
+
+    attribute: str
+    thresholds: list[float | Literal["inf", "-inf"]]
+    figures: dict[str, Figure]
+    base: dict[str, Figure]
+    worst_cell: Figure
+    base_worst_cell: Figure
+    left_out: list[str]
+    candidates: int
+    feasible: int
+    reason: str
+
+
+class Sweep(Part):
+    """What every threshold does: lists of equal length, one place a threshold; `chosen` is the place of the choice."""
+
+    split: str
+    threshold: list[float | Literal["inf", "-inf"]]
+    accuracy: list[Figure]
+    worst_cell: list[Figure]
+    worst_cell_low: list[Figure]
+    worst_cell_high: list[Figure]
+    equalized_odds_difference_max: list[Figure]
+    open: list[Figure]
+    chosen: int | None
+
+    @model_validator(mode="after")
+    def _curves_agree(self) -> "Sweep":
+        lengths = {name: len(found) for name, found in self if isinstance(found, list)}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"curves of unequal length: {lengths}")
+        if self.chosen is not None and not 0 <= self.chosen < len(self.threshold):
+            raise ValueError(f"`chosen` {self.chosen} is no place among {len(self.threshold)} thresholds")
+        return self
+
+
+class GroupThresholds(Part):
+    """Group thresholds on the base model's scores at one price, chosen on validation, read on test."""
+
+    accuracy: Share
+    worst_cell: Share
+
+
+class Limited(Part):
+    value: Figure
+    low: Figure
+    high: Figure
+
+
+class Detector(Part):
+    """A receiver operating characteristic, and where on it the chosen threshold lies."""
+
+    attribute: str
+    auc: Limited
+    fpr: Curve
+    tpr: Curve
+    tpr_at: Share
+    fpr_at: Share
+
+    @model_validator(mode="after")
+    def _curves_agree(self) -> "Detector":
+        if len(self.fpr) != len(self.tpr):
+            raise ValueError(f"curves of unequal length: fpr {len(self.fpr)}, tpr {len(self.tpr)}")
+        return self
+
+
+class NoHarm(Part):
+    """When a gate cannot hurt (methods: section 2.5), all as shares of rows.
+
+    `exact` is the change of accuracy by the gate; `gain` = pi_min TPR d_min and `loss` = pi_maj FPR d_maj are the two
+    products of the published condition; `selection` = exact - (gain - loss); `margin` = gain - loss.
+    """
+
+    exact: Limited
+    prevalence: Share
+    tpr: Share
+    fpr: Share
+    d_min: Figure
+    d_maj: Figure
+    gain: Figure
+    loss: Figure
+    margin: Figure
+    selection: Figure
+    holds: bool | None
+
+
+class Training(Part):
+    base_s: Figure
+    detector_s: Figure
+    adapter_s: Figure
+    open_hinge: list[Figure]
+    curves: dict[str, list[Figure]]
+
+
+class Flagged(Part):
+    text: str
+    label: str
+    group: str
+    risk: Figure
+    base: Share
+    adapted: Share
+    outcome: Literal["corrected", "harmed", "unchanged"]
+
+
+class DoubleCount(Part):
+    gate: Measured
+    thresholds: Measured
+    both: Measured
+
+
+class Seed(Part):
+    """One training of every method."""
+
+    seed: int
+    points: list[Point]
+    choice: Choice
+    sweep: Sweep
+    group_thresholds: list[GroupThresholds]
+    detectors: list[Detector]
+    no_harm: NoHarm | None = None
+    training: Training
+    flagged: list[Flagged]
+    double_count: DoubleCount | None = None
+
+    def point(self, method: str) -> Point | None:
+        """What a method does under this training, None where it was not measured."""
+        return next((point for point in self.points if point.method == method), None)

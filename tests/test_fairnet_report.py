@@ -1,0 +1,365 @@
+"""The report of a FairNet run, held against the fairnet.json that it was written from."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from rich.console import Console
+
+from equiray.errors import BadInput, Incomplete
+from equiray.reports import print_summary, verify_evidence, write_evidence, write_report
+from equiray.reports.fairnet import FairnetFile, load_fairnet
+from equiray.reports.fairnet.charts import detector_chart, trade_charts
+from equiray.reports.fairnet.page import write_fairnet_report
+from equiray.reports.model_card import write_model_card
+from fairnet_sample import (
+    CELLS,
+    METHODS,
+    contract_document,
+    printed,
+    sample_document,
+    sample_frontiers,
+    write_sample,
+)
+from report_run import write_synthetic_run
+from test_report import NASTY, Page
+
+TRAINING = ("Share of open hinges", "Base loss", "Adapter loss")
+CONTRACT = Path(__file__).parents[1] / "docs" / "contracts" / "fairnet_results.json"
+
+
+def page_of(run_dir: Path) -> Page:
+    page = Page(write_report(run_dir).read_text(encoding="utf-8"))
+    page.text = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    return page
+
+
+def three(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−").replace("−0.000", "0.000")
+
+
+def signed(value: float) -> str:
+    return ("+" if float(f"{value:.3f}") > 0 else "") + three(value)
+
+
+def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    document = sample_document()
+    change(document)
+    return write_sample(tmp_path / "run", document)
+
+
+def test_the_contract_example_is_what_the_builder_makes_and_what_the_reader_reads() -> None:
+    text = CONTRACT.read_text(encoding="utf-8")
+    assert text == printed(contract_document()) + "\n"
+    document = FairnetFile.model_validate_json(text)
+    assert document.smoke, "invented figures never stand without that word"
+    assert json.loads(document.model_dump_json(by_alias=True)) == json.loads(text), "nothing is dropped in reading"
+
+
+def test_every_section_stands_in_its_order(tmp_path: Path) -> None:
+    html = write_report(write_sample(tmp_path / "run")).read_text(encoding="utf-8")
+    _, adult, drawn, _ = re.split(r'<section id="(?:task-\d|made)">', html)
+    headings = ["Methods", "What thresholds trade", "The detector, and how far its gates open", "When it cannot hurt"]
+    headings += ["Cells", "What was flagged", "Ablations", "Stress", "Gate and group thresholds together", "Training"]
+    assert re.findall("<h3>(.*?)</h3>", adult) == [*headings, "About the data"]
+    assert set(headings) - set(re.findall("<h3>(.*?)</h3>", drawn)) == {"Ablations", "Stress"}, "of Adult alone"
+    figures = re.findall("<figcaption>(.*?)<span>", adult[: adult.index("The same of seed 1")])
+    trades = ["Accuracy against worst-cell accuracy", "Accuracy against equalized odds"]
+    assert figures[2:] == [*trades, "Detector of Female", "How far the gates open", *TRAINING]
+    assert html.count("Accuracy against worst-cell accuracy<") == 4, "one a training"
+
+
+def test_badges_and_answers(tmp_path: Path) -> None:
+    page = page_of(write_sample(tmp_path / "run"))
+    assert page.rows("badge") == 2, "smoke above, synthetic at the drawn faces"
+    assert (
+        "the worst cell is better under FairNet than under ERM: +0.121 [0.083, 0.159] (from 0.482 to 0.603" in page.text
+    )
+    assert "INCONCLUSIVE: we cannot tell whether FairNet makes the worst cell better" in page.text
+    plain = changed(tmp_path / "plain", lambda d: d.update(smoke=False, tasks=d["tasks"][:1]))
+    assert page_of(plain).rows("badge") == 0
+    assert "smoke run" not in page_of(plain).text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [("no", "the worst cell is not better"), ("INCONCLUSIVE", "INCONCLUSIVE: we cannot tell whether FairNet makes")],
+)
+def test_the_answer_follows_the_verdict_and_not_the_value(tmp_path: Path, verdict: str, said: str) -> None:
+    run_dir = changed(tmp_path, lambda d: d["tasks"][0]["changes"][0].update(worst_up=verdict, accuracy_kept="no"))
+    text = page_of(run_dir).text
+    assert said in text
+    assert "Of all rows, accuracy is not kept: +0.003" in text
+    assert "the worst cell is better under" not in text
+
+
+def test_the_numbers_of_the_page_are_the_documents(tmp_path: Path) -> None:
+    text = page_of(write_sample(tmp_path / "run")).text
+    for task in sample_document()["tasks"]:
+        for changes in task["changes"]:
+            for change in (changes["accuracy"], changes["worst"], *changes["cells"]):
+                interval = f"[{three(change['low'])}, {three(change['high'])}]"
+                assert f"{signed(change['value'])} {interval}" in text or f"{signed(change['value'])}{interval}" in text
+        for method in METHODS:
+            points = [p for seed in task["seeds"] for p in seed["points"] if p["method"] == method]
+            for name in ("accuracy", "worst_cell", "equalized_odds_difference_mean"):
+                assert three(sum(p[name] for p in points) / len(points)) in text
+        for seed in task["seeds"]:
+            assert f"AUC {three(seed['detectors'][0]['auc']['value'])} [0.871, 0.887]" in text
+            assert f"{seed['no_harm']['exact']['value']:+.4f}".replace("-", "−") in text
+            assert f"{seed['no_harm']['selection']:+.4f}".replace("-", "−") in text
+            for row in seed["flagged"]:
+                assert f"risk {three(row['risk'])} · probability {three(row['base'])} → {three(row['adapted'])}" in text
+    for cell in CELLS:
+        assert cell in text
+    assert "2 corrected, 1 harmed and 2 unchanged" in text
+
+
+def test_marks_lie_where_the_figures_say() -> None:
+    document = FairnetFile.model_validate(sample_document())
+    seed = document.tasks[0].seeds[0]
+    for chart, measure in zip(
+        trade_charts(document, seed, []), ("worst_cell", "equalized_odds_difference_max"), strict=True
+    ):
+        marks = {mark.spoken.split(":")[0]: mark for mark in chart.systems}
+        assert len(marks) == len(METHODS)
+        labels = {method.id: method.label for method in document.methods}
+        # Positions are linear in the figures: two marks fix the scale, the others must agree with it.
+        points = sorted(seed.points, key=lambda p: getattr(p, measure))
+        (low, high), spots = (points[0], points[-1]), [marks[labels[p.method]].x for p in points]
+        scale = (spots[-1] - spots[0]) / (getattr(high, measure) - getattr(low, measure))
+        for point, spot in zip(points, spots, strict=True):
+            assert spot == pytest.approx(spots[0] + scale * (getattr(point, measure) - getattr(low, measure)), abs=0.02)
+        assert marks["FairNet"] is chart.systems[-1], "on top of the others"
+    (roc,) = (detector_chart(d, "Female") for d in seed.detectors)
+    assert (roc.systems[0].x, roc.systems[0].y) == (9.0, pytest.approx(100 * (1 - seed.detectors[0].tpr_at), abs=0.01))
+    assert roc.square
+
+
+def test_both_trades_share_the_axis_of_accuracy(tmp_path: Path) -> None:
+    document = load_fairnet(write_sample(tmp_path / "run"))
+    one, other = trade_charts(document, document.tasks[0].seeds[0], [])
+    assert one.y_ticks == other.y_ticks
+    assert one.bands
+    assert not other.bands, "nobody measured limits there"
+
+
+def test_lying_below_a_frontier_is_never_silent(tmp_path: Path) -> None:
+    run_dir = write_sample(tmp_path / "run")
+    text = page_of(run_dir).text
+    assert "FairNet lies below the error-parity frontier in no training." in text
+    drawn = text.index("Whether FairNet lies below the error-parity frontier is not known.")
+    assert drawn < text.index("How it was made"), "of pictures nobody kept a frontier, and the opening says so"
+    frontiers = sample_frontiers(sample_document())
+    for record in frontiers["frontiers"]:
+        if record["model"] == "minilm_seed1":
+            for point in record["reading"]["points"]:
+                point["on_read"] = [0.1, 0.9]
+    (run_dir / "frontiers.json").write_text(json.dumps(frontiers))
+    text = page_of(run_dir).text
+    assert "FairNet lies below the error-parity frontier in 1 of 3 trainings." in text
+    (ours,) = (p for p in sample_document()["tasks"][0]["seeds"][1]["points"] if p["method"] == "fairnet")
+    assert "lies BELOW the error-parity frontier: 74 of 74 rules are as equal and more accurate, the best by " in text
+    assert f"the best by {three(0.9 - ours['accuracy'])} (equalized odds 0.100, accuracy 0.900)" in text
+    (run_dir / "frontiers.json").unlink()
+    assert "no error-parity frontier was kept" in page_of(run_dir).text
+
+
+def test_group_thresholds_that_do_better_in_both_are_named(tmp_path: Path) -> None:
+    better = [{"accuracy": 0.99, "worst_cell": 0.75}, {"accuracy": None, "worst_cell": None}]
+    text = page_of(changed(tmp_path, lambda d: d["tasks"][0]["seeds"][0].update(group_thresholds=better))).text
+    assert "lies BELOW group thresholds on ERM’s scores, which reach worst cell 0.750 at accuracy 0.990" in text
+    assert "FairNet lies below what group thresholds alone do for the worst cell in 1 of 3 trainings." in text
+
+
+def test_what_cannot_be_estimated_is_never_0(tmp_path: Path) -> None:
+    def blank(document: dict[str, Any]) -> None:
+        document["tasks"] = document["tasks"][:1]
+        document["ablations"], document["stress"] = [], []
+        (task,) = document["tasks"]
+        task["changes"] = task["changes"][:1]
+        nothing = dict.fromkeys(("first", "second", "value", "low", "high"))
+        task["changes"][0]["worst"] = nothing
+        task["changes"][0]["cells"][0] |= nothing
+        task["changes"][0]["worst_up"] = "INCONCLUSIVE"
+        for seed in task["seeds"]:
+            seed["no_harm"], seed["double_count"], seed["detectors"] = None, None, []
+            for point in seed["points"]:
+                point["worst_cell"] = None
+            for name in ("worst_cell", "worst_cell_low", "worst_cell_high"):
+                seed["sweep"][name] = [None] * len(seed["sweep"][name])
+
+    text = page_of(changed(tmp_path, blank)).text
+    assert "worst cell better than ERM does: not estimable (from not estimable to not estimable" in text
+    assert "Seed 0: not estimable." in text
+    assert "No detector was measured." in text
+    assert "n. e." in text
+    cells = text[text.index("Cells Accuracy in every cell") :]
+    assert re.search(r"Female, label 0 2,841 n\. e\. n\. e\. n\. e\.", cells)
+    assert "Accuracy against worst-cell accuracy" not in text, "a plane without a point is no chart"
+    assert not re.search(r"nan|None", text)
+
+
+def test_gates_that_stay_shut_are_said_to_be_erm(tmp_path: Path) -> None:
+    def shut(document: dict[str, Any]) -> None:
+        reason = "no thresholds within the constraints make the worst cell better: every gate stays shut"
+        document["tasks"][0]["seeds"][2]["choice"] |= {"thresholds": ["inf"], "reason": reason}
+
+    text = page_of(changed(tmp_path, shut)).text
+    assert "In 1 of 3 trainings every gate stays shut, so that FairNet decides as ERM does" in text
+    assert "Seed 2: threshold shut" in text
+
+
+def test_a_hinge_that_closed_is_warned_of(tmp_path: Path) -> None:
+    def closed(document: dict[str, Any]) -> None:
+        document["tasks"][0]["seeds"][0]["training"]["open_hinge"] = [0.5, 0.0]
+        document["tasks"][0]["seeds"][1]["training"]["open_hinge"] = [0.0, 0.0]
+
+    text = page_of(changed(tmp_path, closed)).text
+    assert "it had stopped to train anything" in text
+    assert "ever open: it trained nothing" in text
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    def hostile(value: Any) -> Any:
+        if isinstance(value, dict):
+            kept = ("schema", "method", "reference", "id", "task", "worst_up", "accuracy_kept", "outcome", "thresholds")
+            return {k: v if k in (*kept, "threshold") else hostile(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [hostile(v) for v in value]
+        return NASTY if isinstance(value, str) else value
+
+    run_dir = write_sample(tmp_path / "run", hostile(sample_document()))
+    (run_dir / "frontiers.json").unlink()
+    page = page_of(run_dir)
+    assert page.text.count(NASTY) > 20
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert not [a for _, attributes in page.tags for a in attributes if a.startswith("on") or a == "bold"]
+    out = io.StringIO()
+    print_summary(run_dir, Console(file=out, width=400))
+    assert NASTY in out.getvalue()
+    assert "<script" not in re.sub(r"\\<", "", write_model_card(run_dir).read_text().split("---\n", 2)[2])
+
+
+def test_the_page_asks_for_nothing_and_is_the_same_twice(tmp_path: Path) -> None:
+    run_dir = write_sample(tmp_path / "run")
+    path = write_fairnet_report(run_dir)
+    first, page = path.read_bytes(), Page(path.read_text(encoding="utf-8"))
+    links = [a[k] for _, a in page.tags for k in ("src", "href", "xlink:href", "data", "action") if k in a]
+    assert all(link and link.startswith(("#", "data:,")) for link in links)
+    assert {"script", "img", "iframe", "object"}.isdisjoint(tag for tag, _ in page.tags)
+    policy = [a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a]
+    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    write_evidence(run_dir, seeds={"run": 0}, spec_sha256="5e" * 32)
+    assert write_report(run_dir).read_bytes() == first
+
+
+def test_a_run_without_fairnet_json_keeps_its_own_page(tmp_path: Path) -> None:
+    fairnet, other = write_sample(tmp_path / "fairnet"), write_synthetic_run(tmp_path / "other")
+    assert "What was flagged" in page_of(fairnet).text
+    assert "What was flagged" not in page_of(other).text
+    with pytest.raises(BadInput, match="cannot be read") as caught:
+        write_fairnet_report(other)
+    assert caught.value.place.endswith("fairnet.json")
+
+
+def test_the_terminal_has_a_short_table(tmp_path: Path) -> None:
+    out = io.StringIO()
+    print_summary(write_sample(tmp_path / "run"), Console(file=out, width=160))
+    lines = out.getvalue().split("Adult, by sex")[1].split("Drawn faces")[0].splitlines()
+    for changes in sample_document()["tasks"][0]["changes"]:
+        (line,) = (line for line in lines if line.startswith(METHODS[changes["method"]][0] + "  "))
+        worst = changes["worst"]
+        assert f"{signed(worst['value'])} [{three(worst['low'])}, {three(worst['high'])}]" in line
+        assert line.split()[-2:] == [changes["worst_up"], changes["accuracy_kept"]]
+
+
+def test_the_card_traces_every_change_to_its_place(tmp_path: Path) -> None:
+    run_dir = write_sample(tmp_path / "run")
+    card = write_model_card(run_dir).read_text(encoding="utf-8")
+    document = json.loads((run_dir / "fairnet.json").read_text())
+    rows = re.findall(r"\| ([^|]*) \| (\S*) \| [^|]* \| `#(/tasks/[^`]*)` \|", card)
+    assert len(rows) == sum(2 + len(c["cells"]) for task in document["tasks"] for c in task["changes"])
+    for change, trainings, pointer in rows:
+        found: Any = document
+        for key in pointer.strip("/").split("/"):
+            found = found[int(key) if isinstance(found, list) else key]
+        assert change.replace("\\", "") == f"{signed(found['value'])} [{three(found['low'])}, {three(found['high'])}]"
+        assert trainings in ("1", "3")
+    assert "Group thresholds and Gate and group thresholds: must know the group when deciding" in card
+    assert "Drawn faces: the data are synthetic" in card
+    assert "Adult: Invented figures" in card
+    assert METHODS["jtt"][2] in card
+    write_evidence(run_dir, seeds={"run": 0}, spec_sha256="5e" * 32)
+    assert verify_evidence(run_dir) == []
+    (run_dir / "fairnet.json").write_text("{}")
+    assert [line.split(" (")[0] for line in verify_evidence(run_dir)] == ["altered: fairnet.json"]
+
+
+def _seed(document: dict[str, Any]) -> dict[str, Any]:
+    return document["tasks"][0]["seeds"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.update(schema="equiray.fairnet-results/2"), "schema: Input should be 'equiray.fairnet-results/1'"),
+        (lambda d: d.update(surprise=1), "surprise: Extra inputs are not permitted"),
+        (lambda d: d.pop("backbone"), "backbone: Field required"),
+        (lambda d: d["methods"].pop(0), "there is no method `erm`"),
+        (lambda d: d["methods"].append(d["methods"][1]), "method 'fairnet' stands twice"),
+        (lambda d: d["tasks"][1].update(task="adult"), "task 'adult' stands twice"),
+        (lambda d: d["tasks"].clear(), "tasks: List should have at least 1 item"),
+        (lambda d: d["tasks"][0]["seeds"].clear(), "tasks.0.seeds: List should have at least 1 item"),
+        (lambda d: _seed(d)["points"][0].update(method="magic"), "points of task 'adult' name 'magic'"),
+        (lambda d: d["tasks"][0]["changes"][0].update(reference="magic"), "changes of task 'adult' name 'magic'"),
+        (lambda d: d["ablations"][0].update(task="mars"), "ablations and stress name 'mars'"),
+        (lambda d: _seed(d)["sweep"]["open"].pop(), "curves of unequal length"),
+        (lambda d: _seed(d)["sweep"].update(chosen=81), "`chosen` 81 is no place among 81 thresholds"),
+        (lambda d: _seed(d)["detectors"][0]["fpr"].pop(), "curves of unequal length: fpr 60, tpr 61"),
+        (lambda d: _seed(d)["points"][0].update(accuracy=1.5), "less than or equal to 1"),
+        (lambda d: _seed(d)["points"][0].update(accuracy=float("nan")), "finite number"),
+        (lambda d: _seed(d)["flagged"][0].update(outcome="saved"), "'corrected', 'harmed' or 'unchanged'"),
+        (lambda d: d["tasks"][0]["changes"][0].update(worst_up="maybe"), "'yes', 'no' or 'INCONCLUSIVE'"),
+        (
+            lambda d: d["tasks"][0]["changes"][0]["worst"].update(low=0.5),
+            "the lower limit 0.5 lies above the upper one",
+        ),
+        (lambda d: d["tasks"][0]["changes"][0].update(confidence=95), "less than 1"),
+    ],
+)
+def test_a_document_that_breaks_its_contract_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    run_dir = changed(tmp_path, change)
+    for write in (write_report, write_model_card):
+        with pytest.raises(BadInput, match=re.escape(said)) as caught:
+            write(run_dir)
+        assert caught.value.place.endswith("fairnet.json")
+        assert caught.value.fix
+    assert not (run_dir / "report.html").exists()
+
+
+def test_a_broken_file_and_a_run_that_stopped(tmp_path: Path) -> None:
+    run_dir = write_sample(tmp_path / "run")
+    (run_dir / "fairnet.json").write_text('{"schema": "equiray.fair')
+    with pytest.raises(BadInput, match="Invalid JSON"):
+        write_report(run_dir)
+    (run_dir / "results.json").unlink()
+    with pytest.raises(BadInput, match=r"no results\.json"):
+        write_report(run_dir)
+    (run_dir / "predictions").mkdir()
+    (run_dir / "predictions" / "adult.parquet").write_bytes(b"")
+    with pytest.raises(Incomplete):
+        write_report(run_dir)
+
+
+def test_records_cannot_be_changed() -> None:
+    document = FairnetFile.model_validate(sample_document())
+    with pytest.raises(ValidationError, match="frozen"):
+        document.tasks[0].title = "another"  # pyright: ignore[reportAttributeAccessIssue]
