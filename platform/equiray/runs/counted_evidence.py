@@ -163,6 +163,7 @@ def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
             f"{unanswered:,} rows{of_side} have no prediction. Rates leave them out, and their limits allow for any "
             "decision."
         )
+    found += _weightless(evidence, of_side)
     for table in evidence.tables:
         if "*" not in table.attribute:
             found += _nearly_alike(f"groups of {table.attribute}", table.groups)
@@ -180,6 +181,19 @@ def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
     if first.scores is not None and not first.scores.exact:
         found.append("There are too many distinct scores to keep each; they are counted on a grid of 65,530 cells.")
     return found
+
+
+def _weightless(evidence: CountedEvidence, of_side: str) -> Iterator[str]:
+    """What is not estimable though there are rows: their weights are 0."""
+    metrics: dict[tuple[str, str | None], list[str]] = {}
+    for estimate in evidence.estimates:
+        if estimate.attribute is not None and estimate.group in evidence.weightless(estimate):
+            metrics.setdefault((estimate.attribute, estimate.group), []).append(estimate.metric)
+    for (attribute, group), named in metrics.items():
+        yield (
+            f"Of {attribute} = {group}{of_side}, all rows in the denominators of {', '.join(named)} have weight 0: "
+            "these and what compares them are not estimable."
+        )
 
 
 def _nearly_alike(what: str, names: Sequence[str]) -> list[str]:
