@@ -10,7 +10,7 @@ from equiray.metrics.estimates import Estimate
 from equiray.metrics.intervals import binomial
 from equiray.metrics.intervals.limits import Counted, Limits
 from equiray.metrics.intervals.simultaneous import largest_difference
-from equiray.metrics.verdicts import Claim, Unknown
+from equiray.metrics.verdicts import NOT_ESTIMABLE, Claim, Unknown
 
 
 class Proportion(NamedTuple):
@@ -90,6 +90,9 @@ class Selections:
     def _completed(self, group: str) -> tuple[Proportion, Proportion]:
         (events, trials), missing = self.groups[group], self.unanswered.get(group, 0)
         return Proportion(events, trials + missing), Proportion(events + missing, trials + missing)
+
+    def why_missing(self, estimate: Estimate) -> str:
+        return NOT_ESTIMABLE
 
     def denominators(self, estimate: Estimate) -> Mapping[str, int]:
         named = self.groups if estimate.group is None else [estimate.group]

@@ -360,3 +360,28 @@ def test_real_valued_targets(tmp_path: Path, audit):
     assert f"{gap['value']:.3f}" in (out / "report.html").read_text()
     refused = audit(tmp_path / "rows.csv", *OPTIONS, "--real-valued", "--positive", "1", "--out", tmp_path / "other")
     assert refused.code == 3 and "real-valued" in refused.err
+
+
+def test_a_group_whose_weights_are_all_0_is_not_estimable_and_the_reason_says_so(tmp_path: Path, audit):
+    policy = tmp_path / "policy.yaml"
+    rules = [{"metric": "demographic_parity_difference", "attribute": "sex", "max": 0.5}]
+    rules += [{"metric": "tpr", "attribute": "race", "group": "black", "min": 0.1}]
+    policy.write_text(yaml.safe_dump({"schema": "equiray.policy/1", "rules": rules}))
+    frame = people()
+    frame.loc[(frame.sex == "f") | ((frame.race == "black") & (frame.y == 1)), "w"] = 0
+    options = ("--weight", "w", "--policy", policy, "--out", tmp_path / "out")
+    done = audit(written(frame, tmp_path / "rows.csv"), *OPTIONS, *options)
+    results = done.result(tmp_path / "out")
+    assert done.code == 2
+    assert found(results, "selection_rate", "sex", "f")["status"] == "not_estimable"
+    assert found(results, "fpr", "race", "black")["status"] == "estimated"
+    assert [verdict["reason"] for verdict in results["verdicts"]] == [
+        "not estimable: all rows in a denominator have weight 0, of f",
+        "not estimable: all rows in a denominator have weight 0, of black",
+    ]
+    (task,) = json.loads((tmp_path / "out/details.json").read_text())["tasks"].values()
+    assert [w.split(" have weight 0")[0] for w in task["warnings"] if "weight 0" in w] == [
+        "Of sex = f, all rows in the denominators of selection_rate, tpr, fpr, tnr, fnr, ppv, accuracy, refusal_rate, "
+        "parse_failure_rate, impact_ratio",
+        "Of race = black, all rows in the denominators of tpr, fnr",
+    ]

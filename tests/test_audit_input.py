@@ -75,6 +75,16 @@ VALUES = {
     "prediction undeclared": Case(
         spoilt("yhat", 2), (*PLAIN, "--classes", "0,1"), "'2' is no declared class", "'yhat', row 8", "0, 1"
     ),
+    "measurements": Case(
+        people(1000).assign(yhat=lambda f: (f.index % 300) / 299),
+        PLAIN,
+        "predictions have 300 different values",
+        "'yhat'",
+        "--real-valued",
+    ),
+    "scores for decisions": Case(
+        people(40).assign(yhat=[0, 1, 0.25, 0.5, 0.75] * 8), PLAIN, "numbers, and not classes", "'yhat'", "--score"
+    ),
     "label missing": Case(spoilt("y", None), PLAIN, "label is missing", "'y', row 8", "leave these rows out"),
     "words and numbers": Case(
         changed("yhat", {0: "no", 1: "yes"}), PLAIN, "text, while column 'y' holds numbers", "'yhat', row", "alike"
@@ -115,6 +125,11 @@ def test_3_a_value_that_cannot_be_counted(tmp_path: Path, audit: Audit, name: st
     assert place.startswith("  where: ") and case.place in place
     assert str(path) in place or "options" in case.place
     assert not (tmp_path / "out").exists()
+
+
+def test_fractions_that_are_classes_are_taken(tmp_path: Path, audit: Audit):
+    marks = people(200).assign(y=lambda f: f.index % 6 / 2, yhat=lambda f: f.index // 7 % 6 / 2)
+    assert audit(written(marks, tmp_path / "marks.csv"), *PLAIN)[0] == 0
 
 
 def test_3_weights_that_are_all_zero(tmp_path: Path, audit: Audit):

@@ -331,6 +331,28 @@ def test_the_terminal_shows_the_tables_figures(tmp_path: Path) -> None:
             assert f"{printed(e['value'], '')} [{printed(e['low'], '')}, {printed(e['high'], '')}]" in shown
 
 
+@pytest.mark.parametrize("width", [70, 90, 120])
+def test_the_terminal_cuts_no_name_of_a_group(tmp_path: Path, width: int) -> None:
+    names = [
+        f"{sex}*{race}*{age}"
+        for sex in ("Female", "Male")
+        for race in ("African-American", "Native American")
+        for age in ("up to 25", "older")
+    ]
+    estimates = [
+        estimate("y", "audit", "scorer", metric, 0.25, attribute="sex*race*age", group=name)
+        for metric in ("selection_rate", "tpr", "fpr", "accuracy")
+        for name in names
+    ]
+    out = io.StringIO()
+    print_summary(write_synthetic_run(tmp_path / "run", estimates=estimates), Console(file=out, width=width))
+    lines = out.getvalue().splitlines()
+    assert "…" not in out.getvalue() and max(map(len, lines)) <= width
+    column = next(line for line in lines if line.startswith("Group")).index("Selected")
+    squeezed = re.sub(r"\s", "", "".join(line[:column] for line in lines))
+    assert all(re.sub(r"\s", "", name) in squeezed for name in names)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -26,6 +26,14 @@ f.onload = () => {
   const asked = f.contentWindow.performance.getEntriesByType('resource').map(e => e.name);
   document.title = `width=${d.documentElement.scrollWidth} wide=${[...new Set(wide)]} asked=${asked}`;
 }</script>"""
+# At a desk: whether each table fits its box, also in what is folded, and what the folded sections still say.
+DESK = """<!doctype html><body><iframe id=f src=report.html style="border:0;width:1280px;height:800px"></iframe><script>
+f.onload = () => {
+  const d = f.contentDocument, folded = [...d.querySelectorAll('details.attribute:not([open]) > summary')];
+  d.querySelectorAll('details').forEach(e => e.open = true);
+  const boxes = [...d.querySelectorAll('.scroll')].map(e => e.scrollWidth > e.clientWidth ? 'wide' : 'fits');
+  document.title = `${boxes} | ${folded.map(e => e.textContent.trim())}`;
+}</script>"""
 TRACKER = "http://tracker.example/a.png"
 
 
@@ -97,6 +105,26 @@ def test_it_fits_a_phone_and_asks_for_nothing(tmp_path: Path) -> None:
         (run_dir / "bare.html").write_text(bare)
         assert measured(server, run_dir, "bare.html") == f"width=516 wide=probe asked={TRACKER}"
         assert TRACKER in server.outside
+
+
+def test_the_tables_of_an_audit_fit_the_page_and_sections_beyond_the_first_are_folded(tmp_path: Path) -> None:
+    metrics = ("selection_rate", "tpr", "fpr", "tnr", "fnr", "ppv", "accuracy", "impact_ratio", "auc", "brier", "ece")
+    gap = "demographic_parity_difference"
+    estimates = []
+    for attribute in ("sex", "race", "age", "sex*race", "sex*age", "race*age"):
+        estimates.append(estimate("y", "audit", "scorer", gap, 0.25, attribute=attribute))
+        estimates += [
+            estimate("y", "audit", "scorer", metric, 0.123, attribute=attribute, group=f"African-American*{group}")
+            for metric in metrics
+            for group in "abcdef"
+        ]
+    run_dir = write_synthetic_run(tmp_path / "run", estimates=estimates)
+    write_report(run_dir)
+    with recorder(run_dir) as server:
+        (run_dir / "desk.html").write_text(DESK)
+        boxes, folded = browse(server, "desk.html", "--dump-dom").split("<title>")[1].split("</title>")[0].split(" | ")
+    assert len(boxes.split(",")) > 12 and set(boxes.split(",")) == {"fits"}  # tables, and those of folded sections
+    assert folded.count("Demographic parity difference 0.250 [0.220, 0.280]") == 5
 
 
 def test_its_security_policy_holds_back_a_page_that_was_tampered_with(tmp_path: Path) -> None:

@@ -54,21 +54,19 @@ def run(
     overrides: tuple[str, ...],
     address: str | None,
 ) -> int:
-    """Run the evaluation that SPEC (a YAML file) describes.
+    """Run what SPEC (a YAML file) describes: an evaluation, or a FairNet correction.
 
     With a policy, every model at every stage of every task is judged; the exit code is 0 for PASS, 1 for FAIL, 2 for
     INCONCLUSIVE.
     """
     from equiray.policies import load_policy
-    from equiray.specs import load_run_spec
+    from equiray.runs.start import load_any_spec, start
 
-    run_spec = load_run_spec(spec, overrides)
+    loaded = load_any_spec(spec, overrides)
     named = None if policy is None else load_policy(policy)
-    from equiray.runs.evaluation import run_evaluation  # after the spec is known to be good: this imports torch
-
     out = out.expanduser()
     command = shlex.join(["equiray", *arguments])
-    judgement = run_evaluation(run_spec, out, policy=named, address=address, command=command)
+    judgement = start(loaded, out, policy=named, address=address, command=command)
     if judgement is not None:
         show(judgement, all_of_them="results.json lists all")
     click.echo(f"done: {out / 'report.html'}")

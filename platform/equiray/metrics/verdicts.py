@@ -15,6 +15,7 @@ from equiray.metrics.power import rows_needed
 
 Answer = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 _NAMED_GROUPS = 5
+NOT_ESTIMABLE = "not estimable from these rows: a denominator is empty, or only one group has rows"
 
 
 class Unknown(NamedTuple):
@@ -53,6 +54,10 @@ class Evidence(Protocol):
 
     def rows(self, attribute: str) -> Mapping[str, int]:
         """All rows of each group of an attribute, whatever their label."""
+        ...
+
+    def why_missing(self, estimate: Estimate) -> str:
+        """Why an estimate has no value, `NOT_ESTIMABLE` if nothing closer is known."""
         ...
 
     def without(self, attribute: str, groups: frozenset[str]) -> "Evidence | Unknown":
@@ -180,11 +185,7 @@ def _find(claim: Claim, family: _Family) -> _Finding:
 
 def _by_limits(claim: Claim, estimate: Estimate, evidence: Evidence, family: _Family) -> _Finding:
     if estimate.value is None:
-        return _Finding(
-            "INCONCLUSIVE",
-            "not estimable from these rows: a denominator is empty, or only one group has rows",
-            estimate,
-        )
+        return _Finding("INCONCLUSIVE", evidence.why_missing(estimate), estimate)
     limits = evidence.limits(estimate, family.confidence)
     if isinstance(limits, Unknown):
         return _Finding("INCONCLUSIVE", limits.reason, estimate)

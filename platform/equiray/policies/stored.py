@@ -8,7 +8,7 @@ from functools import cached_property
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.intervals.limits import Limits
 from equiray.metrics.tables import MISSING
-from equiray.metrics.verdicts import Unknown
+from equiray.metrics.verdicts import NOT_ESTIMABLE, Unknown
 
 # The rates whose denominators a comparison of groups rests on, as they are stored for each group; a denominator of
 # positives is that of `tpr`, one of negatives that of `fpr`.
@@ -72,6 +72,10 @@ class StoredEvidence:
             return {} if estimate.group is None else {estimate.group: estimate.n}
         found = self._smallest(_RATES[estimate.metric], estimate.attribute)
         return found or Unknown(f"how many rows its groups have is not stored; {_COUNTS_TELL}")
+
+    def why_missing(self, estimate: Estimate) -> str:
+        """As `Evidence.why_missing`."""
+        return NOT_ESTIMABLE
 
     def rows(self, attribute: str) -> Mapping[str, int]:
         """As `Evidence.rows`."""

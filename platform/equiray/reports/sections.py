@@ -3,7 +3,7 @@
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
-from equiray.reports.audit_tables import DISPARITY_CAPTION, disparity_table
+from equiray.reports.audit_tables import DISPARITY_CAPTION, disparity_table, headline
 from equiray.reports.comparison import (
     ATTRIBUTE_CAPTION,
     CAPTION,
@@ -44,6 +44,11 @@ _RATES_CAPTION = (
 )
 
 
+_LONG = 4
+"""An attribute's section fills about a screen, with frontiers three; from more than so many on, those after the first
+are folded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class IntrinsicSection:
     title: str
@@ -55,6 +60,7 @@ class IntrinsicSection:
 @dataclass(frozen=True, kw_only=True)
 class AttributeSection:
     name: str
+    headline: str
     sizes: list[Fact]
     table: Table | None
     caption: str
@@ -80,6 +86,11 @@ class TaskSection:
     effects: list[Panel]
     full: Table | None
     attributes: list[AttributeSection]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its attributes would fill more than `_LONG` screens."""
+        return sum(3 if section.frontiers else 1 for section in self.attributes) > _LONG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +163,7 @@ def _attribute_section(run: RunRecord, figures: Figures, task: str, attribute: s
     shown = shown_of_groups(figures, task, attribute)
     section = AttributeSection(
         name=attribute_words(attribute),
+        headline=headline(figures, task, attribute),
         sizes=[Fact(group, count(n)) for group, n in list(sizes.items())[:MOST_GROUPS]],
         table=paper_table(figures, task, attribute),
         caption=_PAPER_CAPTION,

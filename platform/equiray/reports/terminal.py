@@ -1,10 +1,15 @@
 """`print_summary`: the run on a terminal, the table first of all."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -95,11 +100,11 @@ def _print(table: Table | None, title: str, console: Console) -> None:
     for short, _ in table.columns:
         out.add_column(Text(short), justify="left")
     for block in table.blocks:
-        indent = "  " if block.title else ""
+        indent = 2 if block.title else 0
         if block.title:
             out.add_row(Text(block.title, style="italic"))
         for row in block.rows:
-            out.add_row(Text(f"{indent}{row.label}"), *(_text(cell) for cell in row.cells))
+            out.add_row(Padding(_Name(row.label), (0, 0, 0, indent)), *(_text(cell) for cell in row.cells))
     console.print()
     console.print(out)
 
@@ -107,3 +112,25 @@ def _print(table: Table | None, title: str, console: Console) -> None:
 def _text(cell: Cell) -> Text:
     text = Text(f"{cell.value}{cell.mark}", style=_COLOURS.get(cell.style, ""))
     return text.append(f" {cell.interval}", style="not bold dim") if cell.interval else text
+
+
+class _Name(NamedTuple):
+    """A row's name, whole in a column of any width: broken after blanks and after the `*` of an intersection."""
+
+    name: str
+
+    @property
+    def _parts(self) -> list[str]:
+        return re.findall(r"[^\s*]*[\s*]+|[^\s*]+", self.name)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [""]
+        for part in self._parts:
+            if lines[-1] and cell_len(lines[-1] + part.rstrip()) > options.max_width:
+                lines.append("")
+            lines[-1] += part
+        yield Text("\n".join(line.rstrip() for line in lines), overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        longest = max((cell_len(part.rstrip()) for part in self._parts), default=0)
+        return Measurement(longest, cell_len(self.name)).clamp(max_width=options.max_width)

@@ -15,6 +15,7 @@ from equiray.errors import BadInput
 from equiray.metrics.clusters import Resampling
 from equiray.metrics.counting import Counts
 from equiray.metrics.counting.kernel import count_block
+from equiray.metrics.counting.stream import counts_of
 from equiray.metrics.estimation import CountedEvidence
 from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
 from equiray.policies.document import EVERY, nearest
@@ -22,6 +23,7 @@ from equiray.reports import print_summary
 from equiray.runs.audit_spec import STAGE, TEST, AuditSpec
 from equiray.runs.counted_evidence import (
     audit_evidence,
+    check_classes,
     check_positive,
     columns_of,
     kind_warnings,
@@ -95,7 +97,11 @@ def _open(spec: AuditSpec) -> list[PredictionFile]:
     first = next((block for part in spans(files) for block in read_span(part)), None)
     if first is None:
         raise BadInput("there are no rows to count", place=", ".join(spec.files), fix="give at least one row")
-    classes = count_block(first.id, first.rows, layout, columns, place=first.origin).classes
+    block = count_block(first.id, first.rows, layout, columns, place=first.origin)
+    classes = block.classes
+    if not spec.classes:
+        counts = counts_of([block], layout, {first.id.source: [first.origin]}, model=spec.model)
+        check_classes(counts.table(layout.attributes[0].name), f"{first.origin}, {columns_of(spec)}")
     if spec.positive is None and len(classes) == 2:  # a class that is named may come later
         check_positive(classes, spec.positive, columns_of(spec))
     return files

@@ -16,6 +16,7 @@ from equiray.policies.document import nearest
 from equiray.runs.audit_spec import STAGE, TEST, AuditSpec, load_audit_spec
 from equiray.runs.counting import COUNTS_NAME
 
+_MOST_FRACTIONS = 20
 MANY_GROUPS = 100
 """With more groups of one attribute a report says what that means."""
 
@@ -37,6 +38,8 @@ def audit_evidence(counts: Counts, spec: AuditSpec) -> CountedEvidence:
             place=f"column {spec.split!r} (--split)",
             fix=f"it says: {', '.join(splits_of(counts, spec))}; leave --split out to audit all rows",
         )
+    if not spec.classes:
+        check_classes(tables[0], columns_of(spec))
     check_common(tables[0], columns_of(spec))
     return CountedEvidence(tables=tables, setting=Setting(labels=labels, positive=spec.positive))
 
@@ -163,6 +166,7 @@ def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
             f"{unanswered:,} rows{of_side} have no prediction. Rates leave them out, and their limits allow for any "
             "decision."
         )
+    found += _weightless(evidence, of_side)
     for table in evidence.tables:
         if "*" not in table.attribute:
             found += _nearly_alike(f"groups of {table.attribute}", table.groups)
@@ -182,6 +186,19 @@ def table_warnings(evidence: CountedEvidence, side: str = "") -> list[str]:
     return found
 
 
+def _weightless(evidence: CountedEvidence, of_side: str) -> Iterator[str]:
+    """What is not estimable though there are rows: their weights are 0."""
+    metrics: dict[tuple[str, str | None], list[str]] = {}
+    for estimate in evidence.estimates:
+        if estimate.attribute is not None and estimate.group in evidence.weightless(estimate):
+            metrics.setdefault((estimate.attribute, estimate.group), []).append(estimate.metric)
+    for (attribute, group), named in metrics.items():
+        yield (
+            f"Of {attribute} = {group}{of_side}, all rows in the denominators of {', '.join(named)} have weight 0: "
+            "these and what compares them are not estimable."
+        )
+
+
 def _nearly_alike(what: str, names: Sequence[str]) -> list[str]:
     """A warning about names that differ in case or blanks only: one thing written in two ways is counted as two."""
     written: dict[str, list[str]] = {}
@@ -193,6 +210,33 @@ def _nearly_alike(what: str, names: Sequence[str]) -> list[str]:
     return [f"Counted apart, though they differ in capitals or blanks only, are the {what} {', '.join(pairs[:5])}."]
 
 
+def check_classes(table: GroupTable, place: str) -> None:
+    """Refuse numbers with fractions that are taken for classes: measurements, of which a few happen to be right.
+
+    A few such classes can be meant, like marks of 0.5, 1 and 1.5, if labels have them too. Declared classes are meant.
+    """
+    if table.mass is None:
+        return
+    labels, predictions = _occurring(table)
+    strange = [name for name in predictions if looks_numeric(name) and not float(name).is_integer()]
+    if len(strange) > _MOST_FRACTIONS or (len(strange) > 2 and not set(strange) & set(labels)):
+        raise BadInput(
+            f"predictions have {len(predictions):,} different values, {', '.join(strange[:5])} among them: "
+            "numbers, and not classes",
+            place=place,
+            fix="say --real-valued if label and prediction are numbers; scores belong under --score, and decisions "
+            "under --prediction; if each is a class, write classes as words, or declare them (audit --classes)",
+        )
+
+
+def _occurring(table: GroupTable) -> tuple[list[str], list[str]]:
+    """Classes of labels, and those of predictions."""
+    assert table.mass is not None
+    rows = table.mass.count.sum(axis=0)[:, : len(table.classes)]  # [K, K], the unanswered left out
+    labels, predictions = ([table.classes[index] for index in rows.any(axis).nonzero()[0]] for axis in (1, 0))
+    return labels, predictions
+
+
 def check_common(table: GroupTable, place: str) -> None:
     """Refuse labels and predictions of which no class is the other's: every rate would be 0, and all groups alike.
 
@@ -200,8 +244,7 @@ def check_common(table: GroupTable, place: str) -> None:
     """
     if table.mass is None or len(table.classes) < 3:
         return
-    rows = table.mass.count.sum(axis=0)[:, : len(table.classes)]  # [K, K], the unanswered left out
-    labels, predictions = ([table.classes[index] for index in rows.any(axis).nonzero()[0]] for axis in (1, 0))
+    labels, predictions = _occurring(table)
     if predictions and not set(labels) & set(predictions):
         raise BadInput(
             f"no class is both a label and a prediction: labels are {', '.join(labels[:5])}, predictions are "

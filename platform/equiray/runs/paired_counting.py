@@ -19,7 +19,7 @@ from equiray.metrics.counting.margins import classes_of
 from equiray.metrics.estimation import with_positive
 from equiray.metrics.estimation.comparison import PairedTables, one_against_rest
 from equiray.runs.compare_spec import CompareSpec, SideSpec
-from equiray.runs.counted_evidence import check_common, check_positive
+from equiray.runs.counted_evidence import check_classes, check_common, check_positive
 from equiray.runs.directory import RunDirectory
 
 _SAVE_EVERY_S = 30.0
@@ -110,7 +110,9 @@ class PairedCounts:
             held = self.counts[name]
             counts = Counts.of(layout, held.model, held.blocks.values(), held.origins)
             tables = list(counts.tables(spec.intersections))
-            check_common(tables[0], f"the label and the prediction of {name}")
+            place = f"the label and the prediction of {name}"
+            check_classes(tables[0], place)
+            check_common(tables[0], place)
             binary = spec.positive is not None and len(tables[0].classes) == 2
             sides[name] = [with_positive(table, spec.positive or "") for table in tables] if binary else tables
         together = [] if joint is None else [joint_table(joint, table.attribute) for table in sides["A"]]

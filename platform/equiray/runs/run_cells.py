@@ -8,7 +8,7 @@ from typing import NamedTuple
 from equiray.errors import BadInput
 from equiray.policies.document import nearest
 from equiray.runs.audit_spec import AuditSpec
-from equiray.specs import RunSpec
+from equiray.runs.stored_spec import AnyRunSpec
 
 _SHOWN = 12
 
@@ -65,7 +65,9 @@ class Cell(NamedTuple):
         return f"--task {self.task} --model {self.model} --stage {self.stage}"
 
 
-def chosen_cells(paths: Sequence[Path], specs: Sequence[RunSpec | AuditSpec | None], asked: Asked) -> list[Cell | None]:
+def chosen_cells(
+    paths: Sequence[Path], specs: Sequence[AnyRunSpec | AuditSpec | None], asked: Asked
+) -> list[Cell | None]:
     """Which predictions of a run are meant on either side, None of what is no run.
 
     Those that options name; what they leave open, the two sides must have in common.
@@ -76,7 +78,7 @@ def chosen_cells(paths: Sequence[Path], specs: Sequence[RunSpec | AuditSpec | No
         An option names what is not there, or more than one pair could be meant, or none; names what there is.
     """
     wanted = [(asked.task, model, stage) for model, stage in zip(asked.model, asked.stage, strict=True)]
-    runs = [place for place, spec in enumerate(specs) if isinstance(spec, RunSpec)]
+    runs = [place for place, spec in enumerate(specs) if isinstance(spec, AnyRunSpec)]
     if not runs:
         said = {"--task": asked.task, "--model": asked.model[0], "--stage": asked.stage[0]}
         if used := [name for name, value in said.items() if value]:

@@ -19,8 +19,7 @@ from equiray.runs.audit_spec import TEST, AuditSpec
 from equiray.runs.compare_spec import CompareSpec, SideSpec
 from equiray.runs.counting import COUNTS_NAME
 from equiray.runs.run_cells import Asked, Cell, chosen_cells
-from equiray.runs.stored_spec import load_spec
-from equiray.specs import RunSpec
+from equiray.runs.stored_spec import AnyRunSpec, load_spec
 
 _OF_A_RUN = ("row_id", "split", "stage", "model", "label", "score", "prediction", "outcome")
 
@@ -57,7 +56,7 @@ def compare_spec(first: str, second: str, asked: Asked) -> CompareSpec:
         _side(argument, spec, cell, asked, place)
         for place, (argument, spec, cell) in enumerate(zip((first, second), specs, cells, strict=True))
     ]
-    if all(isinstance(spec, RunSpec) for spec in specs):
+    if all(isinstance(spec, AnyRunSpec) for spec in specs):
         _check_same_table(Path(first), Path(second), sides[0].task)
     names = _names(first, second, sides[0].told, sides[1].told)
     fields: list[dict[str, Any]] = [dict(side.fields) for side in sides]
@@ -80,7 +79,7 @@ def compare_spec(first: str, second: str, asked: Asked) -> CompareSpec:
         raise as_bad_input(error, "the options", "comparison") from error
 
 
-def _spec(path: Path) -> RunSpec | AuditSpec | None:
+def _spec(path: Path) -> AnyRunSpec | AuditSpec | None:
     """That of a directory of ours, None of files."""
     if not (path / "spec.yaml").is_file():
         return None
@@ -91,7 +90,7 @@ def _spec(path: Path) -> RunSpec | AuditSpec | None:
     return spec
 
 
-def _side(argument: str, spec: RunSpec | AuditSpec | None, cell: Cell | None, asked: Asked, place: int) -> _Side:
+def _side(argument: str, spec: AnyRunSpec | AuditSpec | None, cell: Cell | None, asked: Asked, place: int) -> _Side:
     if cell is not None:
         return _of_run(Path(argument), cell)
     if isinstance(spec, AuditSpec):

@@ -4,15 +4,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from equiray.documents import read_mapping
+from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
 from equiray.runs.audit_spec import AuditSpec, load_audit_spec
 from equiray.runs.compare_spec import CompareSpec, load_compare_spec
 from equiray.specs import RunSpec, load_run_spec
 
-Spec = RunSpec | AuditSpec | CompareSpec
+AnyRunSpec = RunSpec | FairNetSpec
+"""What leaves predictions by task, model and stage."""
+Spec = AnyRunSpec | AuditSpec | CompareSpec
 
 _LOADERS: Mapping[str, Callable[[Path], Spec]] = {
     "equiray.audit/1": load_audit_spec,
     "equiray.compare/1": load_compare_spec,
+    "equiray.fairnet/1": load_fairnet_spec,
 }
 
 
@@ -23,4 +27,6 @@ def load_spec(path: Path) -> Spec:
 
 def seeds_of(spec: Spec) -> dict[str, int]:
     """What each seed was used for -> the seed; a comparison draws nothing."""
+    if isinstance(spec, FairNetSpec):
+        return {f"training {number}": seed for number, seed in enumerate(spec.seeds)}
     return {} if isinstance(spec, CompareSpec) else {"run": spec.seed}

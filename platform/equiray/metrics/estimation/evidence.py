@@ -13,7 +13,7 @@ from equiray.metrics.estimation.records import Placed, Setting, figures_of, reco
 from equiray.metrics.estimation.shapes import without
 from equiray.metrics.intervals.limits import Interval, Limits
 from equiray.metrics.tables import GroupTable
-from equiray.metrics.verdicts import Unknown
+from equiray.metrics.verdicts import NOT_ESTIMABLE, Unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,22 @@ class CountedEvidence:
         if figure.metric.scope == "group" and estimate.group is not None:
             return {estimate.group: figure.rests_on[estimate.group]}
         return figure.rests_on
+
+    def why_missing(self, estimate: Estimate) -> str:
+        """As `Evidence.why_missing`."""
+        named = self.weightless(estimate)
+        if not named:
+            return NOT_ESTIMABLE
+        return f"not estimable: all rows in a denominator have weight 0, of {', '.join(map(str, named[:5]))}"
+
+    def weightless(self, estimate: Estimate) -> Sequence[str | None]:
+        """The groups that leave an estimate without a value as all rows in a denominator have weight 0."""
+        if estimate.value is not None or estimate.attribute is None:
+            return ()
+        figure = self._figures[estimate.metric, estimate.attribute]
+        if figure.metric.scope != "group":
+            return figure.weightless
+        return [group for group in (estimate.group,) if group in figure.weightless]
 
     def rows(self, attribute: str) -> Mapping[str, int]:
         """As `Evidence.rows`."""

@@ -57,6 +57,14 @@ class Figure:
         return dict(zip(self.read.table.groups, self.read.rows.min(0).tolist(), strict=True))
 
     @cached_property
+    def weightless(self) -> tuple[str, ...]:
+        """Groups of which a denominator has rows, and all of them have weight 0."""
+        none = self.read.weightless
+        return tuple(
+            group for group, weighs_nothing in zip(self.read.table.groups, none, strict=True) if weighs_nothing
+        )
+
+    @cached_property
     def partial(self) -> NDArray[np.bool_]:
         """Where rows that are left out could change the value, for each of `groups`."""
         groups = len(self.read.table.groups)

@@ -44,14 +44,25 @@ class Read:
     @property
     def rows(self) -> NDArray[np.int64]:
         """Rows in each denominator of each group, int [D, G]; of TPR and FPR, say, D is 2."""
+        return self._denominators(weighted=False)
+
+    @property
+    def weightless(self) -> NDArray[np.bool_]:
+        """Groups [G] of which a denominator has rows, and all of them have weight 0."""
+        return ((self.rows > 0) & (self._denominators(weighted=True) == 0)).any(0)
+
+    def _denominators(self, *, weighted: bool) -> _Array:
+        """As `rows`, or the sums of their weights where they have some."""
         table = self.table
         if table.targets is not None:
-            return table.targets.counted[None]
+            return (table.targets.rows if weighted else table.targets.counted)[None]
         if self.metric.reads == "mass":
             assert table.mass is not None
-            return np.concatenate([_by_group(rate.trials(table.mass.count), table) for rate in self.metric.rates])
+            mass = amounts(table.mass) if weighted else table.mass.count
+            return np.concatenate([_by_group(rate.trials(mass), table) for rate in self.metric.rates])
         assert table.scores is not None
-        by_label = table.scores.count.sum(-1)
+        held = table.scores.weight if weighted and table.scores.weight is not None else table.scores.count
+        by_label = held.sum(-1)
         if self.metric.id == "auc":  # pairs of a positive and a negative row
             return np.stack([by_label[:, -1], by_label[:, :-1].sum(-1)])
         return by_label.sum(-1)[None]
@@ -85,7 +96,7 @@ class Read:
         return np.where((unscored == 0) | np.isnan(share), 1.0, np.minimum(share, 1))
 
 
-def _by_group(trials: _Array, table: GroupTable) -> NDArray[np.int64]:
+def _by_group(trials: _Array, table: GroupTable) -> _Array:
     """Denominators [G], or [G * C] with those of a group side by side, -> [C, G]."""
     groups = len(table.groups)
-    return trials.reshape(groups, -1).T if groups else np.zeros((1, 0), np.int64)
+    return trials.reshape(groups, -1).T if groups else np.zeros((1, 0), trials.dtype)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
-from equiray.mitigation.fairnet.adapting import Anchors, AdapterFit, fit_adapter
+from equiray.mitigation.fairnet.adapting import AdapterFit, Anchors, fit_adapter
 from equiray.mitigation.fairnet.batches import Rows, sorted_batches
 from equiray.mitigation.fairnet.cached import LowerStates, Progress
 from equiray.mitigation.fairnet.classifier import Classifier, Fitted, Labels, Validation, check_rows, fit, row_losses

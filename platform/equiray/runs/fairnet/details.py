@@ -115,10 +115,9 @@ def _detector(seed: Seed, test: GatedOutcomes, place: int) -> dict[str, Any]:
     """How well a gate's risk tells the rows that it is to flag."""
     gate, risk = test.attributes[place], test.risk[:, place].astype(np.float64)
     target, known = _flaggable(seed, test, gate), ~np.isnan(risk)
-    counts = np.stack(
-        [np.bincount(_ranks(risk[known]), ~target[known]), np.bincount(_ranks(risk[known]), target[known])]
-    )
-    low, high = auc_interval(ScoreCounts(np.unique(risk[known]), True, counts[None]), seed.spec.confidence)
+    values, ranks = np.unique(risk[known], return_inverse=True)
+    counts = np.stack([np.bincount(ranks[target[known] == flagged], minlength=len(values)) for flagged in (0, 1)])
+    low, high = auc_interval(ScoreCounts(values, True, counts[None]), seed.spec.confidence)
     fpr, tpr, _ = roc_curve(target[known], risk[known])
     kept = np.unique(np.linspace(0, len(fpr) - 1, min(_CURVE, len(fpr))).astype(int))
     opened = test.opened(seed.choice.thresholds)[:, place]
@@ -208,10 +207,6 @@ def _flagged(seed: Seed, test: GatedOutcomes) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.unique(values, return_inverse=True)[1]
 
 
 def _threshold(tau: float) -> float | str:

@@ -75,7 +75,7 @@ def effects_of(decided: Decided, confidence: float) -> list[Estimate]:
 def change_of(
     planned: PlannedTask, method: str, first: Sequence[pa.Table], second: Sequence[pa.Table], confidence: float
 ) -> dict[str, Any]:
-    """A method's change from the base over all seeds, as `fairnet.json` has it (docs/contracts/fairnet_results.json)."""
+    """A method's change from the base over all seeds, as ``fairnet.json`` has it."""
     before, after = (np.stack([right(of_split(table, "test")) for table in tables]) for tables in (first, second))
     rows = planned.rows("test")
     grouped = planned.steering_groups(rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from equiray import __version__
+from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.metrics.estimation import CountedEvidence, Labels
 from equiray.mitigation.fairnet import Layers
@@ -54,6 +55,9 @@ def run_fairnet(spec: FairNetSpec, out: Path, *, policy: NamedPolicy | None = No
     """
     backbone = load_backbone(spec.backbone)
     Layers.of(spec, backbone.depth)
+    if backbone.tokenizer is None:
+        fix = "name a text model: `minilm`, a directory, a hub id"
+        raise BadInput(f"{backbone.name} reads pictures, tasks are tables", place="backbone.source", fix=fix)
     count_tokens = TokenCounter(tokenizer=backbone.tokenizer)
     planned = [plan_task(task, spec, count_tokens) for task in spec.tasks]
     with RunDirectory.open(out, spec) as directory:
@@ -95,6 +99,7 @@ def _work(
     judgement = None if policy is None else apply_policy(policy, dict(evidence))
     directory.write_json("frontiers.json", frontiers_file(frontiers))
     rows = {task.name: len(task.examples) for task in planned}
+    levels = [estimate for one in evidence.values() for estimate in one.estimates]
     directory.write_json(
         "results.json",
         {
@@ -102,8 +107,7 @@ def _work(
             "spec_sha256": spec.sha256(),
             "task": list(rows) if len(rows) > 1 else next(iter(rows)),
             "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
-            "estimates": [e.to_json() for one in evidence.values() for e in one.estimates]
-            + [e.to_json() for e in effects],
+            "estimates": [estimate.to_json() for estimate in (*levels, *effects)],
             "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
         },
     )
