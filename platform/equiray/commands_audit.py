@@ -19,6 +19,7 @@ def names(context: click.Context, parameter: click.Parameter, value: tuple[str, 
 @click.option("--weight", metavar="COLUMN", help="Weight of the row, 0 or more.")
 @click.option("--outcome", metavar="COLUMN", help="Why a prediction is empty: refused or unparsed.")
 @click.option("--split", metavar="COLUMN", help="Audit only rows that say `test`; `validation` rows choose frontiers.")
+@click.option("--id", metavar="COLUMN", help="Names each row: one that repeats, also in another file, is an error.")
 @click.option("--attributes", required=True, multiple=True, callback=names, metavar="A,B", help="Sensitive attributes.")
 @click.option("--intersections", type=click.IntRange(min=1), default=1, help="Combine up to that many attributes.")
 @click.option("--classes", multiple=True, callback=names, metavar="A,B", help="All values of label and prediction.")
@@ -31,6 +32,9 @@ def names(context: click.Context, parameter: click.Parameter, value: tuple[str, 
 @click.pass_obj
 def audit(arguments: list[str], out: Path, policy: str | None, address: str | None, **options: object) -> int:
     """Audit the predictions in FILE...: CSV, Parquet or JSON lines, folders, patterns, URLs of object stores.
+
+    A file that is named twice, or a copy of it, is refused. A row that stands in two files that differ counts twice,
+    unless --id says which row is which; that holds 8 bytes a row and reads the column of ids once more.
 
     Without a policy the exit code is 0; with one it is 0 for PASS, 1 for FAIL, 2 for INCONCLUSIVE.
     """

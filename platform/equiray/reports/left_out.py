@@ -20,6 +20,11 @@ def dropped_lines(run: RunRecord) -> list[str]:
     for task, details in run.details.tasks.items():
         for reason, rows in (details.twins.skipped if details.twins else {}).items():
             lines.append(f"{task_words(run, task)}: {count(rows, 'row')} without a counterfactual twin: {reason}")
+        if details.files > 1 and details.ids is None:
+            lines.append(
+                f"{task_words(run, task)}: nothing of what stands in more than one of the {details.files:,} files. "
+                "Such rows count once for each file, for no column says which row is which (--id)"
+            )
     lines += [f"{file}: the file cannot be read" for file, rows in run.predictions.items() if rows is None]
     return lines
 

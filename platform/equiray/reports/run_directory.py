@@ -72,6 +72,8 @@ class TaskDetails(_Commentary):
     licence: str | None = None
     attributes: dict[str, dict[str, int]] = {}
     twins: TwinDetails | None = None
+    files: int = 1
+    ids: str | None = None
     at_equality: dict[str, dict[str, float]] = {}
     at_equality_of: dict[str, dict[str, dict[str, float]]] = {}
 

@@ -5,11 +5,13 @@ block is counted once for nothing but that.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from equiray.data.prediction_files import PredictionFile, open_files, read_span, spans
+from equiray.data.row_ids import RowIds
 from equiray.data.stores import find_files
 from equiray.errors import BadInput
 from equiray.metrics.clusters import Resampling
@@ -70,6 +72,10 @@ def run_audit(
     if policy is not None:
         _check_policy(policy, spec)
     files = _open(spec)
+    if spec.id is not None:
+        only = {} if spec.split is None else {spec.split: TEST}
+        RowIds(files=files, column=spec.id, only=only).check_unique()
+        files = [replace(file, columns=tuple(spec.columns.wanted(spec.layout))) for file in files]
     with RunDirectory.open(out, spec) as directory:
         with directory.step("count rows"):
             counting = Counting(
@@ -93,7 +99,7 @@ def run_audit(
 def _open(spec: AuditSpec) -> list[PredictionFile]:
     """The files, their columns and their first rows found good."""
     layout, columns = spec.layout, spec.columns
-    files = open_files(find_files(spec.files), columns.wanted(layout))
+    files = open_files(find_files(spec.files), spec.read)
     first = next((block for part in spans(files) for block in read_span(part)), None)
     if first is None:
         raise BadInput("there are no rows to count", place=", ".join(spec.files), fix="give at least one row")
@@ -141,6 +147,8 @@ def _details(
         "source": ", ".join(named[:5]) + (f" and {len(named) - 5:,} more" if len(named) > 5 else ""),
         "attributes": {table.attribute: dict(evidence.rows(table.attribute)) for table in evidence.tables},
         "warnings": [*_split_warnings(splits_of(counts, spec)), *kind_warnings(counts), *table_warnings(evidence)],
+        "files": len(counts.origins),
+        "ids": spec.id,
         "at_equality": evidence.at_equality(Resampling(replicates=_DRAWS, seed=spec.seed)),
     }
     return {

@@ -32,6 +32,7 @@ class AuditSpec(BaseModel):
     weight: str | None = None
     outcome: str | None = Field(default=None, description="why a prediction is empty: refused, unparsed")
     split: str | None = Field(default=None, description="only rows that say `test` here are audited")
+    id: str | None = Field(default=None, description="names each row; an id that repeats is refused")
     attributes: Distinct[str]
     intersections: int = Field(default=1, ge=1, description="compare combinations of up to that many attributes")
     classes: tuple[str, ...] = Field(
@@ -50,7 +51,8 @@ class AuditSpec(BaseModel):
             raise ValueError("a real-valued target has neither `score` nor `outcome` nor `positive` or other `classes`")
         if self.classes and self.positive is not None and self.positive not in self.classes:
             raise ValueError(f"`positive` class {self.positive!r} is none of `classes`: {', '.join(self.classes)}")
-        columns = [self.label, self.prediction, self.score, self.weight, self.outcome, self.split, *self.attributes]
+        columns = [self.label, self.prediction, self.score, self.weight, self.outcome, self.split, self.id]
+        columns += self.attributes
         named = [name for name in columns if name is not None]
         for name in named:
             if named.count(name) > 1:
@@ -84,6 +86,11 @@ class AuditSpec(BaseModel):
             weight=self.weight,
             outcome=self.outcome,
         )
+
+    @property
+    def read(self) -> list[str]:
+        """All columns that are read, those that are counted first."""
+        return [*self.columns.wanted(self.layout), *(() if self.id is None else (self.id,))]
 
     def sha256(self) -> str:
         """Content hash of the spec."""

@@ -122,7 +122,7 @@ def _of_run(directory: Path, cell: Cell) -> _Side:
 def _of_audit(directory: Path, spec: AuditSpec, row_id: str | None) -> _Side:
     _check_unchanged(directory, spec)
     fields = spec.model_dump(include={"files", "label", "prediction", "score", "weight", "outcome"})
-    fields |= {"id": row_id, "only": {spec.split: TEST} if spec.split else {}, "directory": str(directory)}
+    fields |= {"id": row_id or spec.id, "only": {spec.split: TEST} if spec.split else {}, "directory": str(directory)}
     told = {"model": spec.model}
     return _Side(spec.task, fields, spec.attributes, told, spec.positive, spec.real_valued, spec.intersections)
 
@@ -153,7 +153,7 @@ def _of_files(argument: str, asked: Asked, place: int) -> _Side:
 def _check_unchanged(directory: Path, spec: AuditSpec) -> None:
     """Refuse files that are not those that were audited."""
     counted = set(Counts.load(directory / COUNTS_NAME).origins)
-    files = open_files(find_files(spec.files), spec.columns.wanted(spec.layout))
+    files = open_files(find_files(spec.files), spec.read)
     changed = [file.path for file in files if file.sha256 not in counted]
     if changed or len(files) != len(counted):
         raise BadInput(
