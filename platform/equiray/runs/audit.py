@@ -23,10 +23,9 @@ from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
 from equiray.policies.document import EVERY, nearest
 from equiray.reports import print_summary
 from equiray.runs.audit_spec import STAGE, TEST, AuditSpec
+from equiray.runs.classes import check_classes, check_positive
 from equiray.runs.counted_evidence import (
     audit_evidence,
-    check_classes,
-    check_positive,
     columns_of,
     kind_warnings,
     splits_of,

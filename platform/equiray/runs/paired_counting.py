@@ -18,8 +18,8 @@ from equiray.metrics.counting.kernel import read_rows
 from equiray.metrics.counting.margins import classes_of
 from equiray.metrics.estimation import with_positive
 from equiray.metrics.estimation.comparison import PairedTables, one_against_rest
+from equiray.runs.classes import check_classes, check_common, check_positive
 from equiray.runs.compare_spec import CompareSpec, SideSpec
-from equiray.runs.counted_evidence import check_classes, check_common, check_positive
 from equiray.runs.directory import RunDirectory
 
 _SAVE_EVERY_S = 30.0
