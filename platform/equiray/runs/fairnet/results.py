@@ -18,6 +18,7 @@ from equiray.runs.decisions import CLASSES, Groups, count_decisions, joint_table
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.predictions import of_split, right
+from equiray.runs.fairnet.seed import FEWEST_ROWS
 
 BASE = "erm"
 WORST_UP, ACCURACY_KEPT = 0.08, -0.003
@@ -75,14 +76,23 @@ def effects_of(decided: Decided, confidence: float) -> list[Estimate]:
 def change_of(
     planned: PlannedTask, method: str, first: Sequence[pa.Table], second: Sequence[pa.Table], confidence: float
 ) -> dict[str, Any]:
-    """A method's change from the base over all seeds, as ``fairnet.json`` has it."""
+    """A method's change from the base over all seeds, as ``fairnet.json`` has it.
+
+    Cells with fewer than `FEWEST_ROWS` test rows are left out, of the worst cell, too.
+    """
     before, after = (np.stack([right(of_split(table, "test")) for table in tables]) for tables in (first, second))
     rows = planned.rows("test")
     grouped = planned.steering_groups(rows)
     names = [name for name in grouped.groups if "(missing)" not in name]
-    known = grouped.code < len(names)
+    code = planned.cells(rows)
+    sizes = np.bincount(code, minlength=2 * len(names))[: 2 * len(names)]
+    counted = np.flatnonzero(sizes >= FEWEST_ROWS)  # who is listed is decided by numbers of rows alone
+    place_of = np.full(2 * len(grouped.groups), -1)
+    place_of[counted] = np.arange(len(counted))
+    cell = place_of[code]
+    known = cell >= 0
     value, limits = accuracy_change(before, after, confidence)
-    cells = cell_changes(before[:, known], after[:, known], planned.cells(rows)[known], 2 * len(names), confidence)
+    cells = cell_changes(before[:, known], after[:, known], cell[known], len(counted), confidence)
     shares = (float(before.mean()), float(after.mean()))
     worst = (_number(cells.first.min()), _number(cells.second.min()))
     return {
@@ -94,7 +104,7 @@ def change_of(
         "worst": _change(*worst, cells.worst, cells.worst_limits),
         "cells": [
             {
-                "name": f"{names[place // 2]}, label {place % 2}",
+                "name": f"{names[counted[place] // 2]}, label {counted[place] % 2}",
                 "rows": int(cells.rows[place]),
                 **_change(
                     cells.first[place],
