@@ -97,7 +97,7 @@ class AvatarRecipe:
                 raise BadInput(f"{rows} pictures of {split} lack a cell", place="avatar recipe", fix=fix)
 
     def sha256(self, drawn_with: str) -> str:
-        """Digest of everything that a picture depends on; `drawn_with` names the drawing packages and their versions.
+        """Digest of everything that a picture depends on; `drawn_with` names packages with versions, style and size.
 
         Two recipes have the same digest exactly if they draw the same pictures.
         """
