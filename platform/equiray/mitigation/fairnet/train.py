@@ -13,7 +13,7 @@ from torch import Tensor
 
 from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
-from equiray.mitigation.fairnet.adapting import Anchors, AdapterFit, fit_adapter
+from equiray.mitigation.fairnet.adapting import AdapterFit, Anchors, fit_adapter
 from equiray.mitigation.fairnet.batches import Rows, sorted_batches
 from equiray.mitigation.fairnet.cached import LowerStates, Progress
 from equiray.mitigation.fairnet.classifier import Classifier, Fitted, Labels, Validation, check_rows, fit, row_losses
@@ -98,6 +98,12 @@ def correct(classifier: Classifier, rows: TrainingRows, spec: FairNetSpec, seed:
             f"states after {rows.lower.layer} layers, but those after {layers.cached} are needed",
             place="training rows",
             fix=f"cache {layers.cached} layers",
+        )
+    if spec.adapter.augmentation and (rows.twins is None or len(rows.twins) != len(rows.lower)):
+        raise BadInput(
+            f"{0 if rows.twins is None else len(rows.twins)} twins of {len(rows.lower)} rows",
+            place="adapter.augmentation",
+            fix="pass a label-preserving twin of each training row, or switch it off",
         )
     stage = _Stage(classifier, rows, spec, seed, layers)
     names = (OUTLIERS,) if spec.detector.regime == "unlabelled" else tuple(rows.vulnerable)
