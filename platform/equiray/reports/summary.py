@@ -46,7 +46,7 @@ def _what_was_measured(run: RunRecord, figures: Figures) -> str:
     if inside:
         return f"This run measured {inside}, and how fair decisions about people in {tasks} are."
     models = {e.model for e in figures.all}
-    means = f", some of them with the help of {name}" if models & {"embedding", "prompt"} else ""
+    means = f", some of them with the help of {name}" if models & {"embedding", "prompt", "lora"} else ""
     return f"This run measured how fair decisions about people in {tasks} are{means}."
 
 
