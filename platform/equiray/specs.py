@@ -152,9 +152,7 @@ class LoraClassifierSpec(Document):
     batch_tokens: int = Field(
         default=4096, ge=64, description="tokens of a forward and backward pass; a step of more takes several"
     )
-    train_rows: int | None = Field(
-        default=None, ge=2, description="people to train on, at most; twins come along"
-    )
+    train_rows: int | None = Field(default=None, ge=2, description="people to train on, at most; twins come along")
     class_weights: Literal["none", "balanced"] = Field(default="none", description="balanced: n / (2 n_class)")
     validate_every: int = Field(default=20, ge=1, description="steps between measurements, which are also checkpoints")
     validation_rows: int = Field(default=300, ge=2, description="validation rows of a measurement, at most")

@@ -1,4 +1,4 @@
-"""A language model fine-tuned with LoRA as a classifier (arXiv 2509.16462): `fine_tune` trains, `fine_tuned` applies."""
+"""A language model fine-tuned with LoRA as a classifier: `fine_tune` trains it, `fine_tuned` applies it."""
 
 from equiray.models.lora_classifier.results import FineTuneResult
 from equiray.models.lora_classifier.train import LabelledPrompts, fine_tune, fine_tuned

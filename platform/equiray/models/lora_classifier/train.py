@@ -11,7 +11,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -153,7 +153,7 @@ def fine_tuned(lm: CausalLM, directory: Path, spec: LoraClassifierSpec) -> Itera
             yield classifier
 
 
-def _adapted(lm: CausalLM, spec: LoraClassifierSpec, seed: int):
+def _adapted(lm: CausalLM, spec: LoraClassifierSpec, seed: int) -> AbstractContextManager[Trainable]:
     return in_training(lm, spec.lora, dtype=spec.dtype, gradient_checkpointing=spec.gradient_checkpointing, seed=seed)
 
 

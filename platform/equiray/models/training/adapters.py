@@ -102,6 +102,9 @@ def in_training(
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 tuner = LoraModel(model, {_ADAPTER: config}, _ADAPTER)
+            for name, parameter in model.named_parameters():
+                if ".lora_" in name:  # in bfloat16 most updates would be rounded away
+                    parameter.data = parameter.data.float()
         _set_modes(model, gradient_checkpointing)
         moved = {n: p for n, p in model.named_parameters() if tuner is None or ".lora_" in n}
         for name, parameter in model.named_parameters():
