@@ -1,6 +1,7 @@
 """What a fine-tuning leaves on disk, and how it is read back: `FineTuneResult`, result.json, curve.jsonl."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,14 @@ def finished(out_dir: Path, run: str) -> FineTuneResult | None:
             best_step=result["best_step"],
             stopped_by=result["stopped_by"],
         )
+
+
+def progress_line(curve: Sequence[Point], steps: int) -> str:
+    """One line for a person who waits, about the last measurement."""
+    point, before = curve[-1], curve[0]
+    loss = "" if point.loss is None else f"training loss {point.loss:.3f}, "
+    zero_shot = "zero-shot" if point.step == 0 else f"zero-shot {before.accuracy:.3f}, {before.log_loss:.3f}"
+    return (
+        f"step {point.step} of {steps}, {point.seconds:.0f} s: {loss}"
+        f"validation accuracy {point.accuracy:.3f}, log loss {point.log_loss:.3f} ({zero_shot})"
+    )

@@ -5,37 +5,27 @@ two orders of options are trained together, so the answer and not its place is l
 from (seed, epoch), its dropout from (seed, step), so a run that is killed resumes exactly.
 """
 
-import hashlib
 import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equiray.data.text import Prompts
 from equiray.errors import BadInput, writing
 from equiray.models.answers import score_answers
 from equiray.models.classifiers import THRESHOLD
 from equiray.models.loading import CausalLM
+from equiray.models.lora_classifier.apply import RECORD, adapted
 from equiray.models.lora_classifier.loss import class_weights, loss_parts
-from equiray.models.lora_classifier.results import FineTuneResult, Point, finished
-from equiray.models.training.adapters import (
-    Record,
-    Trainable,
-    check_base,
-    in_training,
-    load_lora_weights,
-    save_adapter,
-)
+from equiray.models.lora_classifier.results import FineTuneResult, Point, finished, progress_line
+from equiray.models.lora_classifier.rows import LabelledPrompts, rows_of_step, training_digest
+from equiray.models.training.adapters import Trainable, save_adapter
 from equiray.models.training.checkpoints import (
     ADAPTER,
     CHECKPOINTS,
@@ -52,22 +42,9 @@ from equiray.models.training.schedule import Schedule, Stopwatch, update
 from equiray.models.tree_attention import tree_attention
 from equiray.specs import LoraClassifierSpec
 
-RECORD = Record("classifier.json", "equiray.lora_classifier/1", "fine-tuning")
 _SAY_EVERY_S = 30.0
 
 Say = Callable[[str], None]
-
-
-class LabelledPrompts(NamedTuple):
-    """Prompts and their right answers: `labels` int64 [rows], 1 for the positive one."""
-
-    prompts: Prompts
-    labels: NDArray[np.int64]
-
-    def take(self, rows: NDArray[np.int64]) -> "LabelledPrompts":
-        """Some of them, in that order."""
-        bodies = [self.prompts.row_bodies[row] for row in rows]
-        return LabelledPrompts(self.prompts._replace(row_bodies=bodies), self.labels[rows])
 
 
 def fine_tune(
@@ -113,7 +90,9 @@ def fine_tune(
         fix = "take more rows, or check the column that splits them"
         raise BadInput("the validation split has no rows", place="fine-tuning", fix=fix)
     weights = class_weights(train.labels, spec.class_weights)
-    run = _digest(lm, train, validation, spec, people, seed)
+    run = training_digest(
+        train, validation, lm=lm.identity, spec=spec.model_dump(mode="json"), people=people, seed=seed
+    )
     if (done := finished(out_dir, run)) is not None:
         return done
     with writing(out_dir):
@@ -124,51 +103,8 @@ def fine_tune(
         steps=spec.steps or math.ceil(spec.epochs * (people or len(train.labels)) / spec.batch_rows),
         time_budget_s=spec.time_budget_s,
     )
-    with _adapted(lm, spec, seed) as model, tree_attention(model.lm.model):
+    with adapted(lm, spec, seed) as model, tree_attention(model.lm.model):
         return _Training(model, train, validation, weights, schedule, spec, out_dir, run, seed).run(say)
-
-
-@contextmanager
-def fine_tuned(lm: CausalLM, directory: Path, spec: LoraClassifierSpec) -> Iterator[CausalLM]:
-    """The classifier, for the length of a block: `lm` with the adapter of `directory` active, as validation saw it.
-
-    Parameters
-    ----------
-    lm : CausalLM
-        The model that was fine-tuned, in `spec.dtype`; has its own weights again afterwards.
-    directory : Path
-        `FineTuneResult.adapter`.
-    spec : LoraClassifierSpec
-        As in training.
-
-    Raises
-    ------
-    BadInput
-        No adapter there, a broken one, or one of another model.
-    """
-    check_base(lm, directory, RECORD)
-    with _adapted(lm, spec, seed=0) as model:
-        load_lora_weights(model, directory)
-        with model.measuring() as classifier:
-            yield classifier
-
-
-def _adapted(lm: CausalLM, spec: LoraClassifierSpec, seed: int) -> AbstractContextManager[Trainable]:
-    return in_training(lm, spec.lora, dtype=spec.dtype, gradient_checkpointing=spec.gradient_checkpointing, seed=seed)
-
-
-def _digest(
-    lm: CausalLM,
-    train: LabelledPrompts,
-    validation: LabelledPrompts,
-    spec: LoraClassifierSpec,
-    people: int | None,
-    seed: int,
-) -> str:
-    """Names a training by what it is made of: equal inputs, equal digests."""
-    rows = [(part.prompts, part.labels.tolist()) for part in (train, validation)]
-    parts = {"lm": lm.identity, "rows": rows, "spec": spec.model_dump(mode="json"), "people": people, "seed": seed}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class _Training:
@@ -202,7 +138,7 @@ class _Training:
                 self._measure(step)
                 self._save(step)
                 if say is not None:
-                    say(self._progress_line())
+                    say(progress_line(self.curve, self.schedule.steps))
                     said = time.monotonic()
             if last:
                 return self._finish(step)
@@ -212,15 +148,9 @@ class _Training:
                 say(f"step {step} of {self.schedule.steps}, {self.clock.seconds():.0f} s: loss {self.losses[-1]:.3f}")
                 said = time.monotonic()
 
-    def rows_of(self, step: int) -> NDArray[np.int64]:
-        """The rows of a step: every row once before any comes again, in an order of each epoch's own."""
-        rows, size = len(self.train.labels), self.spec.batch_rows
-        places = (divmod(place, rows) for place in range(step * size, (step + 1) * size))
-        return np.array([_order(self.seed, epoch, rows)[place] for epoch, place in places])
-
     def _update(self, step: int) -> float:
         """Make a step; its loss."""
-        part = self.train.take(self.rows_of(step))
+        part = self.train.take(rows_of_step(step, len(self.train.labels), self.spec.batch_rows, self.seed))
         dropout = self.spec.lora.dropout > 0
         loss = 0.0
         with torch.random.fork_rng(enabled=dropout):
@@ -252,15 +182,6 @@ class _Training:
             if kept is None or (point.accuracy, -point.log_loss) > (kept.accuracy, -kept.log_loss):
                 self.best_step, self.best = step, self.model.weights()
         self.curve.append(point)
-
-    def _progress_line(self) -> str:
-        point, before = self.curve[-1], self.curve[0]
-        loss = "" if point.loss is None else f"training loss {point.loss:.3f}, "
-        zero_shot = "zero-shot" if point.step == 0 else f"zero-shot {before.accuracy:.3f}, {before.log_loss:.3f}"
-        return (
-            f"step {point.step} of {self.schedule.steps}, {point.seconds:.0f} s: {loss}"
-            f"validation accuracy {point.accuracy:.3f}, log loss {point.log_loss:.3f} ({zero_shot})"
-        )
 
     def _save(self, step: int) -> None:
         state = {
@@ -303,8 +224,3 @@ class _Training:
         write_whole(self.out_dir / RESULT, json.dumps(document, indent=1))
         shutil.rmtree(self.out_dir / CHECKPOINTS, ignore_errors=True)
         return result
-
-
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(rows)
