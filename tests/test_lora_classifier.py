@@ -236,6 +236,15 @@ def test_the_most_accurate_checkpoint_is_kept(measured, kept, tmp_path, monkeypa
             assert torch.equal(file.get_tensor("base_model.model." + name.replace(".default.", ".")), parameter), name
 
 
+def test_memory_may_be_saved_without_another_result(tmp_path):
+    plain, saving = (
+        train(tiny_models.tiny("llama"), tmp_path / str(n), settings(gradient_checkpointing=n)) for n in (False, True)
+    )
+    for one, other in zip(plain.curve, saving.curve, strict=True):
+        assert (one.step, one.accuracy) == (other.step, other.accuracy)
+        assert one.log_loss == pytest.approx(other.log_loss, abs=1e-5)
+
+
 class _Killed(Exception):
     pass
 
