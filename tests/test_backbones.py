@@ -115,7 +115,7 @@ def test_texts_are_cut_and_counted():
 
 
 def test_a_model_of_no_known_family_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="backbone.source"):
+    with pytest.raises(BadInput, match=r"backbone\.source"):
         load_backbone(BackboneSpec(source=str(tmp_path / "absent")))
     model, _ = made("bert")
     model.config.model_type = "xlnet"

@@ -11,10 +11,10 @@ from peft import LoraConfig
 from safetensors import SafetensorError
 
 from equiray.errors import Incomplete, writing
-from equiray.mitigation.unlearning.adapters import save_adapter
-from equiray.mitigation.unlearning.checkpoints import Snapshot, load_checkpoint, save_checkpoint
-from equiray.mitigation.unlearning.results import write_whole
+from equiray.mitigation.unlearning.adapters import RECORD
 from equiray.models.reply_cache import ReplyCache
+from equiray.models.training.adapters import save_adapter
+from equiray.models.training.checkpoints import Snapshot, load_checkpoint, save_checkpoint, write_whole
 
 FIX = "fix:   free some space, then repeat the command: finished parts are kept"
 
@@ -47,7 +47,7 @@ def test_the_last_checkpoint_stays(tmp_path: Path):
 @pytest.mark.parametrize(("lora", "file"), [(None, "model"), (LoraConfig(), "adapter_model")])
 def test_half_an_adapter_does_not_say_it_is_whole(tmp_path: Path, lora: LoraConfig | None, file: str):
     with full_disk(), pytest.raises(Incomplete, match=FIX) as caught:
-        save_adapter(tmp_path, lora, {"w": torch.zeros(10_000)}, {})
+        save_adapter(tmp_path, lora, {"w": torch.zeros(10_000)}, {}, RECORD)
     assert str(tmp_path / f"{file}.safetensors") in str(caught.value)
     assert not (tmp_path / "unlearning.json").exists()
 

@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent
 DOCUMENT = "schema: equiray.run/1\nname: x\ntasks: [{name: german}]\n"
 
 
-@pytest.mark.parametrize("name", ["jobs/quickstart.yaml", "jobs/paper.yaml", "docs/contracts/run.yaml"])
+@pytest.mark.parametrize(
+    "name", ["jobs/quickstart.yaml", "jobs/paper.yaml", "jobs/lora.yaml", "docs/contracts/run.yaml"]
+)
 def test_shipped_specs_load(name: str):
     assert load_run_spec(ROOT / name).tasks
 

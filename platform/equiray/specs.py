@@ -13,7 +13,7 @@ from equiray.documents import as_bad_input, read_mapping
 from equiray.errors import BadInput
 
 Stage = Literal["baseline", "cda", "unlearning", "cda_unlearning"]
-ModelType = Literal["raw", "embedding", "prompt"]
+ModelType = Literal["raw", "embedding", "prompt", "lora"]
 TemplateSetName = Literal["poor_or_rich", "equiray"]
 _T = TypeVar("_T")
 
@@ -133,6 +133,35 @@ class UnlearningSpec(Document):
     folds: int = Field(default=1, ge=1, le=10, description="1: families split 30/8/12; k: k-fold over families, too")
 
 
+class LoraClassifierSpec(Document):
+    """A language model fine-tuned to answer a task's question (the model type ``lora``; methods: section 1.1).
+
+    Adapters sit on every linear layer. Every stage makes equally many updates: CDA changes what is trained on, not for
+    how long.
+    """
+
+    lora: LoraSpec = LoraSpec()
+    learning_rate: float = Field(default=5e-4, gt=0)
+    warmup_steps: int = Field(default=10, ge=0, description="the rate rises over them, then falls as a cosine to 0")
+    epochs: float = Field(default=2.0, gt=0, description="passes over the training rows, counted without twins")
+    steps: int | None = Field(default=None, ge=1, description="updates; in place of `epochs`")
+    time_budget_s: float | None = Field(
+        default=None, gt=0, description="stop each training after that long; labelled `short run`"
+    )
+    batch_rows: int = Field(default=16, ge=1, description="rows a step, each with both orders of its two answers")
+    batch_tokens: int = Field(
+        default=4096, ge=64, description="tokens of a forward and backward pass; a step of more takes several"
+    )
+    train_rows: int | None = Field(default=None, ge=2, description="people to train on, at most; twins come along")
+    class_weights: Literal["none", "balanced"] = Field(default="none", description="balanced: n / (2 n_class)")
+    validate_every: int = Field(default=20, ge=1, description="steps between measurements, which are also checkpoints")
+    validation_rows: int = Field(default=300, ge=2, description="validation rows of a measurement, at most")
+    dtype: Literal["bfloat16", "float32"] = Field(
+        default="bfloat16", description="of the frozen weights, in training and in use; adapters are float32"
+    )
+    gradient_checkpointing: bool = False
+
+
 class IntrinsicSpec(Document):
     """Intrinsic bias of the language model, before and after unlearning (methods: section 1.3)."""
 
@@ -174,6 +203,7 @@ class RunSpec(Document):
     language_model: LanguageModelSpec = LanguageModelSpec()
     serialization: SerializationSpec = SerializationSpec()
     unlearning: UnlearningSpec = UnlearningSpec()
+    fine_tuning: LoraClassifierSpec = LoraClassifierSpec()
     intrinsic: IntrinsicSpec | None = IntrinsicSpec()
     streaming: StreamingSpec = StreamingSpec()
     statistics: StatisticsSpec = StatisticsSpec()

@@ -136,8 +136,12 @@ class Serializer:
 
         The question is the schema's, after the row as in TabLLM (arXiv 2210.10723).
         """
+        return self.prompts_of(self.texts(table))
+
+    def prompts_of(self, texts: list[str]) -> Prompts:
+        """The prompts of rows whose texts are known."""
         first, second = self.schema.answers
-        return Prompts(TASK_PREFIX, self.texts(table), _suffix(self.schema), (f" {first}", f" {second}"))
+        return Prompts(TASK_PREFIX, texts, _suffix(self.schema), (f" {first}", f" {second}"))
 
     def _prompt(self, items: Sequence[str]) -> str:
         return TASK_PREFIX + row_text(self.template, items) + _suffix(self.schema)

@@ -109,6 +109,27 @@ def score_answers(lm: CausalLM, prompts: Prompts, *, progress: Progress | None =
     """
     if not prompts.row_bodies:
         return np.empty(0)
+    questions = encode_questions(lm, prompts)
+    sequences = [head + tail for head, pair in zip(questions.heads, questions.answers, strict=True) for tail in pair]
+    first = np.repeat([len(head) for head in questions.heads], 2)
+    sums, counts = Scorer(lm=lm).sequence_logprobs(sequences, first, progress)
+    by_answer = softmax((sums / counts).reshape(len(prompts.row_bodies), questions.orders, 2), axis=2)
+    return by_answer[:, :, 0].mean(axis=1)
+
+
+class Questions(NamedTuple):
+    """Prompts in tokens: those of row i stand from ``orders * i`` on, one for each order of its options.
+
+    `answers` holds the positive and the negative answer to each.
+    """
+
+    heads: list[list[int]]
+    answers: list[tuple[list[int], list[int]]]
+    orders: int
+
+
+def encode_questions(lm: CausalLM, prompts: Prompts) -> Questions:
+    """Tokenize prompts, as a model is asked and as one is trained."""
     asked = variants(prompts)
     frame = prompt_frame(lm)
     texts = [
@@ -116,18 +137,15 @@ def score_answers(lm: CausalLM, prompts: Prompts, *, progress: Progress | None =
         for body in prompts.row_bodies
         for variant in asked
     ]
-    heads = lm.tokenizer(texts, add_special_tokens=frame.add_special_tokens)["input_ids"]
-    tails = [_answer_tokens(lm, frame, variant) for variant in asked] * len(prompts.row_bodies)
-    sequences = [head + tail for head, pair in zip(heads, tails, strict=True) for tail in pair]
-    first = np.repeat([len(head) for head in heads], 2)
-    sums, counts = Scorer(lm=lm).sequence_logprobs(sequences, first, progress)
-    by_answer = softmax((sums / counts).reshape(len(prompts.row_bodies), len(asked), 2), axis=2)
-    return by_answer[:, :, 0].mean(axis=1)
+    heads = lm.tokenizer(texts, add_special_tokens=frame.add_special_tokens)["input_ids"] if texts else []
+    pairs = [_answer_tokens(lm, frame, variant) for variant in asked]
+    return Questions(heads, pairs * len(prompts.row_bodies), len(asked))
 
 
-def _answer_tokens(lm: CausalLM, frame: Frame, variant: Variant) -> list[list[int]]:
+def _answer_tokens(lm: CausalLM, frame: Frame, variant: Variant) -> tuple[list[int], list[int]]:
     answers = [frame.answer_lead + answer for answer in (variant.positive, variant.negative)]
-    return lm.tokenizer(answers, add_special_tokens=False)["input_ids"]
+    positive, negative = lm.tokenizer(answers, add_special_tokens=False)["input_ids"]
+    return positive, negative
 
 
 def average_with_twins(own: Answers, twins: Answers, twin_of: Sequence[int] | NDArray[np.int64]) -> Answers:

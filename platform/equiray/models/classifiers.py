@@ -208,10 +208,16 @@ def _check(x: Matrix, y: NDArray, validation_x: Matrix, place: str) -> None:
                 place=f"{place}, {split} row {row}, column {column}",
                 fix="look at that row's values or text; no model can be fitted to it",
             )
-    classes = np.unique(y)
+    check_two_classes(y, place=place)
+
+
+def check_two_classes(labels: NDArray, *, place: str) -> None:
+    """Raise BadInput where all training rows are of one class: nothing can be learned from those."""
+    classes = np.unique(labels)
     if len(classes) < 2:
+        only = f"all {len(labels)} training rows have the label {classes[0]}" if len(classes) else "no training rows"
         raise BadInput(
-            f"all {len(y)} training rows have the label {classes[0]}",
+            only,
             place=place,
             fix="check the label's positive value in the schema, or take more rows: a classifier needs both classes",
         )

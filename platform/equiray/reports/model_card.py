@@ -18,6 +18,7 @@ from equiray.reports.fairnet import FAIRNET_NAME, is_fairnet, load_fairnet
 from equiray.reports.fairnet.card import fairnet_changes, fairnet_methods, fairnet_uses, fairnet_warnings
 from equiray.reports.fairnet.summary import overview
 from equiray.reports.figures import INTRINSIC_METRICS, Figures, is_effect
+from equiray.reports.fine_tuning import fine_tuning_warnings
 from equiray.reports.key_figures import task_words
 from equiray.reports.left_out import dropped_lines
 from equiray.reports.markdown_parts import bullets, escaped, pipe_table
@@ -140,6 +141,7 @@ def _warnings(run: RunRecord, more: Sequence[str]) -> list[str]:
     details = run.details
     found = [f"{task_words(run, task)}: {line}" for task, told in details.tasks.items() for line in told.warnings]
     found += [f"Unlearning: {line}" for line in (details.unlearning.warnings if details.unlearning else [])]
+    found += [f"Fine-tuning: {line}" for line in fine_tuning_warnings(run)]
     if details.smoke:
         found.insert(0, "This is a smoke run: too small for conclusions about people.")
     if not details.tasks:

@@ -8,6 +8,7 @@ from equiray.reports.evidence import run_environment
 from equiray.reports.fairnet import is_fairnet
 from equiray.reports.fairnet.page import write_fairnet_report
 from equiray.reports.figures import Figures
+from equiray.reports.fine_tuning import CAPTION, fine_tuning_section, is_short
 from equiray.reports.key_figures import key_figures
 from equiray.reports.provenance import durations, made_by
 from equiray.reports.run_directory import RunRecord, load_run
@@ -55,6 +56,8 @@ def render(run: RunRecord) -> str:
         intrinsic=sections.intrinsic_sections(run, figures),
         tasks=sections.task_sections(run, figures),
         unlearning=sections.unlearning_section(run),
+        fine_tuning=fine_tuning_section(run),
+        fine_tuning_caption=CAPTION,
         dropped=left_out.dropped_lines(run),
         not_estimable=left_out.not_estimable_lines(run, figures),
         others=sections.other_figures(run, figures),
@@ -81,5 +84,6 @@ def _note(run: RunRecord, figures: Figures) -> str:
 
 def _badges(run: RunRecord, figures: Figures) -> list[str]:
     label = run.details.unlearning.label if run.details.unlearning else None
-    shown = {"smoke": run.details.smoke, "short run": label == "short run", "inversion": bool(figures.inversions())}
+    short = label == "short run" or is_short(run.details.fine_tuning)
+    shown = {"smoke": run.details.smoke, "short run": short, "inversion": bool(figures.inversions())}
     return [badge for badge, holds in shown.items() if holds]

@@ -92,6 +92,25 @@ class UnlearningDetails(_Commentary):
     folds: int | None = None
 
 
+class ValidationDetails(_Commentary):
+    accuracy: float
+    log_loss: float
+
+
+class FineTuningDetails(_Commentary):
+    """One classifier: what it was before, which checkpoint was kept, of how many steps."""
+
+    task: str
+    stage: str
+    steps: int
+    best_step: int
+    seconds: float
+    label: str = ""
+    before: ValidationDetails
+    best: ValidationDetails
+    warnings: list[str] = []
+
+
 class ComparisonDetails(_Commentary):
     """What was compared: the names of A and B, the rows about which they differ, and how many claims hold at once."""
 
@@ -111,6 +130,7 @@ class RunDetails(_Commentary):
     serialization: dict[str, SerializationDetails] = {}
     tasks: dict[str, TaskDetails] = {}
     unlearning: UnlearningDetails | None = None
+    fine_tuning: list[FineTuningDetails] = []
     comparison: ComparisonDetails | None = None
     not_estimable: list[Any] = []
     durations_s: dict[str, float] = {}

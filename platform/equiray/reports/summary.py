@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from equiray.metrics.estimates import Estimate
 from equiray.reports.comparison import comparison_summary
 from equiray.reports.figures import AUDIT, DISPARITIES, Figures, Readings, count_readings, read_effect
+from equiray.reports.fine_tuning import is_short
 from equiray.reports.key_figures import largest_disparity, place_words, task_words
 from equiray.reports.run_directory import RunRecord
 from equiray.reports.words import NO_BREAK, attribute_words, count, enumerate_words, stage_words, with_interval
@@ -46,7 +47,7 @@ def _what_was_measured(run: RunRecord, figures: Figures) -> str:
     if inside:
         return f"This run measured {inside}, and how fair decisions about people in {tasks} are."
     models = {e.model for e in figures.all}
-    means = f", some of them with the help of {name}" if models & {"embedding", "prompt"} else ""
+    means = f", some of them with the help of {name}" if models & {"embedding", "prompt", "lora"} else ""
     return f"This run measured how fair decisions about people in {tasks} are{means}."
 
 
@@ -173,6 +174,8 @@ def _limits(run: RunRecord) -> Iterable[str]:
         yield f"Unlearning was a short run{stopped}: read it as a demonstration."
         if timed:
             yield "How far it came, and so every figure after unlearning, depends on the speed of the machine."
+    if is_short(run.details.fine_tuning):
+        yield "Fine-tuning was a short run, stopped by its time budget: its figures depend on the speed of the machine."
 
 
 def _missing(figures: Figures) -> Iterable[str]:

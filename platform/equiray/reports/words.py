@@ -167,6 +167,7 @@ MODELS = {
     "raw_unaware": "Raw columns, sensitive column dropped",
     "embedding": "Language-model embeddings",
     "prompt": "Language model, prompted",
+    "lora": "Language model, fine-tuned",
     "predictions": "Predictions",
 }
 

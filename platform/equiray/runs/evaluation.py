@@ -25,6 +25,7 @@ from equiray.runs.context import RunContext
 from equiray.runs.decisions import CountingPlan, Reported, plan_counting
 from equiray.runs.details import serialization_details, task_details
 from equiray.runs.directory import RunDirectory
+from equiray.runs.fine_tuning import check_fine_tuning, fine_tuning_details
 from equiray.runs.intrinsic import AFTER, BEFORE, IntrinsicPlan, intrinsic_results, plan_intrinsic, score_stage
 from equiray.runs.models import LanguageModels
 from equiray.runs.policy_check import check_policy
@@ -164,6 +165,8 @@ def _check(spec: RunSpec) -> _Checked:
 def _check_task(task_spec: TaskSpec, spec: RunSpec) -> _CheckedTask:
     task = load_task(task_spec, spec.seed)
     prepare_twins(task_spec, task, spec.stages)
+    if "lora" in spec.models:
+        check_fine_tuning(task)
     return _CheckedTask(task_spec, task, plan_counting(task_spec, task))
 
 
@@ -171,6 +174,9 @@ def _check_endpoint(spec: RunSpec) -> None:
     """A black box can be asked, not opened."""
     if wrong := [model for model in spec.models if model == "embedding"]:
         raise BadInput(f"an endpoint gives no {wrong[0]}s", place="models", fix="use models: [raw, prompt]")
+    if "lora" in spec.models:
+        fix = "use models: [raw, prompt], or name the model's hub id or directory as language_model.source"
+        raise BadInput("a model behind an endpoint cannot be fine-tuned (lora)", place="models", fix=fix)
     if wrong := [stage for stage in spec.stages if unlearns(stage)]:
         raise BadInput(f"an endpoint cannot run {wrong[0]}", place="stages", fix="use stages: [baseline, cda]")
 
@@ -233,6 +239,8 @@ def _details(checked: _Checked, prepared: list[PreparedTask], run: RunContext, c
     }
     if checked.unlearning is not None:
         details["unlearning"] = unlearning_details(checked.unlearning, run)
+    if "lora" in run.spec.models:
+        details["fine_tuning"] = fine_tuning_details(run)
     return details
 
 

@@ -26,6 +26,7 @@ class LanguageModels:
 
     spec: LanguageModelSpec
     adapters: tuple[Path, ...] = ()
+    _identity: str | None = field(default=None, repr=False)
     _held: tuple[tuple[str, str], CausalLM] | None = field(default=None, repr=False)
 
     def base(self, dtype: str | None = None) -> CausalLM:
@@ -36,9 +37,9 @@ class LanguageModels:
         """The model with a fold's adapter merged into its weights."""
         return self._get(f"fold{fold}", self.adapters[fold], dtype)
 
-    def at(self, unlearned: bool) -> CausalLM:
+    def at(self, unlearned: bool, dtype: str | None = None) -> CausalLM:
         """The model of a stage that follows unlearning (the first fold's), or of one that does not."""
-        return self.unlearned() if unlearned else self.base()
+        return self.unlearned(dtype=dtype) if unlearned else self.base(dtype)
 
     def trainable(self, dtype: str) -> CausalLM:
         """A fresh copy in the data type that unlearning trains in; the one held is let go."""
@@ -49,6 +50,11 @@ class LanguageModels:
     def name(self) -> str:
         """The model's name, for labels."""
         return self.spec.name or self.base().name
+
+    @property
+    def identity(self) -> str:
+        """`CausalLM.identity` of the model as it came; loads it if no model was loaded yet."""
+        return self._identity or self.base().identity
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Token counts of texts as the model reads them, special tokens included."""
@@ -69,5 +75,6 @@ class LanguageModels:
         if self._held is None or self._held[0] != key:
             self._held = None
             lm = load_causal_lm(self.spec.source, dtype=key[1])
+            self._identity = lm.identity
             self._held = (key, lm if adapter is None else load_adapter(lm, adapter))
         return self._held[1]

@@ -23,6 +23,7 @@ from equiray.mitigation.cda import Augmented, augment
 from equiray.models.answers import Answers
 from equiray.models.classifiers import THRESHOLD, fit_embedding_classifier, fit_raw_classifier
 from equiray.runs.context import RunContext
+from equiray.runs.fine_tuning import asked_rows, lora_scores
 from equiray.runs.prompting import prompt_answers
 from equiray.specs import RunSpec, Stage, TaskSpec
 from equiray.streaming.blocks import read_embeddings
@@ -128,6 +129,8 @@ def _answers(cell: Cell, prepared: PreparedTask, run: RunContext) -> Answers:
         return Answers.complete(_raw_scores(cell, prepared))
     if cell.model == "embedding":
         return Answers.complete(_embedding_scores(cell, prepared, run))
+    if cell.model == "lora":
+        return Answers.complete(_lora_scores(cell, prepared, run))
     assert prepared.serializer is not None
     flipped = prepared.flipped if augments(cell.stage) else None
     lm = run.spec.language_model
@@ -136,19 +139,41 @@ def _answers(cell: Cell, prepared: PreparedTask, run: RunContext) -> Answers:
 
 
 def _decided_rows(cell: Cell, prepared: PreparedTask) -> pa.Table:
-    """All rows, or the test split alone for a prompt model: it learns nothing from the others and each costs a call."""
-    return prepared.task.split("test") if cell.model == "prompt" else prepared.task.table
+    """All rows where they are cheap; where each costs prompts, those that somebody reads.
+
+    That is the test split for a prompt model, which learns nothing from the others, and validation rows, too, for a
+    fine-tuned one: frontiers are chosen on them.
+    """
+    if cell.model == "prompt":
+        return prepared.task.split("test")
+    return asked_rows(prepared.task) if cell.model == "lora" else prepared.task.table
+
+
+def _training_rows(cell: Cell, prepared: PreparedTask) -> pa.Table:
+    if not augments(cell.stage):
+        return prepared.task.split("train")
+    assert prepared.augmented is not None
+    return prepared.augmented.table
 
 
 def _raw_scores(cell: Cell, prepared: PreparedTask) -> NDArray[np.float64]:
     schema, task = prepared.schema, prepared.task
     own = {a.name: a.column for a in schema.sensitive}
     drop = tuple(own[name] for name in prepared.flipped) if cell.model == UNAWARE else ()
-    train = task.split("train")
-    if augments(cell.stage):
-        assert prepared.augmented is not None
-        train = prepared.augmented.table
+    train = _training_rows(cell, prepared)
     return fit_raw_classifier(train, task.split("validation"), schema, drop=drop).probabilities(task.table)
+
+
+def _lora_scores(cell: Cell, prepared: PreparedTask, run: RunContext) -> NDArray[np.float64]:
+    assert prepared.serializer is not None
+    return lora_scores(
+        cell.stage,
+        prepared.task,
+        _training_rows(cell, prepared),
+        prepared.serializer,
+        unlearned=unlearns(cell.stage),
+        run=run,
+    )
 
 
 def _embedding_scores(cell: Cell, prepared: PreparedTask, run: RunContext) -> NDArray[np.float64]:

@@ -39,26 +39,11 @@ class LanguageModelRecipe:
         BadInput
             They cannot be loaded here, or are others than the manifest's.
         """
-        import torch
-
-        if threads is not None:
-            torch.set_num_threads(threads)
-        lm = load_causal_lm(self.spec.source, dtype=self.spec.dtype)
-        if lm.identity != self.model:
-            raise BadInput(
-                f"the weights of {self.spec.source!r} are {lm.identity} on this node, {self.model} where it started",
-                place="language_model.source",
-                fix="give all nodes the same files",
-            )
-        return self.with_model(lm)
+        return self.with_model(load_on_node(self.spec.source, self.spec.dtype, self.model, threads))
 
     def with_model(self, lm: CausalLM) -> "LanguageModelEmbedder":
         """The embedder over a base model that is loaded already."""
-        if self.adapter is not None:
-            from equiray.mitigation.unlearning.adapters import load_adapter
-
-            lm = load_adapter(lm, self.adapter)
-        return LanguageModelEmbedder(lm=lm, pooling=self.spec.pooling)
+        return LanguageModelEmbedder(lm=unlearned(lm, self.adapter), pooling=self.spec.pooling)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +69,37 @@ class TokenCounter:
     def __call__(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones included."""
         return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=True)["input_ids"]] if texts else []
+
+
+def load_on_node(source: str, dtype: str, identity: str, threads: int | None) -> CausalLM:
+    """Load a base model to compute on so many threads (None: as this process is set).
+
+    Raises
+    ------
+    BadInput
+        It cannot be loaded here, or its weights are not those of `identity`.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    lm = load_causal_lm(source, dtype=dtype)
+    if lm.identity != identity:
+        raise BadInput(
+            f"the weights of {source!r} are {lm.identity} on this node, {identity} where it started",
+            place="language_model.source",
+            fix="give all nodes the same files",
+        )
+    return lm
+
+
+def unlearned(lm: CausalLM, adapter: Path | None) -> CausalLM:
+    """A base model with an unlearning adapter merged in; as it is without one."""
+    if adapter is None:
+        return lm
+    from equiray.mitigation.unlearning.adapters import load_adapter
+
+    return load_adapter(lm, adapter)
 
 
 def directory_sha256(directory: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from equiray.data.examples.record import Examples, Pixels
-from equiray.data.pictures.drawing import draw, drawn_with
+from equiray.data.pictures.drawing import SIDE, STYLE, draw, drawn_with
 from equiray.data.pictures.recipe import CLASSES, AvatarRecipe, draw_attributes
 from equiray.data.sources import cache_folder
 from equiray.errors import reading_back, writing
@@ -40,7 +40,7 @@ def load_avatars(recipe: AvatarRecipe, *, folder: Path | None = None) -> Example
     Incomplete
         The folder is not writable.
     """
-    digest = recipe.sha256(drawn_with())
+    digest = recipe.sha256(f"{drawn_with()} {STYLE} {SIDE}")
     drawn = draw_attributes(recipe)
     file = (folder or cache_folder() / "pictures") / f"avatars-{digest[:16]}.npz"
     if file.is_file():

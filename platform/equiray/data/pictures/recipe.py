@@ -32,7 +32,7 @@ HAIR: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "short": ("shortCurly", "shortFlat", "shortRound", "shortWaved", "sides", "theCaesar", "theCaesarAndSidePart"),
     }
 )
-GLASSES = ("prescription01", "prescription02", "round")
+GLASSES = ("kurt", "prescription01", "prescription02", "round", "sunglasses", "wayfarers")
 # (no glasses, light), (no glasses, dark), (glasses, light), (glasses, dark): dark women, dark men, blond women, blond
 # men of CelebA's training pictures
 CELEBA_CELLS = (71_629, 66_874, 22_880, 1_387)
@@ -56,7 +56,7 @@ _AT_RANDOM: Mapping[str, Sequence[str]] = MappingProxyType(
     }
 )
 _POSES: Mapping[str, tuple[float, float]] = MappingProxyType(  # degrees; shares of the picture's side; factor
-    {"rotate": (-12.0, 12.0), "translateX": (-6.0, 6.0), "translateY": (-6.0, 6.0), "scale": (0.8, 1.1)}
+    {"rotate": (-6.0, 6.0), "translateX": (-3.0, 3.0), "translateY": (-3.0, 3.0), "scale": (0.925, 1.075)}
 )
 _FACIAL_HAIR_SHARE = 0.25
 
@@ -97,7 +97,7 @@ class AvatarRecipe:
                 raise BadInput(f"{rows} pictures of {split} lack a cell", place="avatar recipe", fix=fix)
 
     def sha256(self, drawn_with: str) -> str:
-        """Digest of everything that a picture depends on; `drawn_with` names the drawing packages and their versions.
+        """Digest of everything that a picture depends on; `drawn_with` names packages with versions, style and size.
 
         Two recipes have the same digest exactly if they draw the same pictures.
         """

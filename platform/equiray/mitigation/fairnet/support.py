@@ -8,7 +8,8 @@ from torch import Tensor, nn
 class Support(nn.Module):
     """A Mahalanobis ball around the training rows' mean-pooled states at the detector's layer.
 
-    Its covariance is shrunk after Ledoit and Wolf, its radius the quantile of the training rows' own distances.
+    Its covariance is that of standardised columns, shrunk after Ledoit and Wolf; its radius is the quantile of the
+    training rows' own distances.
     """
 
     center: Tensor
@@ -24,9 +25,10 @@ class Support(nn.Module):
     @classmethod
     def fit(cls, features: Tensor, outside: float) -> "Support":
         """Learn from float32 [N, D], of which a share `outside` is to lie outside."""
-        found = LedoitWolf().fit(features.double().numpy())
-        center, precision = (torch.from_numpy(part).float() for part in (found.location_, found.precision_))
-        made = cls(center, torch.linalg.cholesky(precision), torch.zeros(()))
+        center, scale = features.double().mean(0), features.double().std(0).clamp_min(torch.finfo(torch.float32).tiny)
+        found = LedoitWolf(assume_centered=True).fit(((features - center) / scale).numpy())
+        whiten = torch.linalg.cholesky(torch.from_numpy(found.precision_)) / scale[:, None]
+        made = cls(center.float(), whiten.float(), torch.zeros(()))
         made.radius = torch.quantile(made.distance(features), 1 - outside)
         return made
 

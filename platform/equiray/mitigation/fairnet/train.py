@@ -99,6 +99,12 @@ def correct(classifier: Classifier, rows: TrainingRows, spec: FairNetSpec, seed:
             place="training rows",
             fix=f"cache {layers.cached} layers",
         )
+    if spec.adapter.augmentation and (rows.twins is None or len(rows.twins) != len(rows.lower)):
+        raise BadInput(
+            f"{0 if rows.twins is None else len(rows.twins)} twins of {len(rows.lower)} rows",
+            place="adapter.augmentation",
+            fix="pass a label-preserving twin of each training row, or switch it off",
+        )
     stage = _Stage(classifier, rows, spec, seed, layers)
     names = (OUTLIERS,) if spec.detector.regime == "unlabelled" else tuple(rows.vulnerable)
     if not names:

@@ -9,12 +9,12 @@ from typing import Any
 
 from equiray.data.reference import ReferenceTexts
 from equiray.data.templates import Prompt
-from equiray.errors import BadInput, reading_back, writing
+from equiray.errors import reading_back
 from equiray.mitigation.unlearning.diagnostics import CurvePoint
 from equiray.models.loading import CausalLM
+from equiray.models.training.checkpoints import ADAPTER, CURVE, finished_result
 from equiray.specs import UnlearningSpec
 
-CURVE, RESULT, ADAPTER = "curve.jsonl", "result.json", "adapter"
 _NOTHING_KEPT = (
     "nothing kept: no checkpoint had a smaller validation gap than the original model within 2 % of its perplexity, "
     "so the adapter changes nothing; train longer, or lower learning_rate"
@@ -111,20 +111,10 @@ def finished(out_dir: Path, run: str) -> UnlearnResult | None:
     BadInput
         Another training was completed there, or what it left is broken.
     """
-    file = out_dir / RESULT
-    if not file.is_file():
+    result = finished_result(out_dir, run)
+    if result is None:
         return None
-    remove = f"remove {out_dir}: the training is made again"
-    with reading_back(file, fix=remove):
-        result = json.loads(file.read_text(encoding="utf-8"))
-        belongs_to = result["run"]
-    if belongs_to != run:
-        raise BadInput(
-            "another training was completed here: spec, seed, fold, model or data differ",
-            place=str(file),
-            fix="use another output folder, or remove this one",
-        )
-    with reading_back(out_dir / CURVE, fix=remove):
+    with reading_back(out_dir / CURVE, fix=f"remove {out_dir}: the training is made again"):
         lines = (out_dir / CURVE).read_text(encoding="utf-8").splitlines()
         return UnlearnResult(
             adapter=out_dir / ADAPTER,
@@ -132,23 +122,6 @@ def finished(out_dir: Path, run: str) -> UnlearnResult | None:
             best_step=result["best_step"],
             stopped_by=result["stopped_by"],
         )
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file whole or not at all: a reader never sees half a line.
-
-    Raises
-    ------
-    Incomplete
-        The disk is full or not writable; what was there before stays.
-    """
-    scratch = file.with_suffix(".writing")
-    try:
-        with writing(file):
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def progress_line(point: CurvePoint, steps: int) -> str:

@@ -6,9 +6,7 @@ states are kept; every draw comes from (seed, fold, step), so a run that is kill
 """
 
 import json
-import math
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,34 +15,28 @@ import torch
 from equiray.data.reference import ReferenceTexts
 from equiray.data.templates import Fillers, Prompt
 from equiray.errors import BadInput, writing
-from equiray.mitigation.unlearning.adapters import Trainable, save_adapter, trainable
-from equiray.mitigation.unlearning.checkpoints import (
+from equiray.mitigation.unlearning.adapters import RECORD, trainable
+from equiray.mitigation.unlearning.diagnostics import PERPLEXITY_BUDGET, CurvePoint, Health, Monitor, warnings_of
+from equiray.mitigation.unlearning.losses import Terms
+from equiray.mitigation.unlearning.objective import Objective, gradient_cosine
+from equiray.mitigation.unlearning.results import UnlearnResult, finished, point_of, progress_line, training_digest
+from equiray.models.loading import CausalLM
+from equiray.models.training.adapters import Trainable, save_adapter
+from equiray.models.training.checkpoints import (
+    ADAPTER,
+    CHECKPOINTS,
+    CURVE,
+    RESULT,
     Snapshot,
     load_checkpoint,
     moments_of,
     restore_moments,
     save_checkpoint,
-)
-from equiray.mitigation.unlearning.diagnostics import PERPLEXITY_BUDGET, CurvePoint, Health, Monitor, warnings_of
-from equiray.mitigation.unlearning.losses import Terms
-from equiray.mitigation.unlearning.objective import Objective, gradient_cosine
-from equiray.mitigation.unlearning.results import (
-    ADAPTER,
-    CURVE,
-    RESULT,
-    UnlearnResult,
-    finished,
-    point_of,
-    progress_line,
-    training_digest,
     write_whole,
 )
-from equiray.models.loading import CausalLM
+from equiray.models.training.schedule import Schedule, Stopwatch, update
 from equiray.models.tree_attention import tree_attention
 from equiray.specs import UnlearningSpec
-
-CHECKPOINTS = "checkpoints"
-_GRADIENT_NORM = 1.0
 
 Say = Callable[[str], None]
 
@@ -136,14 +128,20 @@ class _Training:
         self.before: Health | None = None
         self.curve: list[CurvePoint] = []
         self.best_step, self.best = 0, model.weights()
-        self.spent, self.resumed_at = 0.0, time.monotonic()
+        self.clock = Stopwatch()
+        self.schedule = Schedule(
+            learning_rate=spec.learning_rate,
+            warmup_steps=spec.warmup_steps,
+            steps=spec.steps,
+            time_budget_s=spec.time_budget_s,
+        )
 
     def run(self, say: Say | None) -> UnlearnResult:
         self.before = self._measure()
         step = self._resume()
         while True:
             terms = self.objective.terms(self.model.lm, step)
-            last = self._progress(step) >= 1
+            last = self.schedule.progress(step, self.clock.seconds()) >= 1
             if (last or step % self.spec.log_every == 0) and not (self.curve and self.curve[-1].step == step):
                 self._log(step, terms, say)
             if last:
@@ -151,22 +149,9 @@ class _Training:
             self._update(terms, step)
             step += 1
 
-    def _seconds(self) -> float:
-        return self.spent + time.monotonic() - self.resumed_at
-
-    def _progress(self, step: int) -> float:
-        """Share of the steps, or of the time budget where that is further."""
-        budget = self.spec.time_budget_s
-        return max(step / self.spec.steps, self._seconds() / budget if budget else 0.0)
-
     def _update(self, terms: Terms, step: int) -> None:
-        warm = min(1.0, (step + 1) / self.spec.warmup_steps) if self.spec.warmup_steps else 1.0
-        decay = 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress(step))))
-        self.optimizer.param_groups[0]["lr"] = self.spec.learning_rate * warm * decay
         self.objective.loss(terms).backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters.values(), _GRADIENT_NORM)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        update(self.optimizer, self.model.parameters.values(), self.schedule.rate(step, self.clock.seconds()))
 
     def _log(self, step: int, terms: Terms, say: Say | None) -> None:
         assert self.before is not None
@@ -183,7 +168,7 @@ class _Training:
             validation_gap_signed=health.gaps.signed,
             validation_gap_counterfactual=health.gaps.counterfactual,
             perplexity=health.perplexity,
-            seconds=round(self._seconds(), 3),
+            seconds=round(self.clock.seconds(), 3),
             warnings=warnings_of(self.before, health, gaps, cosine),
         )
         self._keep_if_best(point)
@@ -208,7 +193,7 @@ class _Training:
             "run": self.run_digest,
             "step": step,
             "best_step": self.best_step,
-            "seconds": self._seconds(),
+            "seconds": self.clock.seconds(),
             "curve": [point.to_json() for point in self.curve],
         }
         moments = moments_of(self.optimizer, self.model.parameters)
@@ -223,11 +208,11 @@ class _Training:
         restore_moments(self.optimizer, self.model.parameters, snapshot.moments)
         self.curve = [point_of(line) for line in snapshot.state["curve"]]
         self.best_step, self.best = snapshot.state["best_step"], dict(snapshot.best)
-        self.spent, self.resumed_at = snapshot.state["seconds"], time.monotonic()
+        self.clock.resume(snapshot.state["seconds"])
         return snapshot.state["step"]
 
     def _finish(self, step: int) -> UnlearnResult:
-        by = "steps" if step >= self.spec.steps else "time budget"
+        by = self.schedule.stopped_by(step)
         adapter = self.out_dir / ADAPTER
         result = UnlearnResult(adapter=adapter, curve=tuple(self.curve), best_step=self.best_step, stopped_by=by)
         document = {
@@ -237,7 +222,7 @@ class _Training:
             "settings": self.spec.model_dump(mode="json"),
             **result.to_json(),
         }
-        save_adapter(adapter, self.model.lora, self.best, document)
+        save_adapter(adapter, self.model.lora, self.best, document, RECORD)
         write_whole(self.out_dir / RESULT, json.dumps(document, indent=1))
         shutil.rmtree(self.out_dir / CHECKPOINTS, ignore_errors=True)
         return result

@@ -1,6 +1,6 @@
 """Where a training stands, on disk: weights, moments, curve. A killed run goes on as if it had never stopped.
 
-Every random draw of a step is made from (seed, fold, step), so no generator's state needs to be kept.
+Every random draw of a step is made from the seed and the step, so no generator's state needs to be kept.
 """
 
 import json
@@ -13,6 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from equiray.errors import BadInput, reading_back, writing
+
+CURVE, RESULT, ADAPTER, CHECKPOINTS = "curve.jsonl", "result.json", "adapter", "checkpoints"
+"""What a training leaves in its directory; `CHECKPOINTS` while it lasts."""
 
 _STATE, _WEIGHTS, _MOMENTS, _BEST = "state.json", "weights.safetensors", "moments.safetensors", "best.safetensors"
 _GLOB = "step-*"
@@ -104,3 +107,43 @@ def restore_moments(
             optimizer.state[parameter] = {
                 key: moments[f"{name}/{key}"].to("cpu" if key == "step" else parameter.device) for key in _MOMENT_NAMES
             }
+
+
+def finished_result(out_dir: Path, run: str) -> dict[str, Any] | None:
+    """What `RESULT` of a completed training says, None if there is none.
+
+    Raises
+    ------
+    BadInput
+        Another training was completed there, or the file is broken.
+    """
+    file = out_dir / RESULT
+    if not file.is_file():
+        return None
+    with reading_back(file, fix=f"remove {out_dir}: the training is made again"):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        belongs_to = result["run"]
+    if belongs_to != run:
+        raise BadInput(
+            "another training was completed here: spec, seed, fold, model or data differ",
+            place=str(file),
+            fix="use another output folder, or remove this one",
+        )
+    return result
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file whole or not at all: a reader never sees half a line.
+
+    Raises
+    ------
+    Incomplete
+        The disk is full or not writable; what was there before stays.
+    """
+    scratch = file.with_suffix(".writing")
+    try:
+        with writing(file):
+            scratch.write_text(text, encoding="utf-8")
+            scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)
