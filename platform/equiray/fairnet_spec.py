@@ -13,13 +13,14 @@ Regime = Literal["full", "partial", "unlabelled"]
 Outliers = Literal["lof", "isolation_forest"]
 Baseline = Literal["group_dro", "jtt", "dfr", "cda", "thresholds", "gate_and_thresholds"]
 Ablation = Literal["no_detector", "no_contrastive", "half_labels", "tenth_labels", "unlabelled"]
+Stress = Literal["label_noise", "temporal", "subpopulation"]
 
 
 class RowsSpec(Document):
     """How many rows of each split are used, at most: every method trains, chooses and is tested on the same ones."""
 
     train: int = Field(default=10_000, ge=50)
-    validation: int = Field(default=4_000, ge=50)
+    validation: int = Field(default=10_000, ge=50)
     test: int = Field(default=10_000, ge=50)
 
 
@@ -104,7 +105,8 @@ class FairNetSpec(Document):
     adapter: AdapterSpec = AdapterSpec()
     threshold: ThresholdSpec = ThresholdSpec()
     baselines: tuple[Baseline, ...] = ("group_dro", "jtt", "dfr", "cda", "thresholds", "gate_and_thresholds")
-    ablations: tuple[Ablation, ...] = ()
+    ablations: tuple[Ablation, ...] = Field(default=(), description="of the first task")
+    stress: tuple[Stress, ...] = Field(default=(), description="conditions that FairNet was not made for, first seed")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
     @model_validator(mode="after")

@@ -10,15 +10,19 @@ from equiray.data.compute import pc
 from equiray.data.examples.record import Examples
 from equiray.data.schema import ATTRIBUTE_PREFIX, MISSING_GROUP, Task
 from equiray.data.text import CountTokens, Serializer, question_frame
+from equiray.data.wording import Template
 from equiray.errors import BadInput
 
 
-def fit_row_serializer(task: Task, *, order: Sequence[str], max_tokens: int, count_tokens: CountTokens) -> Serializer:
+def fit_row_serializer(
+    task: Task, *, template: Template = "text", order: Sequence[str], max_tokens: int, count_tokens: CountTokens
+) -> Serializer:
     """A serializer whose budget is for a row's text alone: a classifier reads no question.
 
     Parameters
     ----------
     task : Task
+    template : {"text", "list", "json"}
     order : sequence of str
         Features, most important first.
     max_tokens : int
@@ -33,7 +37,7 @@ def fit_row_serializer(task: Task, *, order: Sequence[str], max_tokens: int, cou
     """
     empty, frame = count_tokens(["", question_frame(task.schema)])
     budget = max_tokens + frame - empty
-    return Serializer.fit(task, template="text", order=order, max_tokens=budget, count_tokens=count_tokens)
+    return Serializer.fit(task, template=template, order=order, max_tokens=budget, count_tokens=count_tokens)
 
 
 def examples_of_task(task: Task, serializer: Serializer, attributes: Sequence[str]) -> Examples:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.data.examples import Examples, examples_of_task, skewed
+from equiray.data.examples.of_task import fit_row_serializer
 from equiray.data.importance import feature_importance
 from equiray.data.schema import MISSING_GROUP, SPLITS, Task
 from equiray.data.splits import keyed_hash
 from equiray.data.tasks.load import load_task
-from equiray.data.text import TASK_PREFIX, CountTokens, Serializer
+from equiray.data.text import CountTokens, Serializer
 from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec, RowsSpec
 from equiray.metrics.estimation import GroupedScores
@@ -103,7 +104,7 @@ def plan_task(task_spec: TaskSpec, spec: FairNetSpec, count_tokens: CountTokens)
         fix = f"name one alone, too: {names[0].split('*')[0]}"
         raise BadInput("no attribute has a gate of its own", place=f"task {task_spec.name}, attributes", fix=fix)
     steering = "*".join(gates)
-    serializer = _serializer(task, spec, count_tokens)
+    serializer = _serializer(task, spec, gates, count_tokens)
     whole = examples_of_task(task, serializer, tuple(dict.fromkeys((*names, steering))))
     used = whole.take(_used(whole, spec.rows))
     if spec.skew is not None:
@@ -116,15 +117,17 @@ def plan_task(task_spec: TaskSpec, spec: FairNetSpec, count_tokens: CountTokens)
     return PlannedTask(spec=task_spec, task=task, examples=used, gates=gates, steering=steering, twins=twins)
 
 
-def _serializer(task: Task, spec: FairNetSpec, count_tokens: CountTokens) -> Serializer:
-    """Lists, the shortest of the templates; an encoder reads the row alone, so the question costs it nothing."""
-    (around,) = count_tokens([f"{TASK_PREFIX}\n{task.schema.question}\nAnswer:"])
-    return Serializer.fit(
-        task,
-        template="list",
-        order=feature_importance(task, seed=SPLIT_SEED).order,
-        max_tokens=spec.backbone.max_tokens + around,
-        count_tokens=count_tokens,
+def _serializer(task: Task, spec: FairNetSpec, gates: Sequence[str], count_tokens: CountTokens) -> Serializer:
+    """Rows as lists, the shortest of the templates.
+
+    The gates' own columns come first: what a budget cuts from a row no detector can find in it.
+    """
+    own = [attribute.column for attribute in task.schema.sensitive if attribute.name in gates]
+    features = {feature.name for feature in task.schema.features}
+    ranked = feature_importance(task, seed=SPLIT_SEED).order
+    order = dict.fromkeys((*(column for column in own if column in features), *ranked))
+    return fit_row_serializer(
+        task, template="list", order=tuple(order), max_tokens=spec.backbone.max_tokens, count_tokens=count_tokens
     )
 
 
