@@ -67,7 +67,7 @@ class Detector(nn.Module):
 def detector_targets(kind: DetectorKind, vulnerable: Flags, losses: NDArray[np.float32], high_loss: float) -> Flags:
     """Which rows a detector is to flag, bool [N].
 
-    ``group``: those of the vulnerable group. ``risk``: the share `high_loss` with the highest loss of the base, of any
+    ``group``: those of the vulnerable group. ``risk``: the share `high_loss` with the highest loss of the base, of
     whatever group. ``both``: of the vulnerable group, the share `high_loss` with the highest loss in it; that is
     narrower than either, and keeps the gate closed for rows that the base decides with ease, where an adapter can only
     do harm.

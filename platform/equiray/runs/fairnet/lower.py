@@ -1,5 +1,6 @@
 """States of the frozen layers in a run directory: computed once for a task, shared by all methods and seeds."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +31,12 @@ class TaskStates:
     def of(self, rows: NDArray[np.int64]) -> LowerStates:
         """States of some of the task's rows."""
         return taken(self.all, rows)
+
+    def under(self, planned: PlannedTask, places: NDArray[np.int64]) -> "TaskStates":
+        """The same states for a task that is made of some of this one's rows, in that order, without twins."""
+        made = copy.copy(self)
+        made.planned, made.all, made.twins = planned, taken(self.all, places), None
+        return made
 
     def forget(self) -> None:
         """Remove the files: gigabytes that the run's figures do not need again."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from equiray.metrics.counting import Attribute, Layout
 from equiray.metrics.estimates import Estimate
@@ -76,11 +77,18 @@ def effects_of(decided: Decided, confidence: float) -> list[Estimate]:
 def change_of(
     planned: PlannedTask, method: str, first: Sequence[pa.Table], second: Sequence[pa.Table], confidence: float
 ) -> dict[str, Any]:
-    """A method's change from the base over all seeds, as ``fairnet.json`` has it.
+    """A method's change from the base over all seeds, as ``fairnet.json`` has it; see `change_between`."""
+    before, after = (np.stack([right(of_split(table, "test")) for table in tables]) for tables in (first, second))
+    return change_between(planned, method, before, after, confidence)
+
+
+def change_between(
+    planned: PlannedTask, method: str, before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float
+) -> dict[str, Any]:
+    """The same from whether each seed decides each test row right, bool [S, N].
 
     Cells with fewer than `FEWEST_ROWS` test rows are left out, of the worst cell, too.
     """
-    before, after = (np.stack([right(of_split(table, "test")) for table in tables]) for tables in (first, second))
     rows = planned.rows("test")
     grouped = planned.steering_groups(rows)
     names = [name for name in grouped.groups if "(missing)" not in name]
@@ -98,7 +106,7 @@ def change_of(
     return {
         "method": method,
         "reference": BASE,
-        "trainings": len(second),
+        "trainings": len(after),
         "confidence": confidence,
         "accuracy": _change(*shares, value, limits),
         "worst": _change(*worst, cells.worst, cells.worst_limits),

@@ -24,7 +24,7 @@ from equiray.runs.fairnet.planning import PlannedTask, plan_task
 from equiray.runs.fairnet.predictions import of_split, predicted, subject_of
 from equiray.runs.fairnet.results import BASE, Decided, change_of, effects_of, evidence_of
 from equiray.runs.fairnet.seed import Seed
-from equiray.runs.fairnet.variants import ablations_of, stress_of
+from equiray.runs.fairnet.variants import ablations_of, check_stress, stress_of
 from equiray.runs.fairnet.words import methods_of
 from equiray.runs.frontiers import frontiers_file, frontiers_of_predictions
 from equiray.runs.publish import publish
@@ -60,6 +60,8 @@ def run_fairnet(spec: FairNetSpec, out: Path, *, policy: NamedPolicy | None = No
         raise BadInput(f"{backbone.name} reads pictures, tasks are tables", place="backbone.source", fix=fix)
     count_tokens = TokenCounter(tokenizer=backbone.tokenizer)
     planned = [plan_task(task, spec, count_tokens) for task in spec.tasks]
+    for task in planned:
+        check_stress(task, spec)
     with RunDirectory.open(out, spec) as directory:
         directory.hold_inputs(_inputs(planned, backbone))
         judgement = _work(planned, backbone, spec, directory, policy, command)

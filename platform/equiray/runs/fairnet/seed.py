@@ -48,7 +48,10 @@ EVALUATED = ("validation", "test")
 
 
 class Seed:
-    """Trainings of one task that start from one seed; `methods.scores` gives any method's."""
+    """Trainings of one task that start from one seed; `methods.scores` gives any method's.
+
+    A `condition` is another base (other rows or labels), a `variant` another correction of the same base.
+    """
 
     def __init__(
         self,
@@ -57,11 +60,14 @@ class Seed:
         vulnerable: Mapping[str, str] | None,
         spec: FairNetSpec,
         directory: RunDirectory,
+        *,
+        condition: str = "",
         variant: str = "",
     ) -> None:
         self.states, self.planned, self.seed = states, states.planned, seed
         self.spec, self.directory = spec, directory
-        self.name = f"{self.planned.name}.seed{seed}" + (f".{variant}" if variant else "")
+        self.base_name = ".".join(filter(None, (self.planned.name, f"seed{seed}", condition)))
+        self.name = ".".join(filter(None, (self.base_name, variant)))
         self._vulnerable = vulnerable
 
     @property
@@ -79,7 +85,7 @@ class Seed:
     @cached_property
     def base(self) -> Classifier:
         """The ERM base; one that an earlier run finished is read back."""
-        file = self.directory.path / "models" / self.name / "base.safetensors"
+        file = self.directory.path / "models" / self.base_name / "base.safetensors"
         layers = Layers.of(self.spec, self.backbone.depth)
         made = Classifier(self.backbone, frozen_layers=layers.frozen, seed=self.seed)
         if file.is_file():

@@ -1,21 +1,175 @@
 """FairNet less a part of it (ablations), and FairNet under conditions that it was not made for (stress)."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from equiray.fairnet_spec import FairNetSpec
+import numpy as np
+from numpy.typing import NDArray
+
+from equiray.data.examples import Examples
+from equiray.data.schema import ATTRIBUTE_PREFIX
+from equiray.errors import BadInput
+from equiray.fairnet_spec import Ablation, FairNetSpec, Stress
+from equiray.mitigation.gating.stress import noisy_labels, over_time, screening_dates
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.lower import TaskStates
-from equiray.runs.fairnet.seed import Seed
+from equiray.runs.fairnet.planning import PlannedTask
+from equiray.runs.fairnet.results import change_between
+from equiray.runs.fairnet.seed import FEWEST_ROWS, Seed
+
+NOISE = 0.1
+"""Share of training labels that are turned under `label_noise`."""
+
+_TIME_TRAINED, _TIME_TESTED = np.datetime64("2013-10-01"), np.datetime64("2014-04-01")
+"""COMPAS: people screened before the first day train, those up to the second test; nearly all screened later and kept
+in the file have a new charge (Barenstein 2019), so they would show that defect and not time."""
+
+_ABLATIONS: Mapping[Ablation, tuple[str, Mapping[str, Mapping[str, Any]]]] = {
+    "no_detector": ("Without a detector: the adapter is always on", {}),
+    "no_contrastive": ("Without the contrastive loss", {"adapter": {"lambda_contrastive": 0.0}}),
+    "half_labels": ("Half of the group labels", {"detector": {"regime": "partial", "label_share": 0.5}}),
+    "tenth_labels": ("A tenth of the group labels", {"detector": {"regime": "partial", "label_share": 0.1}}),
+    "unlabelled": ("No group labels: outliers stand for the group", {"detector": {"regime": "unlabelled"}}),
+}
+
+Right = NDArray[np.bool_]
 
 
 def ablations_of(
     states: TaskStates, seeds: Sequence[Seed], spec: FairNetSpec, directory: RunDirectory
 ) -> list[dict[str, Any]]:
-    return []
+    """Each ablation's change from the base over all seeds; thresholds are chosen anew on validation rows."""
+    found = []
+    for name in spec.ablations:
+        label, changed = _ABLATIONS[name]
+        decided = [_ablated(seed, name, _changed(spec, changed), states, directory) for seed in seeds]
+        before, after = (np.stack(part) for part in zip(*decided, strict=True))
+        change = change_between(states.planned, "fairnet", before, after, spec.confidence)
+        found.append({"task": states.planned.name, "name": name, "label": label, "change": change})
+    return found
+
+
+def _ablated(
+    seed: Seed, name: Ablation, spec: FairNetSpec, states: TaskStates, directory: RunDirectory
+) -> tuple[Right, Right]:
+    if name == "no_detector":
+        return _right_with(seed, np.full(len(seed.planned.gates), -np.inf))
+    variant = Seed(states, seed.seed, seed.vulnerable, spec, directory, variant=name)
+    return _right_with(variant, variant.choice.thresholds)
+
+
+def _changed(spec: FairNetSpec, changed: Mapping[str, Mapping[str, Any]]) -> FairNetSpec:
+    parts = {part: getattr(spec, part).model_copy(update=dict(values)) for part, values in changed.items()}
+    return spec.model_copy(update=parts)
+
+
+def _right_with(seed: Seed, thresholds: Any) -> tuple[Right, Right]:
+    """Which test rows the base and the gated model decide right."""
+    test = seed.outcomes("test")
+    positive = test.label == 1
+    return (test.probability[:, 0] > 0.5) == positive, (test.decided(thresholds) > 0.5) == positive
+
+
+class Condition(NamedTuple):
+    """Other rows or labels of a task: `examples` are those at `places` of the task's own."""
+
+    label: str
+    places: NDArray[np.int64]
+    examples: Examples
 
 
 def stress_of(
     states: TaskStates, seeds: Sequence[Seed], spec: FairNetSpec, directory: RunDirectory
 ) -> list[dict[str, Any]]:
-    return []
+    """What the first seed's correction does under each condition, base and detectors trained under it."""
+    found = []
+    for name in spec.stress:
+        condition = _CONDITIONS[name](states.planned, seeds[0].seed)
+        planned = replace(states.planned, examples=condition.examples, twins=None)
+        under = states.under(planned, condition.places)
+        seed = Seed(under, seeds[0].seed, seeds[0].vulnerable, spec, directory, condition=name)
+        before, after = _right_with(seed, seed.choice.thresholds)
+        change = change_between(planned, "fairnet", before[None], after[None], spec.confidence)
+        opened = seed.outcomes("test").opened(seed.choice.thresholds).any(1)
+        found.append(
+            {
+                "task": planned.name,
+                "name": name,
+                "label": condition.label,
+                "open": float(opened.mean()),
+                "worst": change["worst"],
+                "accuracy": change["accuracy"],
+                "harmed": float((before & ~after).mean()),
+            }
+        )
+    return found
+
+
+def check_stress(planned: PlannedTask, spec: FairNetSpec) -> None:
+    """Raise BadInput, before anything is trained, where a condition cannot be made."""
+    for name in spec.stress:
+        _CONDITIONS[name](planned, spec.seeds[0])
+
+
+def _label_noise(planned: PlannedTask, seed: int) -> Condition:
+    examples = planned.examples
+    train = planned.rows("train")
+    label = examples.label.copy()
+    label[train] = noisy_labels(label[train], examples.row_id[train], NOISE, seed)
+    return Condition(
+        f"{NOISE:.0%} of training labels turned".replace("%", " %"),
+        np.arange(len(examples)),
+        replace(examples, label=label),
+    )
+
+
+def _temporal(planned: PlannedTask, _: int) -> Condition:
+    """Trained on earlier people, read on later ones; the rows that validate stay in time with those that train."""
+    if planned.name != "compas":
+        raise BadInput(
+            f"task {planned.name} has no dates", place="stress: temporal", fix="use it with the task compas alone"
+        )
+    examples = planned.examples
+    dates = screening_dates(examples.row_id)
+    known = np.flatnonzero(dates < _TIME_TESTED)
+    before, after = over_time(dates[known], _TIME_TRAINED)
+    split = np.where(examples.split == "validation", "validation", "train")
+    split[known[after]] = "test"
+    places = np.sort(np.concatenate([known[before], known[after]]))
+    return Condition(
+        f"trained on people screened before {_TIME_TRAINED}, read on those until {_TIME_TESTED}",
+        places,
+        replace(examples, split=split).take(places),
+    )
+
+
+def _subpopulation(planned: PlannedTask, _: int) -> Condition:
+    """Trained without the second largest group of another attribute, read on that group alone."""
+    others = [a.name for a in planned.task.schema.sensitive if a.name not in planned.gates]
+    examples, table = planned.examples, planned.task.table
+    place_of = {row_id: place for place, row_id in enumerate(table["row_id"].to_pylist())}
+    mine = [place_of[row_id] for row_id in examples.row_id.tolist()]
+    for attribute in others:
+        groups = np.array(table[ATTRIBUTE_PREFIX + attribute].to_pylist(), dtype=object)[mine]
+        names, sizes = np.unique([name for name in groups if name is not None], return_counts=True)
+        if len(names) < 2:
+            continue
+        group = names[np.argsort(-sizes, kind="stable")[1]]
+        inside = groups == group
+        if (inside & (examples.split == "test")).sum() < 10 * FEWEST_ROWS:
+            continue
+        places = np.flatnonzero(inside == (examples.split == "test"))
+        return Condition(f"trained without {attribute} {group}, read on that group", places, examples.take(places))
+    raise BadInput(
+        f"task {planned.name} has no group of another attribute with {10 * FEWEST_ROWS} test rows",
+        place="stress: subpopulation",
+        fix="use more rows, or leave it out",
+    )
+
+
+_CONDITIONS: Mapping[Stress, Callable[[PlannedTask, int], Condition]] = {
+    "label_noise": _label_noise,
+    "temporal": _temporal,
+    "subpopulation": _subpopulation,
+}
