@@ -351,7 +351,7 @@ def write_sample(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
     results = {"schema": "equiray.results/1", "spec_sha256": "5e" * 32, "task": ["adult", "avatars"]}
     results |= {"n_rows": {"adult": sum(ROWS), "avatars": sum(ROWS)}, "verdicts": []}
     results |= {"estimates": sample_estimates(found)}
-    details = {"name": "sample", "smoke": True, "command": "equiray run jobs/fairnet.yaml"}
+    details = {"name": "sample", "title": found["name"], "smoke": True, "command": "equiray run jobs/fairnet.yaml"}
     details |= {"durations_s": {"cache_lower_layers": 61.0, "train": 402.0, "measure": 21.0}}
     details |= {"tasks": {"adult": {"title": "Adult", "source": "UCI", "licence": "CC BY 4.0"}}}
     for name, content in {

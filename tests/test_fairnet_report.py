@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from equiray.errors import BadInput, Incomplete
-from equiray.reports import print_summary, verify_evidence, write_evidence, write_report
+from equiray.reports import markdown_tables, print_summary, verify_evidence, write_evidence, write_report
 from equiray.reports.fairnet import FairnetFile, load_fairnet
 from equiray.reports.fairnet.charts import detector_chart, trade_charts
 from equiray.reports.fairnet.page import write_fairnet_report
@@ -149,6 +149,21 @@ def test_both_trades_share_the_axis_of_accuracy(tmp_path: Path) -> None:
     assert not other.bands, "nobody measured limits there"
 
 
+def test_a_band_that_turns_back_does_not_cross_itself(tmp_path: Path) -> None:
+    document = load_fairnet(write_sample(tmp_path / "run"))
+    chart, _ = trade_charts(document, document.tasks[0].seeds[0], [])
+    accuracy = document.tasks[0].seeds[0].sweep.accuracy
+    assert accuracy.index(max(accuracy)) not in (0, len(accuracy) - 1), "the sample's accuracy turns once"
+    assert len(chart.bands) == 2
+    for band in chart.bands:
+        points = [tuple(map(float, point.split(","))) for point in band.points.split()]
+        half = [y for _, y in points[: len(points) // 2]]
+        assert half in (sorted(half), sorted(half, reverse=True))
+        for (left, top), (right, bottom) in zip(points, reversed(points), strict=True):
+            if left < right:
+                assert top == bottom, "limits of one threshold stand at one accuracy"
+
+
 def test_lying_below_a_frontier_is_never_silent(tmp_path: Path) -> None:
     run_dir = write_sample(tmp_path / "run")
     text = page_of(run_dir).text
@@ -277,6 +292,17 @@ def test_the_terminal_has_a_short_table(tmp_path: Path) -> None:
         worst = changes["worst"]
         assert f"{signed(worst['value'])} [{three(worst['low'])}, {three(worst['high'])}]" in line
         assert line.split()[-2:] == [changes["worst_up"], changes["accuracy_kept"]]
+
+
+def test_markdown_tables_hold_the_changes(tmp_path: Path) -> None:
+    text = markdown_tables(write_sample(tmp_path / "run"))
+    for title in ("methods on the test rows", "cells", "ablations", "stress"):
+        assert f"### Adult: {title}" in text
+    assert (
+        "| FairNet | 0.858 | 0.603 | **+0.121** [0.083, 0.159] | **+0.003** [0.001, 0.006] | **yes** | **yes** |"
+        in text
+    )
+    assert "| Only people over 80 | n. e. |" in text
 
 
 def test_the_card_traces_every_change_to_its_place(tmp_path: Path) -> None:
