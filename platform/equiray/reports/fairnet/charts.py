@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from equiray.reports.axes import Axis, axis_over
-from equiray.reports.fairnet.record import FairnetFile, Method
+from equiray.reports.fairnet.record import FairnetFile, Gate, Method
 from equiray.reports.fairnet.trainings import Detector, Point, Seed, Sweep
 from equiray.reports.frontier_figures import FrontierRecord, dot_of, frontier_legend, promise_of, some_of
 from equiray.reports.planes import SHAPES, Entry, Mark, Plane, PlaneChart, Promise
@@ -131,14 +131,14 @@ def threshold_chart(seed: Seed) -> PlaneChart | None:
     )
 
 
-def detector_chart(detector: Detector, vulnerable: str) -> PlaneChart:
+def detector_chart(detector: Detector, gate: Gate | None) -> PlaneChart:
     """A receiver operating characteristic with the chosen point."""
     plane = Plane(*(Axis(low=0.0, high=1.0, step=0.2) for _ in range(2)))
     at = () if detector.fpr_at is None or detector.tpr_at is None else (plane.at(detector.fpr_at, detector.tpr_at),)
     auc = detector.auc
     limits = "" if auc.low is None or auc.high is None else f" [{number(auc.low)}, {number(auc.high)}]"
     return PlaneChart(
-        title=f"Detector of {vulnerable}",
+        title=f"Detector of {_flags(gate)}",
         meaning=f"AUC {number(auc.value)}{limits}; 0.5 is chance",
         x_label="share flagged of the others",
         y_label="share flagged of those at risk",
@@ -166,6 +166,13 @@ def detector_chart(detector: Detector, vulnerable: str) -> PlaneChart:
         y_ticks=plane.y_ticks,
         square=True,
     )
+
+
+def _flags(gate: Gate | None) -> str:
+    """What counts as at risk; a gate of no attribute knows no group."""
+    if gate is None or gate.kind == "risk":
+        return "rows decided wrongly by ERM"
+    return gate.vulnerable + (", decided wrongly by ERM" if gate.kind == "both" else "")
 
 
 def _known(pairs: Iterable[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
