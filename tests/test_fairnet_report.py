@@ -81,6 +81,9 @@ def test_badges_and_answers(tmp_path: Path) -> None:
         "the worst cell is better under FairNet than under ERM: +0.121 [0.083, 0.159] (from 0.482 to 0.603" in page.text
     )
     assert "INCONCLUSIVE whether that is as much as was asked for." in page.text
+    assert "+0.121 [0.083, 0.159] against ERM: enough" in page.text
+    assert "+0.044 [0.006, 0.082] against ERM: INCONCLUSIVE whether that is enough" in page.text
+    assert "Continued" not in page.text, "the table of methods stays whole"
     plain = changed(tmp_path / "plain", lambda d: d.update(smoke=False, tasks=d["tasks"][:1]))
     assert page_of(plain).rows("badge") == 0
     assert "smoke run" not in page_of(plain).text

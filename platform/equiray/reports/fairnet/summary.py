@@ -98,14 +98,14 @@ def tiles(document: FairnetFile) -> list[KeyFigure]:
         if changes is None:
             continue
         effects = effects_of(task, changes)
+        enough = {"yes": "enough", "no": "less than asked for", "INCONCLUSIVE": "INCONCLUSIVE whether that is enough"}
+        kept = {"yes": "kept", "no": "not kept", "INCONCLUSIVE": "INCONCLUSIVE whether that is kept"}
         levels = (
-            ("Worst cell", "worst", changes.worst, changes.worst_up, {"yes": "as asked", "no": "less than asked"}),
+            ("Worst cell", "worst", changes.worst, enough[changes.worst_up]),
+            ("Accuracy", "accuracy", changes.accuracy, kept[changes.accuracy_kept]),
         )
-        levels += (
-            ("Accuracy", "accuracy", changes.accuracy, changes.accuracy_kept, {"yes": "kept", "no": "not kept"}),
-        )
-        for label, name, change, said, words in levels:
+        for label, name, change, said in levels:
             value = f"{number(change.first)} → {number(change.second)}"
-            note = f"{change_words(effects[name])} against ERM: {words.get(said, said)}"
+            note = f"{change_words(effects[name])} against ERM: {said}"
             found.append(KeyFigure(f"{label}, {task.title}", value, note))
     return found[:6]
