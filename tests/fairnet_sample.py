@@ -13,14 +13,14 @@ import numpy as np
 from report_run import estimate
 
 METHODS = {
-    "erm": ("ERM", False, "Fine-tuned on all rows alike: the base model that all others are held against."),
-    "fairnet": ("FairNet", False, "Adapters that act only on rows that a detector flags."),
-    "group_dro": ("GroupDRO", False, "Trained on the worst group’s loss."),
-    "jtt": ("JTT", False, "Trained again with more weight on rows that a first training got wrong."),
-    "dfr": ("DFR", False, "The last layer is fitted again on rows balanced over groups."),
-    "cda": ("CDA", False, "Trained on rows and their counterfactual twins."),
-    "thresholds": ("Group thresholds", True, "ERM’s scores, with a threshold for each group."),
-    "gate_and_thresholds": ("Gate and group thresholds", True, "FairNet’s scores, with a threshold for each group."),
+    "erm": ("ERM", False, "the base model, fine-tuned on all rows alike"),
+    "fairnet": ("FairNet", False, "adapters that act only on rows that a detector flags"),
+    "group_dro": ("GroupDRO", False, "trained on the worst cell’s loss"),
+    "jtt": ("JTT", False, "trained again with more weight on rows that the base gets wrong"),
+    "dfr": ("DFR", False, "the last layer is fitted again on balanced cells"),
+    "cda": ("CDA", False, "trained on rows and their counterfactual twins"),
+    "thresholds": ("Group thresholds", True, "ERM’s scores with a threshold for each group"),
+    "gate_and_thresholds": ("Gate and group thresholds", True, "FairNet’s scores with a threshold for each group"),
 }
 CELLS = ("Female, label 0", "Female, label 1", "Male, label 0", "Male, label 1")
 ROWS = (2841, 359, 4032, 1768)
@@ -71,7 +71,10 @@ def changes_of(method: str, trainings: int = 1, *, scale: float = 1.0, half: flo
     """`scale` shrinks the effect and leaves the limits, so that nothing can be told."""
     before, after = ERM_CELLS, cells_of(method, scale)
     worst = change(before.min(), after.min(), half)
+    value = float(after.min() - before.min())
+    low, high = value - half, value + half
     accuracy = change(accuracy_of(before), accuracy_of(after), 0.0028)
+    kept = accuracy_of(after) - accuracy_of(before)
     return {
         "method": method,
         "reference": "erm",
@@ -83,8 +86,8 @@ def changes_of(method: str, trainings: int = 1, *, scale: float = 1.0, half: flo
             {"name": name, "rows": rows, **change(one, two, half if rows < 1000 else 0.014)}
             for name, rows, one, two in zip(CELLS, ROWS, before, after, strict=True)
         ],
-        "worst_up": "yes" if worst["low"] > 0 else "INCONCLUSIVE",
-        "accuracy_kept": "no" if accuracy["high"] < -0.003 else "yes" if accuracy["low"] > -0.01 else "INCONCLUSIVE",
+        "worst_up": "yes" if value >= 0.08 and low > 0 else "INCONCLUSIVE" if high >= 0.08 else "no",
+        "accuracy_kept": "yes" if kept >= -0.003 else "INCONCLUSIVE" if kept + 0.0028 >= -0.003 else "no",
     }
 
 
@@ -247,6 +250,7 @@ def sample_document() -> dict[str, Any]:
         "schema": "equiray.fairnet-results/1",
         "name": "FairNet, invented figures",
         "smoke": True,
+        "asked": "the worst cell up by 0.08 or more, limits above 0; accuracy down by 0.003 at most",
         "backbone": BACKBONE,
         "methods": [
             {"id": name, "label": label, "needs_group": needs, "what": what}
@@ -254,7 +258,7 @@ def sample_document() -> dict[str, Any]:
         ],
         "tasks": [
             task("adult", "Adult", 3),
-            task("avatars", "Drawn faces", 1, synthetic=True, scale=0.2),
+            task("avatars", "Drawn faces", 1, synthetic=True, scale=0.36),
         ],
         "ablations": [
             {"task": "adult", "name": "no_detector", "label": "Without a detector (adapter always on)"}
@@ -351,7 +355,7 @@ def write_sample(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
     results = {"schema": "equiray.results/1", "spec_sha256": "5e" * 32, "task": ["adult", "avatars"]}
     results |= {"n_rows": {"adult": sum(ROWS), "avatars": sum(ROWS)}, "verdicts": []}
     results |= {"estimates": sample_estimates(found)}
-    details = {"name": "sample", "smoke": True, "command": "equiray run jobs/fairnet.yaml"}
+    details = {"name": "sample", "title": found["name"], "smoke": True, "command": "equiray run jobs/fairnet.yaml"}
     details |= {"durations_s": {"cache_lower_layers": 61.0, "train": 402.0, "measure": 21.0}}
     details |= {"tasks": {"adult": {"title": "Adult", "source": "UCI", "licence": "CC BY 4.0"}}}
     for name, content in {

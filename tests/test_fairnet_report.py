@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from equiray.errors import BadInput, Incomplete
-from equiray.reports import print_summary, verify_evidence, write_evidence, write_report
+from equiray.reports import markdown_tables, print_summary, verify_evidence, write_evidence, write_report
 from equiray.reports.fairnet import FairnetFile, load_fairnet
 from equiray.reports.fairnet.charts import detector_chart, trade_charts
 from equiray.reports.fairnet.page import write_fairnet_report
@@ -70,7 +70,7 @@ def test_every_section_stands_in_its_order(tmp_path: Path) -> None:
     assert set(headings) - set(re.findall("<h3>(.*?)</h3>", drawn)) == {"Ablations", "Stress"}, "of Adult alone"
     figures = re.findall("<figcaption>(.*?)<span>", adult[: adult.index("The same of seed 1")])
     trades = ["Accuracy against worst-cell accuracy", "Accuracy against equalized odds"]
-    assert figures[2:] == [*trades, "Detector of Female", "How far the gates open", *TRAINING]
+    assert figures[2:] == [*trades, "Detector of Female, decided wrongly by ERM", "How far the gates open", *TRAINING]
     assert html.count("Accuracy against worst-cell accuracy<") == 4, "one a training"
 
 
@@ -80,22 +80,44 @@ def test_badges_and_answers(tmp_path: Path) -> None:
     assert (
         "the worst cell is better under FairNet than under ERM: +0.121 [0.083, 0.159] (from 0.482 to 0.603" in page.text
     )
-    assert "INCONCLUSIVE: we cannot tell whether FairNet makes the worst cell better" in page.text
+    assert "INCONCLUSIVE whether that is as much as was asked for." in page.text
+    assert "+0.121 [0.083, 0.159] against ERM: enough" in page.text
+    assert "+0.044 [0.006, 0.082] against ERM: INCONCLUSIVE whether that is enough" in page.text
+    assert "Continued" not in page.text, "the table of methods stays whole"
     plain = changed(tmp_path / "plain", lambda d: d.update(smoke=False, tasks=d["tasks"][:1]))
     assert page_of(plain).rows("badge") == 0
     assert "smoke run" not in page_of(plain).text
 
 
 @pytest.mark.parametrize(
-    ("verdict", "said"),
-    [("no", "the worst cell is not better"), ("INCONCLUSIVE", "INCONCLUSIVE: we cannot tell whether FairNet makes")],
+    ("limits", "verdict", "said"),
+    [
+        ((0.03, 0.01, 0.05), "no", "the worst cell is better under FairNet than under ERM: +0.030 [0.010, 0.050]"),
+        ((-0.03, -0.05, -0.01), "no", "the worst cell is worse under FairNet than under ERM: −0.030 [−0.050, −0.010]"),
+        (
+            (0.05, -0.01, 0.11),
+            "INCONCLUSIVE",
+            "we cannot tell whether FairNet makes the worst cell better than ERM does",
+        ),
+        ((0.05, 0.01, 0.09), "INCONCLUSIVE", "the worst cell is better under FairNet than under ERM: +0.050"),
+        ((0.0, 0.0, 0.0), "no", "the worst cell is the same under FairNet as under ERM: 0.000"),
+    ],
 )
-def test_the_answer_follows_the_verdict_and_not_the_value(tmp_path: Path, verdict: str, said: str) -> None:
-    run_dir = changed(tmp_path, lambda d: d["tasks"][0]["changes"][0].update(worst_up=verdict, accuracy_kept="no"))
-    text = page_of(run_dir).text
+def test_better_is_what_the_limits_say_and_enough_is_what_was_asked(
+    tmp_path: Path, limits: tuple[float, float, float], verdict: str, said: str
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["tasks"] = document["tasks"][:1]
+        changes = document["tasks"][0]["changes"][0]
+        changes["worst"] |= dict(zip(("value", "low", "high"), limits, strict=True))
+        changes |= {"worst_up": verdict, "accuracy_kept": "no"}
+
+    text = page_of(changed(tmp_path, change)).text
     assert said in text
+    enough = {"no": "That is less than was asked for.", "INCONCLUSIVE": "INCONCLUSIVE whether that is as much as was"}
+    assert enough[verdict] in text
+    assert "Asked for: the worst cell up by 0.08 or more" in text
     assert "Of all rows, accuracy is not kept: +0.003" in text
-    assert "the worst cell is better under" not in text
 
 
 def test_the_numbers_of_the_page_are_the_documents(tmp_path: Path) -> None:
@@ -136,8 +158,10 @@ def test_marks_lie_where_the_figures_say() -> None:
         for point, spot in zip(points, spots, strict=True):
             assert spot == pytest.approx(spots[0] + scale * (getattr(point, measure) - getattr(low, measure)), abs=0.02)
         assert marks["FairNet"] is chart.systems[-1], "on top of the others"
-    (roc,) = (detector_chart(d, "Female") for d in seed.detectors)
-    assert (roc.systems[0].x, roc.systems[0].y) == (9.0, pytest.approx(100 * (1 - seed.detectors[0].tpr_at), abs=0.01))
+    (roc,) = (detector_chart(d, document.tasks[0].gates[0]) for d in seed.detectors)
+    at = seed.detectors[0].tpr_at
+    assert at is not None
+    assert (roc.systems[0].x, roc.systems[0].y) == (9.0, pytest.approx(100 * (1 - at), abs=0.01))
     assert roc.square
 
 
@@ -147,6 +171,21 @@ def test_both_trades_share_the_axis_of_accuracy(tmp_path: Path) -> None:
     assert one.y_ticks == other.y_ticks
     assert one.bands
     assert not other.bands, "nobody measured limits there"
+
+
+def test_a_band_that_turns_back_does_not_cross_itself(tmp_path: Path) -> None:
+    document = load_fairnet(write_sample(tmp_path / "run"))
+    chart, _ = trade_charts(document, document.tasks[0].seeds[0], [])
+    accuracy = [a for a in document.tasks[0].seeds[0].sweep.accuracy if a is not None]
+    assert accuracy.index(max(accuracy)) not in (0, len(accuracy) - 1), "the sample's accuracy turns once"
+    assert len(chart.bands) == 2
+    for band in chart.bands:
+        points = [tuple(map(float, point.split(","))) for point in band.points.split()]
+        half = [y for _, y in points[: len(points) // 2]]
+        assert half in (sorted(half), sorted(half, reverse=True))
+        for (left, top), (right, bottom) in zip(points, reversed(points), strict=True):
+            if left < right:
+                assert top == bottom, "limits of one threshold stand at one accuracy"
 
 
 def test_lying_below_a_frontier_is_never_silent(tmp_path: Path) -> None:
@@ -277,6 +316,17 @@ def test_the_terminal_has_a_short_table(tmp_path: Path) -> None:
         worst = changes["worst"]
         assert f"{signed(worst['value'])} [{three(worst['low'])}, {three(worst['high'])}]" in line
         assert line.split()[-2:] == [changes["worst_up"], changes["accuracy_kept"]]
+
+
+def test_markdown_tables_hold_the_changes(tmp_path: Path) -> None:
+    text = markdown_tables(write_sample(tmp_path / "run"))
+    for title in ("methods on the test rows", "cells", "ablations", "stress"):
+        assert f"### Adult: {title}" in text
+    assert (
+        "| FairNet | 0.858 | 0.603 | **+0.121** [0.083, 0.159] | **+0.003** [0.001, 0.006] | **yes** | **yes** |"
+        in text
+    )
+    assert "| Only people over 80 | n. e. |" in text
 
 
 def test_the_card_traces_every_change_to_its_place(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from equiray.reports import write_report
+from fairnet_sample import sample_document, write_sample
 from report_run import estimate, synthetic_estimates, write_synthetic_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -125,6 +126,15 @@ def test_the_tables_of_an_audit_fit_the_page_and_sections_beyond_the_first_are_f
         boxes, folded = browse(server, "desk.html", "--dump-dom").split("<title>")[1].split("</title>")[0].split(" | ")
     assert len(boxes.split(",")) > 12 and set(boxes.split(",")) == {"fits"}  # tables, and those of folded sections
     assert folded.count("Demographic parity difference 0.250 [0.220, 0.280]") == 5
+
+
+def test_the_page_of_a_fairnet_run_fits_a_phone_and_asks_for_nothing(tmp_path: Path) -> None:
+    document = sample_document()
+    document["tasks"][0]["seeds"][0]["flagged"][0]["text"] = "a-text-that-never-breaks-" * 12
+    run_dir = write_sample(tmp_path / "run", document)
+    write_report(run_dir)
+    with recorder(run_dir) as server:
+        assert measured(server, run_dir) == "width=360 wide= asked="
 
 
 def test_its_security_policy_holds_back_a_page_that_was_tampered_with(tmp_path: Path) -> None:

@@ -3,6 +3,10 @@
 from pathlib import Path
 
 from equiray.reports.comparison import comparison_table
+from equiray.reports.fairnet import FairnetFile, is_fairnet, load_fairnet
+from equiray.reports.fairnet.checks import ablations_table, stress_table
+from equiray.reports.fairnet.summary import overview
+from equiray.reports.fairnet.tables import cells_table, short_table
 from equiray.reports.figures import TABLE_METRICS, Figures
 from equiray.reports.key_figures import task_words
 from equiray.reports.run_directory import RunRecord, load_run
@@ -23,10 +27,10 @@ def markdown_tables(run_dir: Path) -> str:
     """
     run = load_run(run_dir)
     figures = Figures(run.results.estimates)
-    parts = [
-        f"Spec sha256 `{run.results.spec_sha256[:16]}`, command `{run.details.command}`.",
-        *write_summary(run, figures),
-    ]
+    made = f"Spec sha256 `{run.results.spec_sha256[:16]}`, command `{run.details.command}`."
+    if is_fairnet(run_dir):
+        return "\n\n".join([made, *_fairnet_parts(run, load_fairnet(run_dir))]) + "\n"
+    parts = [made, *write_summary(run, figures)]
     for templates in figures.intrinsic_sets():
         parts += _section(run, templates, None, intrinsic_table(figures, templates))
     for task in figures.decision_tasks():
@@ -40,6 +44,22 @@ def markdown_tables(run_dir: Path) -> str:
                 run, task, attribute, effects_table(figures, task, attribute), "paired change on the same rows"
             )
     return "\n\n".join(parts) + "\n"
+
+
+def _fairnet_parts(run: RunRecord, document: FairnetFile) -> list[str]:
+    parts = overview(document, run.frontiers)
+    labels = {method.id: method.label for method in document.methods}
+    for task in document.tasks:
+        own = task.change("fairnet")
+        shown = {
+            "methods on the test rows": short_table(document, task),
+            "cells": cells_table(task, [own] if own else [], labels),
+            "ablations": ablations_table(task, own, document.ablations),
+            "stress": stress_table(task, document.stress),
+        }
+        for title, table in shown.items():
+            parts += [f"### {task.title}: {title}", _markdown(table)] if table else []
+    return parts
 
 
 def effects_table(figures: Figures, task: str, attribute: str) -> Table | None:

@@ -66,7 +66,7 @@ def print_summary(run_dir: Path, console: Console) -> None:
 
 
 def _print_fairnet(run: RunRecord, document: FairnetFile, console: Console) -> None:
-    console.print(Text(document.name, style="bold"))
+    console.print(Text(run.name, style="bold"))
     console.print(Text("\n".join(overview(document, run.frontiers))))
     for task in document.tasks:
         for warning in task.warnings:

@@ -65,8 +65,8 @@ def fairnet_changes(document: FairnetFile, digest: str) -> list[str]:
 
 
 def _changes(of: Changes) -> Iterable[tuple[str, Change | CellChange, str, str]]:
-    yield "Accuracy", of.accuracy, f"kept: {of.accuracy_kept}", "accuracy"
-    yield "Worst cell", of.worst, f"better: {of.worst_up}", "worst"
+    yield "Accuracy", of.accuracy, f"kept as asked: {of.accuracy_kept}", "accuracy"
+    yield "Worst cell", of.worst, f"up as asked: {of.worst_up}", "worst"
     for place, cell in enumerate(of.cells):
         yield f"{cell.name} ({count(cell.rows, 'row')})", cell, "", f"cells/{place}"
 

@@ -4,10 +4,11 @@ Notable: accuracy stands on one axis in both trades, so that they can be read si
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from equiray.reports.axes import Axis, axis_over
-from equiray.reports.fairnet.record import FairnetFile, Method
+from equiray.reports.fairnet.record import FairnetFile, Gate, Method
 from equiray.reports.fairnet.trainings import Detector, Point, Seed, Sweep
 from equiray.reports.frontier_figures import FrontierRecord, dot_of, frontier_legend, promise_of, some_of
 from equiray.reports.planes import SHAPES, Entry, Mark, Plane, PlaneChart, Promise
@@ -51,18 +52,21 @@ def trade_charts(document: FairnetFile, seed: Seed, frontiers: Sequence[Frontier
 def _worst_cell(document: FairnetFile, seed: Seed, y: Axis) -> PlaneChart:
     sweep, priced = seed.sweep, _known((g.worst_cell, g.accuracy) for g in seed.group_thresholds)
     curve = _known(zip(sweep.worst_cell, sweep.accuracy, strict=True))
-    edges = [_known(zip(edge, sweep.accuracy, strict=True)) for edge in (sweep.worst_cell_low, sweep.worst_cell_high)]
+    limits = _limits(sweep.accuracy, sweep)
     measured = [(p, p.worst_cell, p.accuracy) for p in seed.points]
-    xs = [x for x, _ in (*curve, *priced, *edges[0], *edges[1])] + [x for _, x, _ in measured if x is not None]
+    xs = [x for x, _ in (*curve, *priced)] + [x for _, low, high in limits for x in (low, high)]
+    xs += [x for _, x, _ in measured if x is not None]
     plane = Plane(axis_over(xs), y)
-    outline = [*edges[0], *reversed(edges[1])]
     return PlaneChart(
         title="Accuracy against worst-cell accuracy",
         meaning="up and to the right is better; the line is FairNet under every threshold of its gates, the band its "
         "limits, which hold for all thresholds at once",
         x_label="worst-cell accuracy",
         promises=(plane.line("gated", curve),),
-        bands=(plane.line("gated", outline),) if outline else (),
+        bands=tuple(
+            plane.line("gated", [*((low, a) for a, low, _ in run), *((high, a) for a, _, high in reversed(run))])
+            for run in _monotone(limits)
+        ),
         dots=tuple(_priced(plane, x, accuracy) for x, accuracy in priced),
         systems=_marks(document, plane, measured, "worst cell"),
         legend=(
@@ -106,17 +110,19 @@ def threshold_chart(seed: Seed) -> PlaneChart | None:
     worst, accuracy = (_known(zip(sweep.open, curve, strict=True)) for curve in (sweep.worst_cell, sweep.accuracy))
     if not worst and not accuracy:
         return None
-    edges = [_known(zip(sweep.open, edge, strict=True)) for edge in (sweep.worst_cell_low, sweep.worst_cell_high)]
-    y = axis_over(y for _, y in (*worst, *accuracy, *edges[0], *edges[1]))
+    limits = _limits(sweep.open, sweep)
+    y = axis_over([y for _, y in (*worst, *accuracy)] + [y for _, low, high in limits for y in (low, high)])
     plane = Plane(Axis(low=0.0, high=1.0, step=0.25), y)
-    outline = [*edges[0], *reversed(edges[1])]
     return PlaneChart(
         title="How far the gates open",
         meaning="from every gate shut, which is ERM, to every gate open; the mark is the threshold that was chosen",
         x_label="share of rows with an open gate",
         y_label="accuracy",
         promises=(plane.line("gated", worst), plane.line("trained", accuracy)),
-        bands=(plane.line("gated", outline),) if outline else (),
+        bands=tuple(
+            plane.line("gated", [*((x, low) for x, low, _ in run), *((x, high) for x, _, high in reversed(run))])
+            for run in _monotone(limits)
+        ),
         dots=(),
         systems=_chosen(sweep, plane),
         legend=(Entry("line", "gated", "worst cell, with its limits"), Entry("line", "trained", "all rows")),
@@ -125,14 +131,14 @@ def threshold_chart(seed: Seed) -> PlaneChart | None:
     )
 
 
-def detector_chart(detector: Detector, vulnerable: str) -> PlaneChart:
+def detector_chart(detector: Detector, gate: Gate | None) -> PlaneChart:
     """A receiver operating characteristic with the chosen point."""
     plane = Plane(*(Axis(low=0.0, high=1.0, step=0.2) for _ in range(2)))
     at = () if detector.fpr_at is None or detector.tpr_at is None else (plane.at(detector.fpr_at, detector.tpr_at),)
     auc = detector.auc
     limits = "" if auc.low is None or auc.high is None else f" [{number(auc.low)}, {number(auc.high)}]"
     return PlaneChart(
-        title=f"Detector of {vulnerable}",
+        title=f"Detector of {_flags(gate)}",
         meaning=f"AUC {number(auc.value)}{limits}; 0.5 is chance",
         x_label="share flagged of the others",
         y_label="share flagged of those at risk",
@@ -162,8 +168,41 @@ def detector_chart(detector: Detector, vulnerable: str) -> PlaneChart:
     )
 
 
+def _flags(gate: Gate | None) -> str:
+    """What counts as at risk; a gate of no attribute knows no group."""
+    if gate is None or gate.kind == "risk":
+        return "rows decided wrongly by ERM"
+    return gate.vulnerable + (", decided wrongly by ERM" if gate.kind == "both" else "")
+
+
 def _known(pairs: Iterable[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
     return [(x, y) for x, y in pairs if x is not None and y is not None]
+
+
+class _Limits(NamedTuple):
+    """Limits of the worst cell where another figure is `at`."""
+
+    at: float
+    low: float
+    high: float
+
+
+def _limits(at: Iterable[float | None], sweep: Sweep) -> list[_Limits]:
+    each = zip(at, sweep.worst_cell_low, sweep.worst_cell_high, strict=True)
+    return [_Limits(x, low, high) for x, low, high in each if x is not None and low is not None and high is not None]
+
+
+def _monotone(limits: Sequence[_Limits]) -> list[list[_Limits]]:
+    """Stretches on which `at` only rises or only falls: the outline of a band that turns back would cross itself."""
+    runs: list[list[_Limits]] = [list(limits[:1])]
+    turn = 0
+    for before, after in pairwise(limits):
+        step = (after.at > before.at) - (after.at < before.at)
+        if turn and step == -turn:
+            runs.append([before])
+        turn = step or turn
+        runs[-1].append(after)
+    return [run for run in runs if len(run) > 1]
 
 
 def _priced(plane: Plane, worst: float, accuracy: float) -> Mark:

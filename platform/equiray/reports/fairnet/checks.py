@@ -13,8 +13,8 @@ def no_harm_table(found: NoHarm) -> Table:
     """The exact change of accuracy by the gate beside what the published condition makes of rates alone."""
     exact = found.exact
     limits = "" if exact.low is None or exact.high is None else f"[{_signed(exact.low)}, {_signed(exact.high)}]"
-    gain = f"At risk are {share(found.prevalence)} of the rows; {share(found.tpr)} of them are flagged, and the "
-    gain += f"adapter always on changes their accuracy by {_signed(found.d_min)}: the product of the three."
+    gain = f"The vulnerable group has {share(found.prevalence)} of the rows; {share(found.tpr)} of them are flagged, "
+    gain += f"and the adapter always on changes their accuracy by {_signed(found.d_min)}: the product of the three."
     loss = f"{share(found.fpr)} of the others are flagged, and the adapter always on costs them "
     loss += f"{_signed(found.d_maj).removeprefix('+')} of accuracy: their share of the rows times both."
     margin = "Gain less loss: what the published condition promises; it holds where this is 0 or more."
@@ -30,8 +30,8 @@ def no_harm_table(found: NoHarm) -> Table:
             limits,
             "Counted row by row: the gate against every gate shut.",
         ),
-        ("Gain among those at risk", found.gain, "", gain),
-        ("Loss among the others", found.loss, "", loss),
+        ("Gain in the vulnerable group", found.gain, "", gain),
+        ("Loss in the others", found.loss, "", loss),
         (f"Margin ({holds})", found.margin, "", margin),
         ("Selection term", found.selection, "", selection),
     )
@@ -76,8 +76,8 @@ def ablations_table(task: Task, own: Changes | None, ablations: Iterable[Ablatio
     columns = (
         ("Δ worst cell", "against ERM"),
         ("Δ accuracy", "against ERM"),
-        ("Better?", "worst cell"),
-        ("Kept?", "accuracy"),
+        ("Up?", "as asked"),
+        ("Kept?", "as asked"),
     )
     table = Table(corner="FairNet", columns=columns, blocks=(TableBlock(title="", rows=tuple(rows)),))
     return table if taken else None

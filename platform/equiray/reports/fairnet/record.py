@@ -126,11 +126,12 @@ class Stress(Part):
 
 
 class FairnetFile(Part):
-    """``fairnet.json``."""
+    """``fairnet.json``; `asked` says in words what `worst_up` and `accuracy_kept` answer."""
 
     schema_: Literal["equiray.fairnet-results/1"] = Field(alias="schema")
     name: str
     smoke: bool
+    asked: str = ""
     backbone: Backbone
     methods: list[Method]
     tasks: list[Task] = Field(min_length=1)

@@ -105,7 +105,7 @@ def _training_section(
     document: FairnetFile, task: Task, seed: Seed, frontiers: Sequence[FrontierRecord]
 ) -> TrainingSection:
     own = parity_frontiers(document, task, seed, frontiers)
-    vulnerable = {gate.attribute: gate.vulnerable for gate in task.gates}
+    gates = {gate.attribute: gate for gate in task.gates}
     standings = (parity_standing(seed, own), cell_standing(seed))
     return TrainingSection(
         seed=seed.seed,
@@ -113,7 +113,7 @@ def _training_section(
         opening=charts.threshold_chart(seed),
         standings=[*(s.said for s in standings), *notes_of(record.reading for record in own)],
         choice=checks.choice_lines(seed),
-        detectors=[charts.detector_chart(d, vulnerable.get(d.attribute, d.attribute)) for d in seed.detectors],
+        detectors=[charts.detector_chart(d, gates.get(d.attribute)) for d in seed.detectors],
         no_harm=checks.no_harm_table(seed.no_harm) if seed.no_harm else None,
         flagged=[_flagged_row(row) for row in seed.flagged],
         flagged_counts=_flagged_counts(seed),
@@ -139,11 +139,19 @@ def _flagged_row(row: Flagged) -> FlaggedRow:
 def _flagged_counts(seed: Seed) -> str:
     outcomes = [row.outcome for row in seed.flagged]
     told = [f"{outcomes.count(word)} {word}" for word in ("corrected", "harmed", "unchanged")]
-    return f"{count(len(outcomes), 'row')} of those flagged: {enumerate_words(told)}."
+    return (
+        f"{count(len(outcomes), 'row')} for which a gate opened: {enumerate_words(told)}. How many of each are shown "
+        "says nothing of how often they occur: what all of them come to is the exact change above."
+    )
 
 
 def _times(training: Training) -> list[Fact]:
-    named = {"Base model": training.base_s, "Detector": training.detector_s, "Adapter": training.adapter_s}
+    """A run that times detector and adapter as one step leaves no time of the detector."""
+    named = {"Base model": training.base_s}
+    if training.detector_s is None:
+        named["Detector and adapter"] = training.adapter_s
+    else:
+        named |= {"Detector": training.detector_s, "Adapter": training.adapter_s}
     return [Fact(name, "not measured" if s is None else duration(s)) for name, s in named.items()]
 
 

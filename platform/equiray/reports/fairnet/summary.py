@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from equiray.reports.fairnet.record import FairnetFile, Task
 from equiray.reports.fairnet.standings import Standing, cell_standing, parity_frontiers, parity_standing
 from equiray.reports.fairnet.tables import change_words, effects_of
+from equiray.reports.figures import Reading, read_effect
 from equiray.reports.frontier_figures import FrontierRecord
 from equiray.reports.key_figures import KeyFigure
 from equiray.reports.words import NO_BREAK, count, enumerate_words, number
@@ -17,14 +18,15 @@ def overview(document: FairnetFile, frontiers: Sequence[FrontierRecord]) -> list
     if invented:
         limits.append(f"{enumerate_words(invented)}: the data are synthetic, and say nothing about people.")
     answers = [f"{task.title}: {_in_a_line(answer(document, task, frontiers))}" for task in document.tasks]
-    return [text for text in (" ".join(limits), *answers) if text]
+    asked = f"Asked for: {document.asked}." if document.asked else ""
+    return [text for text in (" ".join(limits), *answers, asked) if text]
 
 
 def _in_a_line(said: list[str]) -> str:
     if not said:
         return "FairNet was not compared with ERM."
     first, last = said[0], said[-1]
-    return f"{first if first.startswith('INCONCLUSIVE') else first[:1].lower() + first[1:]} {last}"
+    return f"{first[:1].lower()}{first[1:]} {last}"
 
 
 def answer(document: FairnetFile, task: Task, frontiers: Sequence[FrontierRecord]) -> list[str]:
@@ -32,17 +34,18 @@ def answer(document: FairnetFile, task: Task, frontiers: Sequence[FrontierRecord
     changes = task.change("fairnet")
     if changes is None:
         return []
-    effects = {name: change_words(e).replace(" ", NO_BREAK) for name, e in effects_of(task, changes).items()}
+    measured = effects_of(task, changes)
+    effects = {name: change_words(e).replace(" ", NO_BREAK) for name, e in measured.items()}
     worst, accuracy = changes.worst, changes.accuracy
-    opening = {
-        "yes": f"the worst cell is better under FairNet than under ERM: {effects['worst']}",
-        "no": f"the worst cell is not better under FairNet than under ERM: {effects['worst']}",
-        "INCONCLUSIVE": f"INCONCLUSIVE: we cannot tell whether FairNet makes the worst cell better than ERM does: "
-        f"{effects['worst']}",
-    }[changes.worst_up]
+    opening = f"{_worst_words(read_effect(measured['worst']))}: {effects['worst']}"
     trained = count(changes.trainings, "training")
     mean = f"; mean of {trained}" if changes.trainings > 1 else ""
-    opening += f" (from {number(worst.first)} to {number(worst.second)}{mean}; limits hold for all cells at once)."
+    opening += f" (from {number(worst.first)} to {number(worst.second)}{mean}; limits hold for all cells at once). "
+    opening += {
+        "yes": "That is as much as was asked for.",
+        "no": "That is less than was asked for.",
+        "INCONCLUSIVE": "INCONCLUSIVE whether that is as much as was asked for.",
+    }[changes.worst_up]
     cost = {
         "yes": "accuracy is kept",
         "no": "accuracy is not kept",
@@ -58,6 +61,15 @@ def answer(document: FairnetFile, task: Task, frontiers: Sequence[FrontierRecord
         )
     paragraphs.append(_standings_words(document, task, frontiers))
     return [paragraphs[0][:1].upper() + paragraphs[0][1:], *paragraphs[1:]]
+
+
+def _worst_words(reading: Reading) -> str:
+    """What the limits alone let one say; how much was asked for is another question."""
+    if reading in ("better", "worse"):
+        return f"the worst cell is {reading} under FairNet than under ERM"
+    if reading == "identical":
+        return "the worst cell is the same under FairNet as under ERM"
+    return "we cannot tell whether FairNet makes the worst cell better than ERM does"
 
 
 def _standings_words(document: FairnetFile, task: Task, frontiers: Sequence[FrontierRecord]) -> str:
@@ -86,12 +98,14 @@ def tiles(document: FairnetFile) -> list[KeyFigure]:
         if changes is None:
             continue
         effects = effects_of(task, changes)
-        levels = (("Worst cell", "worst", changes.worst, changes.worst_up, {"yes": "better", "no": "not better"}),)
-        levels += (
-            ("Accuracy", "accuracy", changes.accuracy, changes.accuracy_kept, {"yes": "kept", "no": "not kept"}),
+        enough = {"yes": "enough", "no": "less than asked for", "INCONCLUSIVE": "INCONCLUSIVE whether that is enough"}
+        kept = {"yes": "kept", "no": "not kept", "INCONCLUSIVE": "INCONCLUSIVE whether that is kept"}
+        levels = (
+            ("Worst cell", "worst", changes.worst, enough[changes.worst_up]),
+            ("Accuracy", "accuracy", changes.accuracy, kept[changes.accuracy_kept]),
         )
-        for label, name, change, said, words in levels:
+        for label, name, change, said in levels:
             value = f"{number(change.first)} → {number(change.second)}"
-            note = f"{change_words(effects[name])} against ERM: {words.get(said, said)}"
+            note = f"{change_words(effects[name])} against ERM: {said}"
             found.append(KeyFigure(f"{label}, {task.title}", value, note))
     return found[:6]

@@ -84,7 +84,7 @@ def short_table(document: FairnetFile, task: Task) -> Table:
             cells = [Cell(value="–")] * 4
         if points:
             rows.append(TableRow(label=method.label, cells=(*levels, *cells)))
-    names = ("Accuracy", "Worst cell", "Δ worst cell", "Δ accuracy", "Better?", "Kept?")
+    names = ("Accuracy", "Worst cell", "Δ worst cell", "Δ accuracy", "Up as asked?", "Kept as asked?")
     return Table(
         corner="Method", columns=tuple((n, n) for n in names), blocks=(TableBlock(title="", rows=tuple(rows)),)
     )

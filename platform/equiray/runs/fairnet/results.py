@@ -25,6 +25,12 @@ BASE = "erm"
 WORST_UP, ACCURACY_KEPT = 0.08, -0.003
 """What a correction is asked for: so much better a worst cell, at no more of a loss in accuracy."""
 
+ASKED = (
+    f"the worst cell up by {WORST_UP:g} or more, its lower limit above 0; accuracy down by {-ACCURACY_KEPT:g} at most, "
+    "its lower limit above −0.01 (−0.02 where there are fewer than 8,000 test rows)"
+)
+"""The same in words, for the reader of the report."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:

@@ -22,7 +22,7 @@ from equiray.runs.fairnet.details import seed_document
 from equiray.runs.fairnet.lower import TaskStates
 from equiray.runs.fairnet.planning import PlannedTask, plan_task
 from equiray.runs.fairnet.predictions import of_split, predicted, subject_of
-from equiray.runs.fairnet.results import BASE, Decided, change_of, effects_of, evidence_of
+from equiray.runs.fairnet.results import ASKED, BASE, Decided, change_of, effects_of, evidence_of
 from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.variants import ablations_of, check_stress, stress_of
 from equiray.runs.fairnet.words import methods_of
@@ -120,6 +120,7 @@ def _work(
             "schema": SCHEMA,
             "name": spec.name,
             "smoke": smoke,
+            "asked": ASKED,
             "backbone": _backbone_document(backbone, spec),
             "methods": list(methods_of(spec).values()),
             "tasks": tasks,
