@@ -63,19 +63,34 @@ def measure(
     `at_least` so many, where work that rows share would otherwise be undercounted: it grows with their number. `clock`
     is what seconds are taken from: `time.process_time` counts those of all threads.
     """
+    sides = (ours, peer)
+    taken = measure_sides(sides, rows, quick=quick, at_least=at_least, clock=clock)
+    return [Rates(rates[ours.name], rates[peer.name]) for rates in taken]
+
+
+def measure_sides(
+    sides: Sequence[Side],
+    rows: int,
+    *,
+    quick: bool,
+    at_least: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[dict[str, float]]:
+    """`measure` for any number of sides: units per second by name, one record per repeat."""
     repeats, seconds = (QUICK_REPEATS, QUICK_SECONDS) if quick else (REPEATS, SECONDS)
-    pace = min(_pace(side, rows) for side in (ours, peer))
+    pace = min(_pace(side, rows) for side in sides)
     wanted = max(int(pace * seconds) + 1, 1 if quick else at_least)
-    size = min(wanted, rows)  # the slower side's time; the faster one does the same rows again
+    size = min(wanted, rows)  # the slowest side's time; the others do the same rows again
     print(f"warm-up done; {repeats} repeats of {size} rows, {seconds:g} s or more each side")
-    rates = []
+    taken = []
     for repeat in range(repeats):
         chosen = _window(repeat, size, rows)
-        pair = [ours, peer] if repeat % 2 == 0 else [peer, ours]  # neither always runs second
-        timed = {side.name: _rate(side, chosen, seconds, clock) for side in pair}
-        rates.append(Rates(timed[ours.name], timed[peer.name]))
-        print(f"repeat {repeat + 1}/{repeats}: {ours.name} {rates[-1].ours:.4g}/s, {peer.name} {rates[-1].peer:.4g}/s")
-    return rates
+        order = sides if repeat % 2 == 0 else tuple(reversed(sides))  # none always runs second
+        timed = {side.name: _rate(side, chosen, seconds, clock) for side in order}
+        taken.append({side.name: timed[side.name] for side in sides})
+        said = ", ".join(f"{name} {rate:.4g}/s" for name, rate in taken[-1].items())
+        print(f"repeat {repeat + 1}/{repeats}: {said}")
+    return taken
 
 
 def _window(repeat: int, size: int, rows: int) -> range:

@@ -193,8 +193,14 @@ def test_an_endpoint_is_refused_before_it_is_asked(model: Path, tmp_path: Path):
 @pytest.mark.slow
 def test_the_embedded_model_learns_the_base_rate_at_least(tmp_path: Path):
     """A few steps: SmolLM2 says no to nearly everybody zero-shot, where 70 % of the credits are good."""
-    short = {"steps": 12, "batch_rows": 8, "warmup_steps": 2, "validate_every": 6, "validation_rows": 40}
-    spec = spec_of(Path("embedded"), stages=["baseline"], language_model={"source": "embedded"}, fine_tuning=short)
+    short = {"steps": 6, "batch_rows": 4, "warmup_steps": 1, "validate_every": 3, "validation_rows": 20}
+    spec = spec_of(
+        Path("embedded"),
+        tasks=[{"name": "german", "rows": 100, "attributes": ["sex"]}],
+        stages=["baseline"],
+        language_model={"source": "embedded"},
+        fine_tuning=short,
+    )
     run_evaluation(spec, tmp_path / "out", command=COMMAND)
     (details,) = json.loads((tmp_path / "out" / "details.json").read_text())["fine_tuning"]
     assert details["best"]["accuracy"] > details["before"]["accuracy"] + 0.1

@@ -81,5 +81,5 @@ class _Change:
             if rows is None:
                 output = output + change(inputs[0])
             else:
-                output = output.index_add(0, rows, change(inputs[0].index_select(0, rows)).to(output.dtype))
+                output.index_add_(0, rows, change(inputs[0].index_select(0, rows)).to(output.dtype))
         return output
