@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from equiray.mitigation.baselines.dfr import fit_last_layer
 from equiray.mitigation.baselines.group_dro import GroupDro
 from equiray.mitigation.baselines.group_thresholds import fit_group_thresholds
-from equiray.mitigation.baselines.jtt import error_weights
+from equiray.mitigation.baselines.jtt import UPWEIGHTS, error_weights
 from equiray.mitigation.fairnet import Classifier, Layers, LowerStates, fit
 from equiray.mitigation.fairnet.classifier import Reducer, mean_loss
 from equiray.runs.fairnet.lower import joined
-from equiray.runs.fairnet.seed import EVALUATED, Scores, Seed, positive
+from equiray.runs.fairnet.seed import EVALUATED, FEWEST_ROWS, Scores, Seed, positive
 
 
 def scores(seed: Seed, method: str) -> dict[str, Scores]:
@@ -37,7 +37,16 @@ def _group_dro(seed: Seed) -> dict[str, Scores]:
 def _jtt(seed: Seed) -> dict[str, Scores]:
     labels = seed.planned.labels(seed.train)
     right = (positive(seed.base, seed.states.of(seed.train)) > 0.5) == (labels == 1)
-    return _fitted(seed, "JTT", error_weights(right))
+    trained = [_fitted(seed, f"JTT, {upweight:g} times", error_weights(right, upweight)) for upweight in UPWEIGHTS]
+    return max(trained, key=lambda scores: _worst_cell(seed, scores["validation"]))
+
+
+def _worst_cell(seed: Seed, score: Scores) -> float:
+    """Lowest accuracy of the cells with enough validation rows."""
+    rows = seed.planned.rows("validation")
+    right, cell = (score > 0.5) == (seed.planned.labels(rows) == 1), seed.planned.cells(rows)
+    sizes = np.bincount(cell)
+    return min((float(right[cell == place].mean()) for place in np.flatnonzero(sizes >= FEWEST_ROWS)), default=0.0)
 
 
 def _dfr(seed: Seed) -> dict[str, Scores]:

@@ -8,7 +8,7 @@ _METHODS = {
     "erm": ("ERM", False, "the base model: the mean loss of all training rows is made small"),
     "fairnet": ("FairNet", False, "detectors flag rows, adapters act on these alone"),
     "group_dro": ("GroupDRO", False, "trained anew, the cells with the highest loss count most"),
-    "jtt": ("JTT", False, "trained anew, rows that the base gets wrong weigh six times as much"),
+    "jtt": ("JTT", False, "trained anew, rows that the base gets wrong weigh two or six times as much"),
     "dfr": ("DFR", False, "the last layer alone is fitted again, on balanced cells of validation rows"),
     "cda": ("CDA", False, "trained anew on the rows and their counterfactual twins"),
     "thresholds": ("Group thresholds", True, "the base's scores with a threshold for each group"),
