@@ -150,7 +150,7 @@ class LoraClassifierSpec(Document):
     )
     batch_rows: int = Field(default=16, ge=1, description="rows a step, each with both orders of its two answers")
     batch_tokens: int = Field(
-        default=4096, ge=64, description="tokens of a forward and backward pass; a step of more takes several"
+        default=2048, ge=64, description="tokens of a forward and backward pass, which memory grows with"
     )
     train_rows: int | None = Field(default=None, ge=2, description="people to train on, at most; twins come along")
     class_weights: Literal["none", "balanced"] = Field(default="none", description="balanced: n / (2 n_class)")
