@@ -191,6 +191,7 @@ def test_an_endpoint_is_refused_before_it_is_asked(model: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # half a minute on two free cores, many on busy ones
 def test_the_embedded_model_learns_the_base_rate_at_least(tmp_path: Path):
     """A few steps: SmolLM2 says no to nearly everybody zero-shot, where 70 % of the credits are good."""
     short = {"steps": 6, "batch_rows": 4, "warmup_steps": 1, "validate_every": 3, "validation_rows": 20}
