@@ -14,7 +14,7 @@ from torch import Tensor
 
 from equiray.errors import BadInput, reading_back, writing
 from equiray.mitigation.fairnet.batches import Rows, sorted_batches
-from equiray.models.backbones import Backbone, States, padded
+from equiray.models.backbones import Backbone, States, TokenBatch, padded
 
 SCHEMA = "equiray.lower_states/1"
 BATCH_ROWS = 64
@@ -125,14 +125,12 @@ def lower_states(
         raise BadInput(
             f"cannot run lower layers: {problem}", place="backbone.frozen_layers", fix="lower it, or add rows"
         )
-    pictures = isinstance(inputs, Tensor)
-    lengths = _picture_lengths(backbone, inputs) if pictures else np.array([len(ids) for ids in inputs])
+    lengths = _lengths(backbone, inputs)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     tokens = torch.empty(int(offsets[-1]), backbone.width, dtype=backbone.dtype)
     for rows in sorted_batches(lengths, batch_rows):
-        batch = inputs[rows].to(backbone.device) if pictures else padded(backbone, [inputs[i] for i in rows])
         with backbone.computing():
-            states = backbone.run(backbone.embed(batch), 0, layer)
+            states = backbone.run(backbone.embed(_batch(backbone, inputs, rows)), 0, layer)
         mask = states.mask.cpu()
         places = torch.from_numpy(offsets[rows])[:, None] + torch.arange(mask.shape[1])
         tokens[places[mask]] = states.hidden.cpu().to(tokens.dtype)[mask]
@@ -141,6 +139,13 @@ def lower_states(
     return LowerStates(tokens=tokens, offsets=offsets, layer=layer, identity=backbone.identity)
 
 
-def _picture_lengths(backbone: Backbone, pixels: Tensor) -> Rows:
-    positions = backbone.embed(pixels[:1].to(backbone.device)).hidden.shape[1]
-    return np.full(len(pixels), positions)
+def _lengths(backbone: Backbone, inputs: Sequence[Sequence[int]] | Tensor) -> Rows:
+    if isinstance(inputs, Tensor):
+        return np.full(len(inputs), backbone.embed(inputs[:1].to(backbone.device)).hidden.shape[1])
+    return np.array([len(ids) for ids in inputs])
+
+
+def _batch(backbone: Backbone, inputs: Sequence[Sequence[int]] | Tensor, rows: Rows) -> TokenBatch | Tensor:
+    if isinstance(inputs, Tensor):
+        return inputs[torch.from_numpy(rows)].to(backbone.device)
+    return padded(backbone, [inputs[i] for i in rows])

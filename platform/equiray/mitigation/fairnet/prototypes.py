@@ -46,5 +46,5 @@ def majority_prototypes(
 
 
 def _centres(cell: Tensor, count: int, seed: int) -> Tensor:
-    found = KMeans(n_clusters=count, n_init=4, random_state=seed).fit(cell.numpy())
+    found = KMeans(n_clusters=count, random_state=seed).fit(cell.numpy())
     return torch.from_numpy(found.cluster_centers_.astype(np.float32))

@@ -1,6 +1,6 @@
 """What is known of a training row's group: all of it, a share, or nothing but how unlike the others it is."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,9 +50,10 @@ def known_groups(
 
 def outliers(features: NDArray[np.float32], method: Outliers, contamination: float, seed: int) -> Flags:
     """Rows unlike the others, bool [N], a share `contamination` of them."""
+    share: Any = contamination  # scikit-learn's own annotation names only its default, "auto"
     if method == "lof":
         neighbours = min(LOF_NEIGHBOURS, len(features) - 1)
-        found = LocalOutlierFactor(n_neighbors=neighbours, contamination=contamination).fit_predict(features)
+        found = LocalOutlierFactor(n_neighbors=neighbours, contamination=share).fit_predict(features)
     else:
-        found = IsolationForest(contamination=contamination, random_state=seed).fit_predict(features)
+        found = IsolationForest(contamination=share, random_state=seed).fit_predict(features)
     return found < 0

@@ -30,7 +30,8 @@ class BertBackbone(Backbone):
 
     def projections(self, layer: int) -> dict[str, nn.Linear]:
         """See `Backbone.projections`."""
-        attention: Any = self.layers[layer].attention.self
+        block: Any = self.layers[layer]
+        attention = block.attention.self
         return {"query": attention.query, "value": attention.value}
 
     def _pooled_layer(self, states: States, position: Tensor) -> Tensor:

