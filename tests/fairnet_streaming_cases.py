@@ -3,13 +3,15 @@
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from transformers import BertConfig, BertModel
 
 import streaming_cases
 import tiny_models
-from equiray.fairnet_spec import BackboneSpec
+from equiray.fairnet_spec import BackboneSpec, FairNetSpec
 from equiray.mitigation.fairnet import Classifier, FairNet, Layers, lower_states, save_fairnet
 from equiray.mitigation.fairnet.detector import Detector
 from equiray.mitigation.fairnet.gates import Adapter
@@ -65,3 +67,45 @@ def shaken(module: torch.nn.Module, by: float) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter) * by)
+
+
+SCHEMA = """
+schema: equiray.table/1
+title: Invented people
+features:
+  - {name: hours, label: hours, kind: numeric}
+  - {name: age, label: age, kind: numeric}
+  - {name: sex, label: sex, kind: categorical}
+label: {column: paid, values: ['no', 'yes'], positive: 'yes'}
+question: Does this person pay? Yes or no?
+sensitive: [{name: sex, column: sex}]
+split: split
+"""
+
+
+def run_spec(folder: Path, backbone: BackboneSpec, **changes) -> FairNetSpec:
+    """A FairNet run on an invented table whose every word the tiny tokenizer knows."""
+    random, n = np.random.default_rng(0), 1600
+    table = {
+        "hours": random.choice([20, 39, 40, 41], n),
+        "age": random.choice([20, 39, 40, 41], n),
+        "sex": random.choice(["Male", "Female"], n),
+        "split": random.choice(["train", "validation", "test"], n),
+    }
+    paid = random.random(n) < np.where(table["hours"] > 39, 0.7, 0.3) - 0.2 * (table["sex"] == "Female")
+    pq.write_table(pa.table({**table, "paid": np.where(paid, "yes", "no")}), folder / "people.parquet")
+    (folder / "schema.yaml").write_text(SCHEMA)
+    quick = {"epochs": 1, "batch_rows": 32}
+    task = {"name": "people", "path": str(folder / "people.parquet"), "table_schema": str(folder / "schema.yaml")}
+    document = {
+        "schema": "equiray.fairnet/1",
+        "name": "tiny",
+        "tasks": [task],
+        "vulnerable": {"sex": "Female"},
+        "backbone": {**backbone.model_dump(), "frozen_layers": 1},
+        "base": quick,
+        "detector": {"training": quick, "kind": "group"},
+        "adapter": {"training": quick},
+        "baselines": [],
+    }
+    return FairNetSpec.model_validate(document | changes)

@@ -1,5 +1,6 @@
 """A saved FairNet over rows, block by block: the numbers of `subset_probabilities`, in this process and on Ray."""
 
+import json
 import os
 import signal
 import subprocess
@@ -21,9 +22,11 @@ from equiray.fairnet_spec import BackboneSpec
 from equiray.mitigation.fairnet import LowerStates, load_fairnet, lower_states, one_pass, subset_probabilities
 from equiray.mitigation.fairnet.inference import SubsetOutput
 from equiray.mitigation.fairnet.store import read_stored, save_fairnet
+from equiray.mitigation.gating.store import load_outcomes
 from equiray.models.backbones import encode_texts, load_backbone, padded
+from equiray.runs.fairnet import run_fairnet
 from equiray.specs import StreamingSpec
-from equiray.streaming.embed import embed_source
+from equiray.streaming.embed import embed_source, uses_ray
 from equiray.streaming.fairnet import FairNetEmbedder, FairNetRecipe
 from equiray.streaming.gated import gate_table, gated_blocks, read_gated
 from equiray.streaming.sources import TableSource
@@ -148,16 +151,13 @@ def test_decisions_are_those_of_one_pass_and_the_base_s_where_gates_are_closed(b
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_actors_write_the_bits_that_this_process_writes(backbone, guarded, tmp_path):
-    rows = streaming_cases.rows(ROWS)
-    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=25)
-    for source in (rows, tmp_path / "rows.parquet"):
-        name = type(source).__name__
-        here = gate(source, backbone, guarded, tmp_path / f"here{name}", per_block=8)
-        there = gate(
-            source, backbone, guarded, tmp_path / f"ray{name}", per_block=8, mode="ray", actors=2, cpus_per_actor=0.5
-        )
-        assert files(here) == files(there) and len(files(there)) == 5
-        assert read_gated(there).row_id.tolist() == list(range(ROWS))
+    pq.write_table(streaming_cases.rows(ROWS), tmp_path / "rows.parquet", row_group_size=25)
+    here = gate(tmp_path / "rows.parquet", backbone, guarded, tmp_path / "here", per_block=8)
+    there = gate(
+        tmp_path / "rows.parquet", backbone, guarded, tmp_path / "there", 8, mode="ray", actors=2, cpus_per_actor=0.5
+    )
+    assert files(here) == files(there) and len(files(there)) == 5
+    assert read_gated(there).row_id.tolist() == list(range(ROWS))
 
 
 @pytest.mark.usefixtures("ray_cluster")
@@ -264,3 +264,38 @@ def test_other_blocks_are_not_read_as_a_fairnet_s(tmp_path):
     )
     with pytest.raises(BadInput, match="not of a FairNet"):
         read_gated(out)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_run_on_ray_has_the_outcomes_of_a_run_here(backbone, tmp_path, monkeypatch):
+    """The same spec but for `streaming`: cached states in this process, or rows on actors."""
+    here, there = (
+        cases.run_spec(tmp_path, backbone, streaming={"mode": mode, "cpus_per_actor": 0.5, "rows_per_block": 200})
+        for mode in ("local", "ray")
+    )
+    run_fairnet(here, tmp_path / "here", command="equiray run")
+    assert not (tmp_path / "here" / "gated").exists()
+    monkeypatch.setattr("equiray.runs.fairnet.seed.subset_probabilities", None)
+    run_fairnet(there, tmp_path / "there", command="equiray run")
+    for split in ("validation", "test"):
+        ours, theirs = (
+            load_outcomes(tmp_path / run / "outcomes" / f"people.seed0.{split}.parquet") for run in ("here", "there")
+        )
+        np.testing.assert_allclose(ours.risk, theirs.risk, rtol=1e-5)
+        np.testing.assert_allclose(ours.probability, theirs.probability, rtol=1e-5)
+        assert np.array_equal(ours.label, theirs.label) and ours.rows > 400
+        assert len(np.unique(theirs.probability)) > 8
+        assert len(files(tmp_path / "there" / "gated" / f"people.seed0.{split}")) == -(-ours.rows // 200)
+    results = [json.loads((tmp_path / run / "results.json").read_text())["estimates"] for run in ("here", "there")]
+    assert [e["n"] for e in results[0]] == [e["n"] for e in results[1]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "address", "actors", "streams"),
+    [("auto", None, 1, False), ("auto", "auto", 1, True), ("auto", None, 2, False), ("local", "auto", 2, False)],
+)
+def test_the_stream_is_taken_where_ray_is_asked_for(mode, address, actors, streams):
+    assert uses_ray(StreamingSpec(mode=mode, actors=actors), address, 5000) is streams
+    assert uses_ray(StreamingSpec(mode=mode, actors=actors), address, 5001) is (
+        streams or (mode, actors) == ("auto", 2)
+    )
