@@ -15,8 +15,8 @@ FOLDER = "gated"
 def streamed(states: TaskStates, rows: NDArray[np.int64], fairnet: Path, name: str) -> SubsetOutput:
     """What `subset_probabilities` gives for some of a task's rows; blocks that an earlier run finished are kept.
 
-    Cached states stay where they are: an actor computes its rows' lower layers again, for a row's states are hundreds of
-    times as large as its text.
+    Cached states stay where they are: an actor computes its rows' lower layers again, for a row's states are hundreds
+    of times as large as its text.
 
     Parameters
     ----------
