@@ -14,10 +14,10 @@ import pytest
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from equiray import submission
+from equiray.any_spec import load_any_spec
 from equiray.errors import BadInput, EquirayError, Incomplete
 from equiray.job_plan import JobPlan, plan_job
 from equiray.policies import load_policy
-from equiray.specs import load_run_spec
 from ray_heads import BIN, Head, ray_head
 
 SPEC = """
@@ -38,7 +38,13 @@ def write_spec(folder: Path, name: str, task: str = "german", more: str = "") ->
 
 
 def plan(path: Path, out: str | None = None, policy: str | Path | None = None) -> JobPlan:
-    return plan_job(load_run_spec(path), path, out, None if policy is None else load_policy(policy))
+    return plan_job(load_any_spec(path), path, out, None if policy is None else load_policy(policy))
+
+
+def write_fairnet_spec(folder: Path, source: str = "minilm") -> Path:
+    path = folder / "fairnet.yaml"
+    path.write_text(f"schema: equiray.fairnet/1\nname: x\ntasks: [{{name: adult}}]\nbackbone: {{source: {source}}}\n")
+    return path
 
 
 def write_policy(folder: Path, least: float) -> Path:
@@ -117,6 +123,16 @@ def test_a_model_directory_of_this_machine_is_refused_and_a_hub_id_is_not(tmp_pa
     (tmp_path / "org" / "model").mkdir(parents=True)
     with pytest.raises(BadInput, match=r"language_model\.source"):
         plan(path)
+
+
+def test_a_fairnet_spec_is_a_job_like_any_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = plan(write_fairnet_spec(tmp_path))
+    assert job.base_id == f"equiray-{load_any_spec(tmp_path / 'fairnet.yaml').sha256()[:16]}"
+    assert job.entrypoint.endswith("--address auto")
+    (tmp_path / "org" / "model").mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"backbone\.source: org/model is a path of this machine"):
+        plan(write_fairnet_spec(tmp_path, "org/model"))
 
 
 @pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"])

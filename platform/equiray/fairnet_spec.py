@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from equiray.documents import as_bad_input, read_mapping
-from equiray.specs import Distinct, Document, TaskSpec, apply_overrides
+from equiray.specs import Distinct, Document, StreamingSpec, TaskSpec, apply_overrides
 
 DetectorKind = Literal["group", "risk", "both"]
 Regime = Literal["full", "partial", "unlabelled"]
@@ -107,6 +107,9 @@ class FairNetSpec(Document):
     baselines: tuple[Baseline, ...] = ("group_dro", "jtt", "dfr", "cda", "thresholds", "gate_and_thresholds")
     ablations: tuple[Ablation, ...] = Field(default=(), description="of the first task")
     stress: tuple[Stress, ...] = Field(default=(), description="conditions that FairNet was not made for, first seed")
+    streaming: StreamingSpec = Field(
+        default=StreamingSpec(), description="where validation and test rows go through FairNet; training is here"
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
     @model_validator(mode="after")

@@ -5,9 +5,10 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from equiray.any_spec import AnyRunSpec
 from equiray.errors import BadInput
+from equiray.fairnet_spec import FairNetSpec
 from equiray.policies.document import NamedPolicy
-from equiray.specs import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class JobPlan:
         return self.base_id if attempt == 1 else f"{self.base_id}-{attempt}"
 
 
-def plan_job(spec: RunSpec, spec_path: Path, out: str | None = None, policy: NamedPolicy | None = None) -> JobPlan:
+def plan_job(spec: AnyRunSpec, spec_path: Path, out: str | None = None, policy: NamedPolicy | None = None) -> JobPlan:
     """Submission id and run directory of a spec; see `submit_and_follow` for `out` and what it raises.
 
     Under another policy a spec is another job in the same run directory: nothing is computed again but the verdicts.
@@ -71,14 +72,18 @@ def plan_job(spec: RunSpec, spec_path: Path, out: str | None = None, policy: Nam
     return JobPlan(base_id=base_id, out=out, spec_path=spec_path, policy=policy)
 
 
-def _refuse_local_paths(spec: RunSpec, spec_path: Path) -> None:
+def _refuse_local_paths(spec: AnyRunSpec, spec_path: Path) -> None:
     """A relative path would be looked for beside the uploaded spec, where there is nothing else."""
-    named = {"language_model.source": spec.language_model.source}
+    if isinstance(spec, FairNetSpec):
+        model, source = "backbone.source", spec.backbone.source
+    else:
+        model, source = "language_model.source", spec.language_model.source
+    named: dict[str, str | None] = {model: source}
     for number, task in enumerate(spec.tasks):
         named |= {f"tasks.{number}.path": task.path, f"tasks.{number}.table_schema": task.table_schema}
     for key, value in named.items():
         # A hub id looks like a relative path; it is one only where such a file exists.
-        is_path = key != "language_model.source" or (value is not None and Path(value).exists())
+        is_path = key != model or (value is not None and Path(value).exists())
         if value is not None and is_path and "://" not in value and not value.startswith("/"):
             raise BadInput(
                 f"{key}: {value} is a path of this machine",

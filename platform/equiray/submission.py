@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import equiray
+from equiray.any_spec import load_any_spec
 from equiray.errors import BadInput, EquirayError, Incomplete
 from equiray.job_plan import JobPlan, plan_job
 from equiray.policies.document import load_policy
-from equiray.specs import load_run_spec
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -69,7 +69,7 @@ def submit_and_follow(spec_path: Path, *, address: str, out: str | None = None, 
     EquirayError
         The cluster could not start the job.
     """
-    plan = plan_job(load_run_spec(spec_path), spec_path, out, None if policy is None else load_policy(policy))
+    plan = plan_job(load_any_spec(spec_path), spec_path, out, None if policy is None else load_policy(policy))
     client = _connect(address)
     job_id = _attach_or_submit(client, plan, explicit_out=out is not None)
     click.echo(f"job {job_id}; results on the head node in {plan.out}", err=True)

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from equiray.any_spec import AnyRunSpec
 from equiray.documents import read_mapping
 from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
 from equiray.runs.audit_spec import AuditSpec, load_audit_spec
 from equiray.runs.compare_spec import CompareSpec, load_compare_spec
-from equiray.specs import RunSpec, load_run_spec
+from equiray.specs import load_run_spec
 
-AnyRunSpec = RunSpec | FairNetSpec
-"""What leaves predictions by task, model and stage."""
 Spec = AnyRunSpec | AuditSpec | CompareSpec
 
 _LOADERS: Mapping[str, Callable[[Path], Spec]] = {

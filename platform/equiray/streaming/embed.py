@@ -82,7 +82,7 @@ def embed_table(
     # the caller's counter may hold a whole model, which would travel to every worker
     texts_of = replace(texts_of, count_tokens=TokenCounter(tokenizer=lm.tokenizer))
     recipe = LanguageModelRecipe(spec=lm_spec, model=lm.identity, adapter=adapter)
-    embedder = None if _uses_ray(streaming, address, source.rows) else recipe.with_model(lm)
+    embedder = None if uses_ray(streaming, address, source.rows) else recipe.with_model(lm)
     return embed_source(
         source, texts_of, recipe, out, streaming, address=address, label=label, embedder=embedder, stall_s=stall_s
     )
@@ -117,7 +117,7 @@ def embed_source(
     done = sum(block.last - block.first + 1 for block in finished)
     if job.blocks:
         with RowProgress(label, total=source.rows, done=done) as progress:
-            if _uses_ray(streaming, address, source.rows):
+            if uses_ray(streaming, address, source.rows):
                 with ray_cluster(address, cpus=streaming.actors * streaming.cpus_per_actor):
                     from equiray.streaming.ray_pipeline import run_on_ray  # imports ray: settings come first
 
@@ -142,7 +142,8 @@ def serializer_sha256(serializer: Serializer) -> str:
     return hashlib.sha256(repr((s.schema, s.template, s.order, s.max_tokens, s.base, s.margin)).encode()).hexdigest()
 
 
-def _uses_ray(streaming: StreamingSpec, address: str | None, rows: int) -> bool:
+def uses_ray(streaming: StreamingSpec, address: str | None, rows: int) -> bool:
+    """Whether so many rows go to Ray: as `mode` says; ``auto``, where an address or several actors make it pay."""
     if streaming.mode == "auto":
         return address is not None or (rows > RAY_FROM_ROWS and streaming.actors > 1)
     return streaming.mode == "ray"

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,7 +16,7 @@ from equiray.mitigation.fairnet.detector import Detector
 from equiray.mitigation.fairnet.fairnet import FairNet, Layers
 from equiray.mitigation.fairnet.gates import Adapter
 from equiray.mitigation.fairnet.support import Support
-from equiray.models.backbones import Backbone
+from equiray.models.backbones import Backbone, Pooling
 
 SCHEMA = "equiray.fairnet-model/1"
 ABOUT, WEIGHTS = "fairnet.json", "fairnet.safetensors"
@@ -62,6 +62,41 @@ def save_fairnet(directory: Path, fairnet: FairNet, about: Mapping[str, Any] | N
         (directory / ABOUT).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
+class StoredFairNet(NamedTuple):
+    """What ``fairnet.json`` says, the weights not read.
+
+    Attributes
+    ----------
+    thresholds : dict
+        Of each gate, by its attribute, in the order of a subset's bits.
+    layers : Layers
+    pooling : {"cls", "mean", "last"}
+        Of its backbone.
+    sha256 : str
+        Of all that risks and outputs depend on: not of thresholds, nor of what is noted besides.
+    """
+
+    thresholds: dict[str, float]
+    layers: Layers
+    pooling: Pooling
+    sha256: str
+
+
+def read_stored(directory: Path) -> StoredFairNet:
+    """Read what a FairNet on disk is; raises BadInput where there is none, or a broken document."""
+    file = directory / ABOUT
+    document = _document(file)
+    with reading_back(file, fix=_FIX):
+        thresholds = {name: float(kept.pop("threshold")) for name, kept in document["attributes"].items()}
+        decisive = json.dumps({key: value for key, value in document.items() if key != "about"})
+        return StoredFairNet(
+            thresholds=thresholds,
+            layers=Layers(**document["layers"]),
+            pooling=document["backbone"]["pooling"],
+            sha256=hashlib.sha256(decisive.encode()).hexdigest(),
+        )
+
+
 def load_fairnet(directory: Path, backbone: Backbone) -> FairNet:
     """Read what `save_fairnet` wrote.
 
@@ -74,7 +109,7 @@ def load_fairnet(directory: Path, backbone: Backbone) -> FairNet:
     Raises
     ------
     BadInput
-        No FairNet there, a torn one, or one of another backbone.
+        No FairNet there, a torn one, one with weights that are not finite, or one of another backbone.
     """
     document = _document(directory / ABOUT)
     _check_backbone(document["backbone"], backbone, directory / ABOUT)
@@ -89,6 +124,9 @@ def load_fairnet(directory: Path, backbone: Backbone) -> FairNet:
         wanted = _tensors(made)
         if stored.keys() != wanted.keys():
             raise KeyError(sorted(stored.keys() ^ wanted.keys())[0])
+        broken = [name for name, tensor in stored.items() if not tensor.isfinite().all()]
+        if broken:  # a risk that is NaN means a row out of support, nothing else
+            raise BadInput(f"{broken[0]} has values that are not finite", place=str(file), fix="train it again")
         with torch.no_grad():
             for name, tensor in wanted.items():
                 tensor.copy_(stored[name])

@@ -5,6 +5,7 @@ done, without a model. That holds only where no gate changes what another gate's
 above every detector's layer. Outcomes from layers placed otherwise are refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,11 +104,7 @@ class GatedOutcomes:
 
     def opened(self, thresholds: ArrayLike) -> NDArray[np.bool_]:
         """Which gates thresholds [A] open, [N, A]. Thresholds are rounded to float32, which risks are."""
-        tau = np.atleast_1d(np.asarray(thresholds, dtype=np.float32))
-        if tau.shape != (len(self.attributes),) or np.isnan(tau).any():
-            fix = f"give one number for each of {', '.join(self.attributes)}"
-            raise _refused(f"thresholds {np.asarray(thresholds).tolist()}", "thresholds", fix)
-        return self.risk > tau
+        return opened_gates(self.attributes, self.risk, thresholds)
 
     def subset(self, thresholds: ArrayLike) -> NDArray[np.int64]:
         """Which subset of gates thresholds [A] open for each row [N], as a place in `probability`."""
@@ -142,6 +139,15 @@ class GatedOutcomes:
 
     def _subset_name(self, place: int) -> str:
         return " + ".join(name for a, name in enumerate(self.attributes) if place >> a & 1) or "all gates shut"
+
+
+def opened_gates(attributes: Sequence[str], risk: NDArray[np.float32], thresholds: ArrayLike) -> NDArray[np.bool_]:
+    """Which gates [N, A] risks [N, A] open under thresholds [A]; raises BadInput where these do not fit the gates."""
+    tau = np.atleast_1d(np.asarray(thresholds, dtype=np.float32))
+    if tau.shape != (len(attributes),) or np.isnan(tau).any():
+        fix = f"give one number for each of {', '.join(attributes)}"
+        raise _refused(f"thresholds {np.asarray(thresholds).tolist()}", "thresholds", fix)
+    return risk > tau
 
 
 def _check_names(of: GatedOutcomes) -> None:

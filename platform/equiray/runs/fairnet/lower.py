@@ -18,10 +18,21 @@ FOLDER = "lower"
 
 
 class TaskStates:
-    """Lower states of a task's rows, and of their twins, in memory while the task is worked on."""
+    """Lower states of a task's rows, and of their twins, in memory while the task is worked on.
 
-    def __init__(self, planned: PlannedTask, backbone: Backbone, spec: FairNetSpec, directory: RunDirectory) -> None:
+    `address` is the Ray cluster that FairNet's outputs are computed on, if one was named.
+    """
+
+    def __init__(
+        self,
+        planned: PlannedTask,
+        backbone: Backbone,
+        spec: FairNetSpec,
+        directory: RunDirectory,
+        address: str | None = None,
+    ) -> None:
         self.planned, self.backbone, self.spec, self.directory = planned, backbone, spec, directory
+        self.address = address
         self.layer = Layers.of(spec, backbone.depth).cached
         texts = planned.examples.inputs
         assert isinstance(texts, list)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from equiray.data.examples import Examples, examples_of_task, skewed
@@ -35,6 +36,8 @@ class PlannedTask:
 
     Attributes
     ----------
+    serializer : Serializer
+        What made texts of the task's rows.
     examples : Examples
         The rows that are used, as texts.
     gates : tuple of str
@@ -47,6 +50,7 @@ class PlannedTask:
 
     spec: TaskSpec
     task: Task
+    serializer: Serializer
     examples: Examples
     gates: tuple[str, ...]
     steering: str
@@ -59,6 +63,11 @@ class PlannedTask:
     def rows(self, split: str) -> NDArray[np.int64]:
         """Places of a split's rows."""
         return np.flatnonzero(self.examples.split == split)
+
+    def table(self, rows: NDArray[np.int64]) -> pa.Table:
+        """Some rows as they stand in the task's table, in the order of `rows`."""
+        place_of = {row_id: place for place, row_id in enumerate(self.task.table["row_id"].to_pylist())}
+        return self.task.table.take([place_of[row_id] for row_id in self.examples.row_id[rows].tolist()])
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.examples.label[rows].astype(np.int64)
@@ -114,7 +123,15 @@ def plan_task(task_spec: TaskSpec, spec: FairNetSpec, count_tokens: CountTokens)
     twins = None
     if "cda" in spec.baselines or spec.adapter.augmentation:
         twins = _twins(task_spec, task, used, serializer)
-    return PlannedTask(spec=task_spec, task=task, examples=used, gates=gates, steering=steering, twins=twins)
+    return PlannedTask(
+        spec=task_spec,
+        task=task,
+        serializer=serializer,
+        examples=used,
+        gates=gates,
+        steering=steering,
+        twins=twins,
+    )
 
 
 def _serializer(task: Task, spec: FairNetSpec, gates: Sequence[str], count_tokens: CountTokens) -> Serializer:

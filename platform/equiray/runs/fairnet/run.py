@@ -34,7 +34,9 @@ SCHEMA = "equiray.fairnet-results/1"
 FULL_ROWS = 500
 
 
-def run_fairnet(spec: FairNetSpec, out: Path, *, policy: NamedPolicy | None = None, command: str) -> Judgement | None:
+def run_fairnet(
+    spec: FairNetSpec, out: Path, *, policy: NamedPolicy | None = None, address: str | None = None, command: str
+) -> Judgement | None:
     """Run a spec, or what is left of it, and leave results, report and evidence in a run directory.
 
     Parameters
@@ -44,6 +46,8 @@ def run_fairnet(spec: FairNetSpec, out: Path, *, policy: NamedPolicy | None = No
         Run directory; an unfinished run of the same spec is resumed.
     policy : NamedPolicy, optional
         Every method of every seed is judged by it.
+    address : str, optional
+        Ray cluster that FairNet's outputs are computed on; training is in this process.
     command : str
         The command line, for the report.
 
@@ -52,6 +56,8 @@ def run_fairnet(spec: FairNetSpec, out: Path, *, policy: NamedPolicy | None = No
     BadInput
         Anything wrong with spec, data or backbone, before compute starts wherever it can be known; or another process
         is writing to `out`.
+    Incomplete
+        Ray lost actors, or the disk is full; the same call goes on from what is finished.
     """
     backbone = load_backbone(spec.backbone)
     Layers.of(spec, backbone.depth)
@@ -64,7 +70,7 @@ def run_fairnet(spec: FairNetSpec, out: Path, *, policy: NamedPolicy | None = No
         check_stress(task, spec)
     with RunDirectory.open(out, spec) as directory:
         directory.hold_inputs(_inputs(planned, backbone))
-        judgement = _work(planned, backbone, spec, directory, policy, command)
+        judgement = _work(planned, backbone, spec, directory, policy, address, command)
         publish(out, spec)
         print_summary(out, directory.console)
     return judgement
@@ -76,13 +82,14 @@ def _work(
     spec: FairNetSpec,
     directory: RunDirectory,
     policy: NamedPolicy | None,
+    address: str | None,
     command: str,
 ) -> Judgement | None:
     tasks, ablations, stress = [], [], []
     evidence: dict[Subject, CountedEvidence] = {}
     effects, frontiers = [], []
     for number, task in enumerate(planned):
-        states = TaskStates(task, backbone, spec, directory)
+        states = TaskStates(task, backbone, spec, directory, address)
         seeds = _trained(states, spec, directory)
         tables = {subject_of(seed, m): predicted(seed, m) for seed in seeds for m in methods_of(spec)}
         if number == 0:

@@ -7,6 +7,7 @@ layers come from validation rows, and only figures come from test rows.
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,9 @@ from equiray.mitigation.gating.thresholds import sweep
 from equiray.models.backbones import Backbone
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.lower import TaskStates, joined, taken
+from equiray.runs.fairnet.streamed import streamed
 from equiray.runs.fairnet.weights import load_classifier, save_classifier
+from equiray.streaming.embed import uses_ray
 from equiray.streaming.progress import RowProgress
 
 Scores = NDArray[np.float64]
@@ -103,7 +106,7 @@ class Seed:
     @cached_property
     def fairnet(self) -> FairNet:
         """The corrected model."""
-        place = self.directory.path / "models" / self.name / "fairnet"
+        place = self._fairnet_place
         if (place / "fairnet.json").is_file():
             return load_fairnet(place, self.backbone)
         groups = {gate: self.planned.examples.attributes[gate][self.train] for gate in self.planned.gates}
@@ -123,6 +126,10 @@ class Seed:
         )
         save_fairnet(place, found.fairnet, {"spec_sha256": self.spec.sha256(), "vulnerable": dict(self.vulnerable)})
         return found.fairnet
+
+    @property
+    def _fairnet_place(self) -> Path:
+        return self.directory.path / "models" / self.name / "fairnet"
 
     def outcomes(self, split: str) -> GatedOutcomes:
         """Risks, and the output of every subset of open gates, of a split's rows."""
@@ -144,9 +151,13 @@ class Seed:
         return choose(found, self.spec.threshold)
 
     def _outcomes(self, split: str) -> GatedOutcomes:
-        rows, fairnet = self.planned.rows(split), self.fairnet
-        with self.step(f"outputs of every gate, {split}", len(rows)) as progress:
-            found = subset_probabilities(fairnet, self.states.of(rows), progress=lambda n: progress.advance(n, 0))
+        rows, fairnet, stage = self.planned.rows(split), self.fairnet, f"outputs of every gate, {split}"
+        if uses_ray(self.spec.streaming, self.states.address, len(rows)):
+            with self.directory.step(f"{self.name}: {stage}"):
+                found = streamed(self.states, rows, self._fairnet_place, f"{self.name}.{split}")
+        else:
+            with self.step(stage, len(rows)) as progress:
+                found = subset_probabilities(fairnet, self.states.of(rows), progress=lambda n: progress.advance(n, 0))
         gates = fairnet.attributes
         return GatedOutcomes(
             split=split,
