@@ -104,7 +104,7 @@ def _fitted(seed: Seed, stage: str, reduce: Reducer = mean_loss, twins: bool = F
         labels = np.concatenate([labels, seed.planned.labels(seed.planned.twins.of)])
     layers = Layers.of(seed.spec, seed.backbone.depth)
     made = Classifier(seed.backbone, frozen_layers=layers.frozen, seed=seed.seed)
-    with seed.step(stage, len(labels)) as progress:
+    with seed.step(stage, round(seed.spec.base.epochs * len(labels))) as progress:
         fit(
             made,
             lower,

@@ -4,7 +4,6 @@ Notable: what a method decides with is fixed before the test rows are read: chec
 layers come from validation rows, and only figures come from test rows.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiray.data.schema import MISSING_GROUP
 from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet import (
@@ -92,7 +92,7 @@ class Seed:
             load_classifier(made, file)
             return made
         rows = self.training_rows({})
-        with self.step("base", len(rows.labels)) as progress:
+        with self.step("base", round(self.spec.base.epochs * len(rows.labels))) as progress:
             made, fitted = train_base(
                 self.backbone, rows, self.validation, self.spec, self.seed, progress=lambda n: progress.advance(n, 0)
             )
@@ -119,6 +119,8 @@ class Seed:
                 "detector_losses": {name: _thinned(losses) for name, losses in found.detector_losses.items()},
                 "open_hinges": {name: _thinned(each) for name, each in hinges.items()},
                 "warnings": list(found.warnings),
+                "detector_s": round(found.detector_s, 1),
+                "adapter_s": round(found.adapter_s, 1),
             },
         )
         save_fairnet(place, found.fairnet, {"spec_sha256": self.spec.sha256(), "vulnerable": dict(self.vulnerable)})
@@ -193,20 +195,26 @@ class Seed:
         rows = self.planned.rows("validation")
         groups, label = self.planned.examples.attributes[gate][rows], self.planned.labels(rows)
         right = (positive(self.base, self.validation.lower) > 0.5) == (label == 1)
-        known = [name for name in sorted(set(groups.tolist())) if name != "(missing)"]
         worst: dict[str, float] = {}
-        for name in known:
+        for name in self._learnable(gate):
             cells = [right[(groups == name) & (label == y)] for y in (0, 1)]
             counted = [cell.mean() for cell in cells if len(cell) >= FEWEST_ROWS]
             if counted:
                 worst[name] = float(min(counted))
         if not worst:
             raise BadInput(
-                f"no group of {gate} has {FEWEST_ROWS} validation rows of one label",
+                f"no group of {gate} has {FEWEST_ROWS} validation rows of one label and training rows of both",
                 place=f"task {self.planned.name}",
                 fix="use more rows, or name the group: `vulnerable`",
             )
         return min(worst, key=lambda name: worst[name])
+
+    def _learnable(self, gate: str) -> list[str]:
+        """Groups whose adapter can be trained: training rows of both labels are in the group, and outside it."""
+        groups, labels = self.planned.examples.attributes[gate][self.train], self.planned.labels(self.train)
+        cells = {name: np.bincount(labels[groups == name], minlength=2) for name in np.unique(groups).tolist()}
+        total = np.bincount(labels, minlength=2)
+        return [n for n, cell in cells.items() if n != MISSING_GROUP and cell.all() and (total - cell).all()]
 
     def step(self, stage: str, rows: int) -> "_Timed":
         return _Timed(self, stage, rows)
@@ -224,7 +232,6 @@ class _Timed:
         self._announced = seed.directory.step(f"{seed.name}: {stage}")
 
     def __enter__(self) -> RowProgress:
-        self._start = time.monotonic()
         self._announced.__enter__()
         return self.progress.__enter__()
 
