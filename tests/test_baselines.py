@@ -10,7 +10,7 @@ from equiray.errors import BadInput
 from equiray.mitigation.baselines.dfr import FEWEST_ROWS, balanced_rows, fit_last_layer
 from equiray.mitigation.baselines.group_dro import STEP, GroupDro
 from equiray.mitigation.baselines.group_thresholds import fit_group_thresholds
-from equiray.mitigation.baselines.jtt import UPWEIGHT, error_weights
+from equiray.mitigation.baselines.jtt import error_weights
 
 
 def test_group_dro_is_algorithm_1_of_the_paper():
@@ -45,11 +45,11 @@ def test_group_dro_of_a_batch_weighs_the_cells_mean_losses():
 
 def test_jtt_weighs_the_error_set():
     right = np.array([True, False, True, True, False])
-    reduce = error_weights(right)
-    assert reduce.weight.tolist() == [1, UPWEIGHT, 1, 1, UPWEIGHT]
+    reduce = error_weights(right, 6.0)
+    assert reduce.weight.tolist() == [1, 6, 1, 1, 6]
     losses, rows = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4, 0, 3])
-    assert float(reduce(losses, rows)) == pytest.approx((UPWEIGHT * 1 + 2 + 3) / (UPWEIGHT + 2))
-    alike = error_weights(np.ones(5, bool))
+    assert float(reduce(losses, rows)) == pytest.approx((6 * 1 + 2 + 3) / (6 + 2))
+    alike = error_weights(np.ones(5, bool), 6.0)
     assert float(alike(losses, rows)) == pytest.approx(2.0)
 
 
