@@ -322,6 +322,7 @@ def test_a_changed_spec_is_refused_and_a_finished_run_trains_nothing(uninterrupt
     other = command("run", spec, "--out", uninterrupted, "--set", "seeds=[7]")
     assert other.code == 3 and "the run of another spec" in other.err and "--out" in other.err
     models = {f: f.stat().st_mtime_ns for f in uninterrupted.glob("models/**/*") if f.is_file()}
+    steps = read(uninterrupted, "durations.json")
     for bound, code in ((0.05, 0), (0.99, 1)):
         policy = uninterrupted.parent / "limits.yaml"
         policy.write_text(f"schema: equiray.policy/1\nrules: [{{metric: accuracy, min: {bound}}}]\n")
@@ -329,6 +330,8 @@ def test_a_changed_spec_is_refused_and_a_finished_run_trains_nothing(uninterrupt
         assert judged.code == code, judged.out + judged.err
         assert len(read(uninterrupted, "results.json")["verdicts"]) == 4
     assert models == {f: f.stat().st_mtime_ns for f in uninterrupted.glob("models/**/*") if f.is_file()}
+    again = {name for name, seconds in read(uninterrupted, "durations.json").items() if seconds != steps[name]}
+    assert again <= {"people: figures"} and not list(uninterrupted.glob("lower/*"))
     assert command("run", spec, "--out", uninterrupted).code == 0  # as the other tests expect it
 
 

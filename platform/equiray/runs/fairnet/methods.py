@@ -13,7 +13,8 @@ from equiray.mitigation.baselines.jtt import UPWEIGHTS, error_weights
 from equiray.mitigation.fairnet import Classifier, Layers, LowerStates, fit
 from equiray.mitigation.fairnet.classifier import Reducer, mean_loss
 from equiray.runs.fairnet.lower import joined
-from equiray.runs.fairnet.seed import EVALUATED, FEWEST_ROWS, Scores, Seed, positive
+from equiray.runs.fairnet.seed import EVALUATED, Scores, Seed, positive
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
 
 
 def scores(seed: Seed, method: str) -> dict[str, Scores]:

@@ -20,7 +20,7 @@ from equiray.runs.decisions import CLASSES, Groups, count_decisions, joint_table
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.predictions import of_split, right
-from equiray.runs.fairnet.seed import FEWEST_ROWS
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
 
 BASE = "erm"
 WORST_UP, ACCURACY_KEPT = 0.08, -0.003

@@ -4,6 +4,7 @@ Notable: what a method decides with is fixed before the test rows are read: chec
 layers come from validation rows, and only figures come from test rows.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -11,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equiray.data.schema import MISSING_GROUP
-from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet import (
     Classifier,
@@ -35,14 +34,12 @@ from equiray.mitigation.gating.thresholds import sweep
 from equiray.models.backbones import Backbone
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.lower import TaskStates, joined, taken
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS, worst_group
 from equiray.runs.fairnet.weights import load_classifier, save_classifier
 from equiray.streaming.progress import RowProgress
 
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
-
-FEWEST_ROWS = 30
-"""Cells with fewer validation rows steer nothing: a handful of rows would choose by chance."""
 
 EVALUATED = ("validation", "test")
 
@@ -77,9 +74,14 @@ class Seed:
     @cached_property
     def vulnerable(self) -> Mapping[str, str]:
         """Each gate's group: as the spec says, else the one with the base's worst validation cell."""
-        found = dict(self._vulnerable or {})
-        for gate in self.planned.gates:
-            found.setdefault(gate, self._worst_group(gate))
+        found, file = dict(self._vulnerable or {}), f"training/{self.base_name}.vulnerable.json"
+        open_ones = [gate for gate in self.planned.gates if gate not in found]
+        if open_ones and (self.directory.path / file).is_file():
+            return found | json.loads((self.directory.path / file).read_text(encoding="utf-8"))
+        if open_ones:
+            score = positive(self.base, self.validation.lower)
+            found |= {gate: worst_group(self.planned, gate, score) for gate in open_ones}
+            self.directory.write_json(file, found)
         return found
 
     @cached_property
@@ -190,31 +192,6 @@ class Seed:
     def predicted(self, classifier: Classifier) -> dict[str, Scores]:
         """A classifier's scores of the rows that are evaluated."""
         return {split: positive(classifier, self.states.of(self.planned.rows(split))) for split in EVALUATED}
-
-    def _worst_group(self, gate: str) -> str:
-        rows = self.planned.rows("validation")
-        groups, label = self.planned.examples.attributes[gate][rows], self.planned.labels(rows)
-        right = (positive(self.base, self.validation.lower) > 0.5) == (label == 1)
-        worst: dict[str, float] = {}
-        for name in self._learnable(gate):
-            cells = [right[(groups == name) & (label == y)] for y in (0, 1)]
-            counted = [cell.mean() for cell in cells if len(cell) >= FEWEST_ROWS]
-            if counted:
-                worst[name] = float(min(counted))
-        if not worst:
-            raise BadInput(
-                f"no group of {gate} has {FEWEST_ROWS} validation rows of one label and training rows of both",
-                place=f"task {self.planned.name}",
-                fix="use more rows, or name the group: `vulnerable`",
-            )
-        return min(worst, key=lambda name: worst[name])
-
-    def _learnable(self, gate: str) -> list[str]:
-        """Groups whose adapter can be trained: training rows of both labels are in the group, and outside it."""
-        groups, labels = self.planned.examples.attributes[gate][self.train], self.planned.labels(self.train)
-        cells = {name: np.bincount(labels[groups == name], minlength=2) for name in np.unique(groups).tolist()}
-        total = np.bincount(labels, minlength=2)
-        return [n for n, cell in cells.items() if n != MISSING_GROUP and cell.all() and (total - cell).all()]
 
     def step(self, stage: str, rows: int) -> "_Timed":
         return _Timed(self, stage, rows)

@@ -17,7 +17,8 @@ from equiray.runs.fairnet.checks import check_rows
 from equiray.runs.fairnet.lower import TaskStates
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.results import change_between
-from equiray.runs.fairnet.seed import FEWEST_ROWS, Seed
+from equiray.runs.fairnet.seed import Seed
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
 
 NOISE = 0.1
 """Share of training labels that are turned under `label_noise`."""
