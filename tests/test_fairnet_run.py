@@ -72,13 +72,10 @@ def read(out: Path, name: str) -> Any:
     return json.loads((out / name).read_text(encoding="utf-8"))
 
 
-def test_rows(out: Path, seed: int, method: str) -> pd.DataFrame:
+def rows_of(out: Path, seed: int, method: str) -> pd.DataFrame:
     (file,) = out.glob(f"predictions/people.*_seed{seed}.{method}.parquet")
     frame = pq.read_table(file).to_pandas()
     return frame[frame.split == "test"].assign(right=lambda f: f.prediction == f.label)
-
-
-test_rows.__test__ = False
 
 
 def test_every_file_is_there_and_witnessed(whole: Path):
@@ -101,7 +98,7 @@ def test_estimates_can_be_computed_again_from_the_predictions(whole: Path):
     }
     for seed in (0, 1):
         for method in METHODS:
-            rows, name = test_rows(whole, seed, method), (f"seed{seed}", method)
+            rows, name = rows_of(whole, seed, method), (f"seed{seed}", method)
             assert found[(*name, "accuracy", None, None)] == pytest.approx(rows.right.mean())
             rates = rows.groupby("sex").prediction.mean()
             assert found[(*name, "demographic_parity_difference", "sex", None)] == pytest.approx(np.ptp(rates))
@@ -114,7 +111,7 @@ def test_estimates_can_be_computed_again_from_the_predictions(whole: Path):
             # people of unknown region bound the figure and are no cell of it
             assert found[(*name, "worst_group_accuracy_cells", "sex*region", None)] == pytest.approx(worst)
             if method != "erm":
-                change = rows.right.mean() - test_rows(whole, seed, "erm").right.mean()
+                change = rows.right.mean() - rows_of(whole, seed, "erm").right.mean()
                 assert found[(f"seed{seed}", f"{method}-erm", "accuracy", None, None)] == pytest.approx(change)
 
 
@@ -125,7 +122,7 @@ def test_changes_are_means_over_trainings_of_paired_rows(whole: Path):
     for change in task["changes"]:
         sides = []
         for method in ("erm", change["method"]):
-            rows = pd.concat([test_rows(whole, seed, method) for seed in (0, 1)])
+            rows = pd.concat([rows_of(whole, seed, method) for seed in (0, 1)])
             cells = rows.dropna(subset="region").groupby(["sex", "region", "label"]).right.agg(["mean", "size"])
             sides.append((rows.right.mean(), cells[cells["size"] >= 2 * FEWEST]["mean"]))
         (first, before), (second, after) = sides
@@ -149,7 +146,7 @@ def test_what_a_training_says_of_itself_follows_from_its_files(whole: Path):
         opened = outcomes[["risk.sex", "risk.region"]].to_numpy() > tau
         chosen = opened @ [1, 2]
         score = outcomes[[f"probability.{i}" for i in range(4)]].to_numpy()[np.arange(len(outcomes)), chosen]
-        rows = test_rows(whole, seed, "fairnet")
+        rows = rows_of(whole, seed, "fairnet")
         np.testing.assert_array_equal(rows.score.to_numpy(np.float32), score)
         points = {p["method"]: p for p in said["points"]}
         assert points["fairnet"]["open"] == pytest.approx(opened.any(1).mean())
@@ -220,7 +217,7 @@ def test_commands_work_on_the_directory(whole: Path, tmp_path: Path, command):
         for e in read(tmp_path / "compared", "results.json")["estimates"]
         if (e["stage"], e["metric"], e["attribute"]) == ("B-A", "accuracy", None)
     )
-    sides = [test_rows(whole, 0, method).right.mean() for method in ("erm", "fairnet")]
+    sides = [rows_of(whole, 0, method).right.mean() for method in ("erm", "fairnet")]
     assert change == pytest.approx(sides[1] - sides[0])
     before = (whole / "report.html").read_text()
     (whole / "report.html").unlink()
