@@ -112,7 +112,7 @@ class Seed:
         members = {gate: groups[gate] == self.vulnerable[gate] for gate in self.planned.gates}
         rows = self.training_rows(members)
         base = self.base
-        with self.step("detector and adapter", len(rows.labels)):
+        with self.directory.step(f"{self.name}: detector and adapter"):
             found = correct(base, rows, self.spec, self.seed)
         hinges = {name: [step.open_hinges for step in log.steps] for name, log in found.adapters.items()}
         self._note(
@@ -201,7 +201,7 @@ class Seed:
 
 
 class _Timed:
-    """A step of the run with a progress bar, its seconds kept beside its training log."""
+    """A step of the run with a progress bar."""
 
     def __init__(self, seed: Seed, stage: str, rows: int) -> None:
         self.seed, self.stage = seed, stage
