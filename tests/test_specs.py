@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from equiray.errors import BadInput
+from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
 from equiray.specs import RunSpec, TaskSpec, load_run_spec
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,18 @@ def test_the_contract_lists_every_key_with_its_default():
     for required in ("schema", "name", "tasks"):
         del document[required], defaults[required]
     assert document == defaults  # sections too: their keys are the fields of their models
+
+
+def test_the_contract_of_a_fairnet_run_lists_every_key_with_its_default():
+    document = yaml.safe_load((ROOT / "docs/contracts/fairnet.yaml").read_text(encoding="utf-8"))
+    assert load_fairnet_spec(ROOT / "docs/contracts/fairnet.yaml").model_dump(mode="json")["baselines"]
+    least = {"schema": "equiray.fairnet/1", "name": "x", "tasks": [{"name": "adult"}]}
+    defaults = FairNetSpec.model_validate(least).model_dump(mode="json", by_alias=True)
+    assert set().union(*document["tasks"]) == set(TaskSpec.model_fields)
+    for required in ("schema", "name", "tasks"):
+        del document[required], defaults[required]
+    assert document == defaults
+    assert load_fairnet_spec(ROOT / "jobs/fairnet.yaml").stress
 
 
 def test_equal_documents_have_equal_hashes_however_written(tmp_path: Path):

@@ -53,18 +53,11 @@ def fit_last_layer(features: Features, label: Codes, cell: Codes, seed: int) -> 
     Raises
     ------
     BadInput
-        No two cells of unlike labels have `FEWEST_ROWS` rows, so that there is nothing to balance.
+        As `balanced_rows`.
     """
     rng = np.random.default_rng([seed, 2204])
-    sizes = np.bincount(cell)
-    kept = (sizes >= FEWEST_ROWS)[cell]
+    kept = balanced_rows(label, cell)
     features, label, cell = features[kept], label[kept], cell[kept]
-    if len(np.unique(label)) < 2:
-        raise BadInput(
-            f"cells of {sizes.tolist()} validation rows cannot be balanced",
-            place="baselines: dfr",
-            fix="leave dfr out, use more rows, or report attributes with fewer groups",
-        )
     sizes = np.bincount(cell)
     half = np.zeros(len(label), bool)
     for each in np.flatnonzero(sizes):
@@ -86,6 +79,25 @@ def fit_last_layer(features: Features, label: Codes, cell: Codes, seed: int) -> 
         weights=np.mean([np.ravel(fit.coef_) for fit in fits], axis=0),
         intercept=float(np.mean([np.ravel(fit.intercept_) for fit in fits])),
     )
+
+
+def balanced_rows(label: Codes, cell: Codes) -> NDArray[np.bool_]:
+    """Rows, bool [N], of cells that are large enough to be learnt from.
+
+    Raises
+    ------
+    BadInput
+        No two cells of unlike labels have `FEWEST_ROWS` rows, so that there is nothing to balance.
+    """
+    sizes = np.bincount(cell)
+    kept = sizes[cell] >= FEWEST_ROWS
+    if len(np.unique(label[kept])) < 2:
+        raise BadInput(
+            f"cells of {sizes.tolist()} validation rows cannot be balanced: either label needs one of {FEWEST_ROWS}",
+            place="baselines: dfr",
+            fix="leave dfr out, use more rows, or report attributes with fewer groups",
+        )
+    return kept
 
 
 def _one(

@@ -62,11 +62,13 @@ def load_backbone(
         with loading_from(source):
             model_type = AutoConfig.from_pretrained(source, local_files_only=offline).model_type
         _check_family(model_type)
+        pictures = _FAMILIES[model_type][0] is VitBackbone
         with loading_from(source):
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
+            tokenizer = None if pictures else AutoTokenizer.from_pretrained(source, local_files_only=offline)
             model = AutoModel.from_pretrained(source, dtype=torch.float32, local_files_only=offline)
     identity = weights_sha256(path) if path is not None else str(getattr(model.config, "_commit_hash", None) or source)
-    tokenizer.padding_side = "right"
+    if tokenizer is not None:
+        tokenizer.padding_side = "right"
     return as_backbone(
         model.to(device),
         name=spec.source if spec.source == MINILM else name,

@@ -16,6 +16,8 @@ from equiray.reports.provenance import Fact
 from equiray.reports.tables import Table
 from equiray.reports.words import attribute_words, count, duration, enumerate_words, number
 
+_OUTCOMES = ("corrected", "harmed", "unchanged")
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlaggedRow:
@@ -104,7 +106,7 @@ def _task_section(document: FairnetFile, task: Task, position: int, frontiers: S
 def _training_section(
     document: FairnetFile, task: Task, seed: Seed, frontiers: Sequence[FrontierRecord]
 ) -> TrainingSection:
-    own = parity_frontiers(document, task, seed, frontiers)
+    own = parity_frontiers(task, seed, frontiers)
     gates = {gate.attribute: gate for gate in task.gates}
     standings = (parity_standing(seed, own), cell_standing(seed))
     return TrainingSection(
@@ -138,10 +140,17 @@ def _flagged_row(row: Flagged) -> FlaggedRow:
 
 def _flagged_counts(seed: Seed) -> str:
     outcomes = [row.outcome for row in seed.flagged]
-    told = [f"{outcomes.count(word)} {word}" for word in ("corrected", "harmed", "unchanged")]
+    told = [f"{outcomes.count(word)} {word}" for word in _OUTCOMES]
+    shown = (
+        f"{count(len(outcomes), 'row')} for which a gate opened: {enumerate_words(told)}. How many of each are shown"
+    )
+    if seed.flagged_totals is None:
+        return f"{shown} says nothing of how often they occur: what all of them come to is the exact change above."
+    totals = dict(seed.flagged_totals)
+    all_told = [f"{totals[word]:,} {word}" for word in _OUTCOMES]
+    opened = count(sum(totals.values()), "test row")
     return (
-        f"{count(len(outcomes), 'row')} for which a gate opened: {enumerate_words(told)}. How many of each are shown "
-        "says nothing of how often they occur: what all of them come to is the exact change above."
+        f"{shown} says nothing of how often they occur. Of all {opened} with an open gate: {enumerate_words(all_told)}."
     )
 
 

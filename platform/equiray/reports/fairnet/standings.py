@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from equiray.metrics.frontiers import Trade
-from equiray.reports.fairnet.record import FairnetFile, Task
+from equiray.reports.fairnet.record import Task
 from equiray.reports.fairnet.trainings import Seed
 from equiray.reports.frontier_figures import FrontierRecord
 from equiray.reports.words import count, number
@@ -20,16 +20,13 @@ class Standing(NamedTuple):
     said: str
 
 
-def parity_frontiers(
-    document: FairnetFile, task: Task, seed: Seed, found: Iterable[FrontierRecord]
-) -> list[FrontierRecord]:
+def parity_frontiers(task: Task, seed: Seed, found: Iterable[FrontierRecord]) -> list[FrontierRecord]:
     """Error-parity frontiers of the base model of a training."""
-    model = f"{document.backbone.name}_seed{seed.seed}"
     return [
         f
         for f in found
-        if (f.task, f.stage, f.model, f.reading.metric, f.reading.attribute)
-        == (task.task, "erm", model, EOD, task.attribute)
+        if (f.task, f.stage, f.reading.metric, f.reading.attribute) == (task.task, "erm", EOD, task.attribute)
+        and f.model.endswith(f"_seed{seed.seed}")
     ]
 
 

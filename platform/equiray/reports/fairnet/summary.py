@@ -73,7 +73,7 @@ def _worst_words(reading: Reading) -> str:
 
 
 def _standings_words(document: FairnetFile, task: Task, frontiers: Sequence[FrontierRecord]) -> str:
-    own = [parity_standing(seed, parity_frontiers(document, task, seed, frontiers)) for seed in task.seeds]
+    own = [parity_standing(seed, parity_frontiers(task, seed, frontiers)) for seed in task.seeds]
     named = {
         "the error-parity frontier": own,
         "what group thresholds alone do for the worst cell": [cell_standing(seed) for seed in task.seeds],

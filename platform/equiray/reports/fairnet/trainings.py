@@ -134,6 +134,14 @@ class Flagged(Part):
     outcome: Literal["corrected", "harmed", "unchanged"]
 
 
+class FlaggedTotals(Part):
+    """Rows of the test split with an open gate, by what that did to the decision."""
+
+    corrected: int = Field(ge=0)
+    harmed: int = Field(ge=0)
+    unchanged: int = Field(ge=0)
+
+
 class DoubleCount(Part):
     gate: Measured
     thresholds: Measured
@@ -152,6 +160,7 @@ class Seed(Part):
     no_harm: NoHarm | None = None
     training: Training
     flagged: list[Flagged]
+    flagged_totals: FlaggedTotals | None = None
     double_count: DoubleCount | None = None
 
     def point(self, method: str) -> Point | None:

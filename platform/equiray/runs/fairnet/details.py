@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
+from equiray.data.schema import MISSING_GROUP
 from equiray.data.splits import keyed_hash
 from equiray.metrics.clusters import Resampling
 from equiray.metrics.estimates import Estimate
@@ -55,7 +56,7 @@ def seed_document(seed: Seed, estimates: Mapping[str, Sequence[Estimate]], table
         "detectors": [_detector(seed, test, place) for place in range(len(test.attributes))],
         "no_harm": _no_harm(seed, test),
         "training": _training(seed),
-        "flagged": _flagged(seed, test),
+        **_flagged(seed, test),
         "double_count": {part: points[method] for part, method in both.items()}
         if all(method in points for method in both.values())
         else None,
@@ -96,6 +97,7 @@ def _prices(seed: Seed, table: pa.Table) -> list[dict[str, float | None]]:
     score = {split: of_split(table, split)["score"].to_numpy() for split in rows}
     groups = planned.steering_groups(rows["test"])
     label, cell = planned.labels(rows["test"]), planned.cells(rows["test"])
+    known = np.array(groups.groups)[groups.code] != MISSING_GROUP
     found = []
     for price in PRICES:
         fitted = fit_group_thresholds(
@@ -106,7 +108,7 @@ def _prices(seed: Seed, table: pa.Table) -> list[dict[str, float | None]]:
             price,
         )
         right = fitted.decide(score["test"], groups.code) == (label == 1)
-        cells = [right[cell == place].mean() for place in np.unique(cell)]
+        cells = [right[cell == place].mean() for place in np.unique(cell[known])]
         found.append({"accuracy": float(right.mean()), "worst_cell": float(min(cells))})
     return found
 
@@ -118,12 +120,17 @@ def _detector(seed: Seed, test: GatedOutcomes, place: int) -> dict[str, Any]:
     values, ranks = np.unique(risk[known], return_inverse=True)
     counts = np.stack([np.bincount(ranks[target[known] == flagged], minlength=len(values)) for flagged in (0, 1)])
     low, high = auc_interval(ScoreCounts(values, True, counts[None]), seed.spec.confidence)
-    fpr, tpr, _ = roc_curve(target[known], risk[known])
+    both = target[known].any() and not target[known].all()  # else there is nothing to tell apart, and no curve
+    fpr, tpr, _ = roc_curve(target[known], risk[known]) if both else (np.empty(0),) * 3
     kept = np.unique(np.linspace(0, len(fpr) - 1, min(_CURVE, len(fpr))).astype(int))
     opened = test.opened(seed.choice.thresholds)[:, place]
     return {
         "attribute": gate,
-        "auc": {"value": float(np.trapezoid(tpr, fpr)), "low": _number(low[0]), "high": _number(high[0])},
+        "auc": {
+            "value": float(np.trapezoid(tpr, fpr)) if both else None,
+            "low": _number(low[0]),
+            "high": _number(high[0]),
+        },
         "fpr": _numbers(fpr[kept]),
         "tpr": _numbers(tpr[kept]),
         "tpr_at": _number(opened[target].mean()) if target.any() else None,
@@ -173,15 +180,15 @@ def _training(seed: Seed) -> dict[str, Any]:
     first = next(iter(hinges), None)
     return {
         "base_s": durations.get(f"{seed.name}: base"),
-        "detector_s": None,
-        "adapter_s": durations.get(f"{seed.name}: detector and adapter"),
+        "detector_s": logs["fairnet"].get("detector_s"),
+        "adapter_s": logs["fairnet"].get("adapter_s"),
         "open_hinge": hinges[first] if first else [],
         "curves": {"base loss": logs["base"].get("losses", [])},
     }
 
 
-def _flagged(seed: Seed, test: GatedOutcomes) -> list[dict[str, Any]]:
-    """Some rows with an open gate, some of every outcome, chosen by a keyed hash and by nothing else."""
+def _flagged(seed: Seed, test: GatedOutcomes) -> dict[str, Any]:
+    """Rows with an open gate: how many of every outcome, and some of each, chosen by a keyed hash and nothing else."""
     rows, examples = seed.planned.rows("test"), seed.planned.examples
     opened = test.opened(seed.choice.thresholds).any(1)
     adapted = test.decided(seed.choice.thresholds)
@@ -191,9 +198,10 @@ def _flagged(seed: Seed, test: GatedOutcomes) -> list[dict[str, Any]]:
     )
     order = keyed_hash(examples.row_id[rows], seed.seed, "rows shown")
     groups = seed.planned.steering_groups(rows)
-    found = []
+    found, totals = [], {}
     for name, most in _SHOWN.items():
         places = np.flatnonzero(opened & (outcome == name))
+        totals[name] = len(places)
         for place in places[np.argsort(order[places])][:most].tolist():
             found.append(
                 {
@@ -206,7 +214,7 @@ def _flagged(seed: Seed, test: GatedOutcomes) -> list[dict[str, Any]]:
                     "outcome": name,
                 }
             )
-    return found
+    return {"flagged": found, "flagged_totals": totals}
 
 
 def _threshold(tau: float) -> float | str:

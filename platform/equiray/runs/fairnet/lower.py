@@ -1,7 +1,7 @@
 """States of the frozen layers in a run directory: computed once for a task, shared by all methods and seeds."""
 
-import copy
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ class TaskStates:
     """Lower states of a task's rows, and of their twins, in memory while the task is worked on.
 
     `address` is the Ray cluster that FairNet's outputs are computed on, if one was named.
+    They are made, or read, when the first part asks for them: a finished run asks for none.
     """
 
     def __init__(
@@ -30,14 +31,28 @@ class TaskStates:
         spec: FairNetSpec,
         directory: RunDirectory,
         address: str | None = None,
+        part: tuple["TaskStates", NDArray[np.int64]] | None = None,
     ) -> None:
         self.planned, self.backbone, self.spec, self.directory = planned, backbone, spec, directory
         self.address = address
         self.layer = Layers.of(spec, backbone.depth).cached
-        texts = planned.examples.inputs
+        self._part = part
+
+    @cached_property
+    def all(self) -> LowerStates:
+        """Of every row of the task."""
+        if self._part is not None:
+            whole, places = self._part
+            return whole.of(places)
+        texts = self.planned.examples.inputs
         assert isinstance(texts, list)
-        self.all = self._states(f"{planned.name}", [str(text) for text in texts])
-        self.twins = None if planned.twins is None else self._states(f"{planned.name}.twins", planned.twins.texts)
+        return self._states(f"{self.planned.name}", [str(text) for text in texts])
+
+    @cached_property
+    def twins(self) -> LowerStates | None:
+        """Of the twins, where there are any."""
+        twins = self.planned.twins
+        return None if twins is None else self._states(f"{self.planned.name}.twins", twins.texts)
 
     def of(self, rows: NDArray[np.int64]) -> LowerStates:
         """States of some of the task's rows."""
@@ -45,9 +60,7 @@ class TaskStates:
 
     def under(self, planned: PlannedTask, places: NDArray[np.int64]) -> "TaskStates":
         """The same states for a task that is made of some of this one's rows, in that order, without twins."""
-        made = copy.copy(self)
-        made.planned, made.all, made.twins = planned, taken(self.all, places), None
-        return made
+        return TaskStates(planned, self.backbone, self.spec, self.directory, part=(self, places))
 
     def forget(self) -> None:
         """Remove the files: gigabytes that the run's figures do not need again."""

@@ -13,7 +13,8 @@ from equiray.mitigation.baselines.jtt import UPWEIGHTS, error_weights
 from equiray.mitigation.fairnet import Classifier, Layers, LowerStates, fit
 from equiray.mitigation.fairnet.classifier import Reducer, mean_loss
 from equiray.runs.fairnet.lower import joined
-from equiray.runs.fairnet.seed import EVALUATED, FEWEST_ROWS, Scores, Seed, positive
+from equiray.runs.fairnet.seed import EVALUATED, Scores, Seed, positive
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
 
 
 def scores(seed: Seed, method: str) -> dict[str, Scores]:
@@ -104,7 +105,7 @@ def _fitted(seed: Seed, stage: str, reduce: Reducer = mean_loss, twins: bool = F
         labels = np.concatenate([labels, seed.planned.labels(seed.planned.twins.of)])
     layers = Layers.of(seed.spec, seed.backbone.depth)
     made = Classifier(seed.backbone, frozen_layers=layers.frozen, seed=seed.seed)
-    with seed.step(stage, len(labels)) as progress:
+    with seed.step(stage, round(seed.spec.base.epochs * len(labels))) as progress:
         fit(
             made,
             lower,

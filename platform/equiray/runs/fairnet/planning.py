@@ -73,11 +73,17 @@ class PlannedTask:
         return self.examples.label[rows].astype(np.int64)
 
     def grouped(self, rows: NDArray[np.int64]) -> tuple[GroupedScores, ...]:
-        """Groups of every attribute, of some rows; names are those of the whole task, the missing last."""
+        """Groups of every attribute, of some rows; names are those of the whole task, the missing last.
+
+        A row of an intersection is missing where a part of it is.
+        """
         found = []
         for attribute, groups in self.examples.attributes.items():
-            names = sorted(set(groups.tolist()), key=lambda name: (name == MISSING_GROUP, name))
-            found.append(GroupedScores(attribute, tuple(names), np.searchsorted(names, groups[rows])))
+            names, code = np.unique(groups, return_inverse=True)
+            missing = np.array([MISSING_GROUP in name.split("*") for name in names.tolist()])
+            place = np.where(missing, (~missing).sum(), np.cumsum(~missing) - 1)
+            known = (*names[~missing].tolist(), *([MISSING_GROUP] if missing.any() else []))
+            found.append(GroupedScores(attribute, known, place[code[rows]]))
         return tuple(found)
 
     def steering_groups(self, rows: NDArray[np.int64]) -> GroupedScores:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equiray.data.schema import MISSING_GROUP
 from equiray.metrics.counting import Attribute, Layout
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting, changes_of
@@ -19,7 +20,7 @@ from equiray.runs.decisions import CLASSES, Groups, count_decisions, joint_table
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.predictions import of_split, right
-from equiray.runs.fairnet.seed import FEWEST_ROWS
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
 
 BASE = "erm"
 WORST_UP, ACCURACY_KEPT = 0.08, -0.003
@@ -44,7 +45,7 @@ class Decided:
         """Groups of each attribute that is reported, without the missing."""
         rows = self.planned.rows("test")
         return {
-            each.attribute: tuple(name for name in each.groups if "(missing)" not in name)
+            each.attribute: tuple(name for name in each.groups if name != MISSING_GROUP)
             for each in self.planned.grouped(rows)
         }
 
@@ -97,10 +98,8 @@ def change_between(
     """
     rows = planned.rows("test")
     grouped = planned.steering_groups(rows)
-    names = [name for name in grouped.groups if "(missing)" not in name]
-    code = planned.cells(rows)
-    sizes = np.bincount(code, minlength=2 * len(names))[: 2 * len(names)]
-    counted = np.flatnonzero(sizes >= FEWEST_ROWS)  # who is listed is decided by numbers of rows alone
+    names = [name for name in grouped.groups if name != MISSING_GROUP]
+    code, counted = planned.cells(rows), counted_cells(planned)
     place_of = np.full(2 * len(grouped.groups), -1)
     place_of[counted] = np.arange(len(counted))
     cell = place_of[code]
@@ -132,6 +131,14 @@ def change_between(
         "worst_up": _reached(cells.worst, cells.worst_limits, WORST_UP, 0.0),
         "accuracy_kept": _reached(value, limits, ACCURACY_KEPT, -0.01 if len(rows) >= 8000 else -0.02),
     }
+
+
+def counted_cells(planned: PlannedTask) -> NDArray[np.int64]:
+    """Cells with enough test rows to be listed, which is decided by numbers of rows alone; int64, ascending."""
+    rows = planned.rows("test")
+    known = sum(name != MISSING_GROUP for name in planned.steering_groups(rows).groups)
+    sizes = np.bincount(planned.cells(rows), minlength=2 * known)[: 2 * known]
+    return np.flatnonzero(sizes >= FEWEST_ROWS)
 
 
 def _reached(value: float, limits: Limits, least: float, lower: float) -> str:

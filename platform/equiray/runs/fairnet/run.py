@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from equiray import __version__
-from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.metrics.estimation import CountedEvidence, Labels
 from equiray.mitigation.fairnet import Layers
@@ -18,6 +17,7 @@ from equiray.models.backbones import Backbone, load_backbone
 from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
 from equiray.reports import print_summary
 from equiray.runs.directory import RunDirectory
+from equiray.runs.fairnet.checks import check_backbone, check_names, check_tasks, reported
 from equiray.runs.fairnet.details import seed_document
 from equiray.runs.fairnet.lower import TaskStates
 from equiray.runs.fairnet.planning import PlannedTask, plan_task
@@ -27,6 +27,7 @@ from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.variants import ablations_of, check_stress, stress_of
 from equiray.runs.fairnet.words import methods_of
 from equiray.runs.frontiers import frontiers_file, frontiers_of_predictions
+from equiray.runs.policy_check import check_policy
 from equiray.runs.publish import publish
 from equiray.streaming.language_model import TokenCounter
 
@@ -54,20 +55,22 @@ def run_fairnet(
     Raises
     ------
     BadInput
-        Anything wrong with spec, data or backbone, before compute starts wherever it can be known; or another process
-        is writing to `out`.
+        Anything wrong with spec, policy, data or backbone, before compute starts wherever it can be known; or another
+        process is writing to `out`.
     Incomplete
         Ray lost actors, or the disk is full; the same call goes on from what is finished.
     """
+    check_names(spec)
     backbone = load_backbone(spec.backbone)
-    Layers.of(spec, backbone.depth)
-    if backbone.tokenizer is None:
-        fix = "name a text model: `minilm`, a directory, a hub id"
-        raise BadInput(f"{backbone.name} reads pictures, tasks are tables", place="backbone.source", fix=fix)
+    check_backbone(backbone, spec)
+    assert backbone.tokenizer is not None, "it was just checked"
     count_tokens = TokenCounter(tokenizer=backbone.tokenizer)
     planned = [plan_task(task, spec, count_tokens) for task in spec.tasks]
+    check_tasks(planned, spec)
     for task in planned:
         check_stress(task, spec)
+    if policy is not None:
+        check_policy(policy, reported(planned))
     with RunDirectory.open(out, spec) as directory:
         directory.hold_inputs(_inputs(planned, backbone))
         judgement = _work(planned, backbone, spec, directory, policy, address, command)
@@ -101,9 +104,9 @@ def _work(
             evidence |= found
             effects += effects_of(decided, spec.confidence)
             tasks.append(_task_document(task, seeds, tables, found, spec))
-            base = subject_of(seeds[0], BASE)
-            labels = Labels(task=task.name, stage=BASE, model=base.model)
-            frontiers += frontiers_of_predictions(tables[base], tuple(decided.groups), labels)
+            for base in (subject_of(seed, BASE) for seed in seeds):
+                labels = Labels(task=task.name, stage=BASE, model=base.model)
+                frontiers += frontiers_of_predictions(tables[base], tuple(decided.groups), labels)
         states.forget()
     judgement = None if policy is None else apply_policy(policy, dict(evidence))
     directory.write_json("frontiers.json", frontiers_file(frontiers))

@@ -4,7 +4,7 @@ Notable: what a method decides with is fixed before the test rows are read: chec
 layers come from validation rows, and only figures come from test rows.
 """
 
-import time
+import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet import (
     Classifier,
@@ -37,15 +36,13 @@ from equiray.models.backbones import Backbone
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.lower import TaskStates, joined, taken
 from equiray.runs.fairnet.streamed import streamed
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS, worst_group
 from equiray.runs.fairnet.weights import load_classifier, save_classifier
 from equiray.streaming.embed import uses_ray
 from equiray.streaming.progress import RowProgress
 
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
-
-FEWEST_ROWS = 30
-"""Cells with fewer validation rows steer nothing: a handful of rows would choose by chance."""
 
 EVALUATED = ("validation", "test")
 
@@ -80,9 +77,14 @@ class Seed:
     @cached_property
     def vulnerable(self) -> Mapping[str, str]:
         """Each gate's group: as the spec says, else the one with the base's worst validation cell."""
-        found = dict(self._vulnerable or {})
-        for gate in self.planned.gates:
-            found.setdefault(gate, self._worst_group(gate))
+        found, file = dict(self._vulnerable or {}), f"training/{self.base_name}.vulnerable.json"
+        open_ones = [gate for gate in self.planned.gates if gate not in found]
+        if open_ones and (self.directory.path / file).is_file():
+            return found | json.loads((self.directory.path / file).read_text(encoding="utf-8"))
+        if open_ones:
+            score = positive(self.base, self.validation.lower)
+            found |= {gate: worst_group(self.planned, gate, score) for gate in open_ones}
+            self.directory.write_json(file, found)
         return found
 
     @cached_property
@@ -95,7 +97,7 @@ class Seed:
             load_classifier(made, file)
             return made
         rows = self.training_rows({})
-        with self.step("base", len(rows.labels)) as progress:
+        with self.step("base", round(self.spec.base.epochs * len(rows.labels))) as progress:
             made, fitted = train_base(
                 self.backbone, rows, self.validation, self.spec, self.seed, progress=lambda n: progress.advance(n, 0)
             )
@@ -113,7 +115,7 @@ class Seed:
         members = {gate: groups[gate] == self.vulnerable[gate] for gate in self.planned.gates}
         rows = self.training_rows(members)
         base = self.base
-        with self.step("detector and adapter", len(rows.labels)):
+        with self.directory.step(f"{self.name}: detector and adapter"):
             found = correct(base, rows, self.spec, self.seed)
         hinges = {name: [step.open_hinges for step in log.steps] for name, log in found.adapters.items()}
         self._note(
@@ -122,6 +124,8 @@ class Seed:
                 "detector_losses": {name: _thinned(losses) for name, losses in found.detector_losses.items()},
                 "open_hinges": {name: _thinned(each) for name, each in hinges.items()},
                 "warnings": list(found.warnings),
+                "detector_s": round(found.detector_s, 1),
+                "adapter_s": round(found.adapter_s, 1),
             },
         )
         save_fairnet(place, found.fairnet, {"spec_sha256": self.spec.sha256(), "vulnerable": dict(self.vulnerable)})
@@ -200,25 +204,6 @@ class Seed:
         """A classifier's scores of the rows that are evaluated."""
         return {split: positive(classifier, self.states.of(self.planned.rows(split))) for split in EVALUATED}
 
-    def _worst_group(self, gate: str) -> str:
-        rows = self.planned.rows("validation")
-        groups, label = self.planned.examples.attributes[gate][rows], self.planned.labels(rows)
-        right = (positive(self.base, self.validation.lower) > 0.5) == (label == 1)
-        known = [name for name in sorted(set(groups.tolist())) if name != "(missing)"]
-        worst: dict[str, float] = {}
-        for name in known:
-            cells = [right[(groups == name) & (label == y)] for y in (0, 1)]
-            counted = [cell.mean() for cell in cells if len(cell) >= FEWEST_ROWS]
-            if counted:
-                worst[name] = float(min(counted))
-        if not worst:
-            raise BadInput(
-                f"no group of {gate} has {FEWEST_ROWS} validation rows of one label",
-                place=f"task {self.planned.name}",
-                fix="use more rows, or name the group: `vulnerable`",
-            )
-        return min(worst, key=lambda name: worst[name])
-
     def step(self, stage: str, rows: int) -> "_Timed":
         return _Timed(self, stage, rows)
 
@@ -227,7 +212,7 @@ class Seed:
 
 
 class _Timed:
-    """A step of the run with a progress bar, its seconds kept beside its training log."""
+    """A step of the run with a progress bar."""
 
     def __init__(self, seed: Seed, stage: str, rows: int) -> None:
         self.seed, self.stage = seed, stage
@@ -235,7 +220,6 @@ class _Timed:
         self._announced = seed.directory.step(f"{seed.name}: {stage}")
 
     def __enter__(self) -> RowProgress:
-        self._start = time.monotonic()
         self._announced.__enter__()
         return self.progress.__enter__()
 

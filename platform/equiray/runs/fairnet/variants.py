@@ -13,10 +13,12 @@ from equiray.errors import BadInput
 from equiray.fairnet_spec import Ablation, FairNetSpec, Stress
 from equiray.mitigation.gating.stress import noisy_labels, over_time, screening_dates
 from equiray.runs.directory import RunDirectory
+from equiray.runs.fairnet.checks import check_rows
 from equiray.runs.fairnet.lower import TaskStates
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.results import change_between
-from equiray.runs.fairnet.seed import FEWEST_ROWS, Seed
+from equiray.runs.fairnet.seed import Seed
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
 
 NOISE = 0.1
 """Share of training labels that are turned under `label_noise`."""
@@ -54,7 +56,7 @@ def _ablated(
     seed: Seed, name: Ablation, spec: FairNetSpec, states: TaskStates, directory: RunDirectory
 ) -> tuple[Right, Right]:
     if name == "no_detector":
-        return _right_with(seed, np.full(len(seed.planned.gates), -np.inf))
+        return _right_with(seed, np.full(len(seed.outcomes("test").attributes), -np.inf))
     variant = Seed(states, seed.seed, seed.vulnerable, spec, directory, variant=name)
     return _right_with(variant, variant.choice.thresholds)
 
@@ -108,8 +110,12 @@ def stress_of(
 
 def check_stress(planned: PlannedTask, spec: FairNetSpec) -> None:
     """Raise BadInput, before anything is trained, where a condition cannot be made."""
+    if spec.stress and spec.adapter.augmentation:
+        fix = "switch one of them off"
+        raise BadInput("rows under stress have no twins to augment with", place="stress, adapter.augmentation", fix=fix)
     for name in spec.stress:
-        _CONDITIONS[name](planned, spec.seeds[0])
+        condition = _CONDITIONS[name](planned, spec.seeds[0])
+        check_rows(replace(planned, examples=condition.examples), spec, f"task {planned.name}, stress: {name}")
 
 
 def _label_noise(planned: PlannedTask, seed: int) -> Condition:

@@ -1,0 +1,89 @@
+"""What makes a FairNet run fail, found before anything is trained: each a clear error instead of a lost hour."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from equiray.errors import BadInput
+from equiray.fairnet_spec import FairNetSpec
+from equiray.mitigation.baselines.dfr import balanced_rows
+from equiray.mitigation.fairnet import Layers
+from equiray.models.backbones import Backbone, encode_texts
+from equiray.runs.decisions import Reported, plan_counting
+from equiray.runs.fairnet.planning import PlannedTask
+from equiray.runs.fairnet.results import counted_cells
+
+
+def check_backbone(backbone: Backbone, spec: FairNetSpec) -> None:
+    """Raise BadInput where the backbone cannot read the rows, or has not the layers that the spec names."""
+    layers = Layers.of(spec, backbone.depth)
+    if backbone.tokenizer is None:
+        fix = "name a text model: `minilm`, a directory, a hub id"
+        raise BadInput(f"{backbone.name} reads pictures, tasks are tables", place="backbone.source", fix=fix)
+    encode_texts(backbone, (), spec.backbone.max_tokens)
+    several = [task for task in spec.tasks if len({name for name in task.attributes if "*" not in name}) > 1]
+    if layers.reran and several:
+        raise BadInput(
+            f"task {several[0].name} has several gates, and the adapters of one would change what the detector of "
+            "another reads",
+            place="adapter.first_layer",
+            fix=f"adapt from layer {layers.detector} on, or name one attribute",
+        )
+
+
+def check_names(spec: FairNetSpec) -> None:
+    """Raise BadInput where a task stands twice: its files would be one another's."""
+    names = [task.name for task in spec.tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"task {name!r} stands twice", place="tasks", fix="list each task once")
+
+
+def check_tasks(tasks: Sequence[PlannedTask], spec: FairNetSpec) -> None:
+    """Raise BadInput where what the spec names is not there, or too few rows are."""
+    gates = list(dict.fromkeys(gate for task in tasks for gate in task.gates))
+    for attribute in spec.vulnerable:
+        if attribute not in gates:
+            raise BadInput(
+                f"no task has a gate for {attribute!r}",
+                place="vulnerable",
+                fix=f"gates are those of the tasks' attributes: {', '.join(gates)}",
+            )
+    for task in tasks:
+        check_rows(task, spec)
+        if "dfr" in spec.baselines:
+            rows = task.rows("validation")
+            balanced_rows(task.labels(rows), task.cells(rows))
+
+
+def check_rows(task: PlannedTask, spec: FairNetSpec, place: str = "") -> None:
+    """Raise BadInput where a vulnerable group has nothing to learn from, or no cell is large enough to be reported."""
+    train, where = task.rows("train"), place or f"task {task.name}"
+    labels = task.labels(train)
+    for gate in task.gates:
+        if gate in spec.vulnerable and spec.detector.regime != "unlabelled":
+            inside = task.examples.attributes[gate][train] == spec.vulnerable[gate]
+            for rows, who in ((inside, spec.vulnerable[gate]), (~inside, f"other than {spec.vulnerable[gate]}")):
+                counts = np.bincount(labels[rows], minlength=2)
+                if not counts.all():
+                    raise BadInput(
+                        f"of {gate} {who} {counts.tolist()} training rows have label 0 and 1: both are learnt from",
+                        place=f"{where}, vulnerable",
+                        fix="use more rows, name another group, or raise `skew`",
+                    )
+    sizes = np.bincount(task.cells(task.rows("test")))
+    if not len(counted_cells(task)):
+        raise BadInput(
+            f"cells of {task.steering} have {sizes.tolist()} test rows: none has enough to be reported",
+            place=f"{where}, attributes",
+            fix="use more rows, or attributes with fewer groups",
+        )
+
+
+def reported(tasks: Iterable[PlannedTask]) -> frozenset[Reported]:
+    """What results will hold, paired changes aside."""
+    found: set[Reported] = set()
+    for task in tasks:
+        attributes = tuple(task.examples.attributes)
+        found |= plan_counting(task.spec.model_copy(update={"attributes": attributes}), task.task).reported
+    return frozenset(found)
