@@ -190,10 +190,11 @@ def test_every_command_leaves_a_card_and_lists_its_hash(tmp_path: Path) -> None:
     columns = ("--label", "y", "--prediction", "yhat", "--attributes", "sex")
     commands = {
         "audit": ("audit", rows, *columns, "--score", "p"),
+        "of_split": ("audit", rows, *columns, "--split", "part"),
         "compare": ("compare", rows, rows, *columns[:2], "--prediction", "yhat,race", "--attributes", "sex"),
     }
     words = people(200).assign(race=people(200).y)  # a second column of decisions, which are always right
-    written(words, rows)
+    written(words.assign(part=["test", "test", "validation", "train"] * 50), rows)
     for name, command in commands.items():
         out = tmp_path / name
         with pytest.raises(SystemExit) as left:
@@ -208,3 +209,5 @@ def test_every_command_leaves_a_card_and_lists_its_hash(tmp_path: Path) -> None:
         assert card.read_bytes() == before and verify_evidence(out) == []
         index = yaml.safe_load(before.decode().split("---\n")[1])["model-index"][0]["results"]
         assert index[0]["dataset"]["type"] == "y"
+        # rows that nobody divided are not called a test split
+        assert index[0]["dataset"].get("split") == ("test" if name == "of_split" else None)

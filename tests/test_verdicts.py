@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from equiray.metrics.intervals.limits import Limits
+from equiray.metrics.intervals.limits import Counted, Limits
+from equiray.metrics.intervals.simultaneous import largest_difference
 from equiray.metrics.looks import Look
 from equiray.metrics.power import rows_needed
 from equiray.metrics.verdicts import Claim, judge, overall
@@ -142,6 +143,17 @@ def test_with_the_rows_needed_most_verdicts_are_decided(rate: float, bound: floa
 
     assert 0.7 < decided(needed) < 0.95
     assert decided(n) < 0.5
+
+
+@pytest.mark.parametrize(("gap", "bound", "share"), [(0.15, 0.1, 0.8), (0.0, 0.05, 0.6)])
+def test_with_the_rows_needed_a_gap_near_0_is_decided_less_often(gap: float, bound: float, share: float):
+    rates, trials = np.array([0.3, 0.3 + gap]), np.array([200, 200])
+    low, high = largest_difference([Counted(rates * trials, trials)], 0.95)
+    needed = rows_needed(estimate(DP, gap, 400), Limits(float(low), float(high)), bound, 0.95)
+    assert needed is not None and needed > 400
+    drawn = np.random.default_rng(0).binomial(needed // 2, rates, (1000, 2))
+    lows, highs = largest_difference([Counted(drawn, np.full(2, needed // 2))], 0.95)
+    assert ((lows > bound) | (highs <= bound)).mean() == pytest.approx(share, abs=0.06)
 
 
 def test_rows_needed_where_none_are_and_where_none_help():

@@ -120,9 +120,10 @@ def _index(run: RunRecord, figures: Iterable[Figure]) -> list[dict[str, Any]]:
 
 
 def _dataset(details: TaskDetails | None) -> dict[str, Any]:
-    if details is None:  # template sets have no test rows, and an audit does not know whether its rows are
+    if details is None:  # template sets have no rows
         return {}
-    return {"split": "test"} | ({"args": {"sha256": details.source_sha256}} if details.source_sha256 else {})
+    split = {"split": "test"} if details.splits.get("test") else {}  # of undivided rows nobody knows which they are
+    return split | ({"args": {"sha256": details.source_sha256}} if details.source_sha256 else {})
 
 
 def _index_entry(figure: Figure, digest: str) -> dict[str, Any]:
