@@ -20,8 +20,8 @@ FOLDER = "lower"
 class TaskStates:
     """Lower states of a task's rows, and of their twins, in memory while the task is worked on.
 
-    `address` is the Ray cluster that FairNet's outputs are computed on, if one was named.
-    They are made, or read, when the first part asks for them: a finished run asks for none.
+    They are made, or read, when the first part asks for them: a finished run asks for none. `address` is the Ray cluster that
+    FairNet's outputs are computed on, if one was named.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class TaskStates:
 
     def under(self, planned: PlannedTask, places: NDArray[np.int64]) -> "TaskStates":
         """The same states for a task that is made of some of this one's rows, in that order, without twins."""
-        return TaskStates(planned, self.backbone, self.spec, self.directory, part=(self, places))
+        return TaskStates(planned, self.backbone, self.spec, self.directory, self.address, part=(self, places))
 
     def forget(self) -> None:
         """Remove the files: gigabytes that the run's figures do not need again."""

@@ -62,7 +62,9 @@ def _cda(seed: Seed) -> dict[str, Scores]:
 
 
 def _thresholds(seed: Seed) -> dict[str, Scores]:
-    return _by_group_thresholds(seed, _erm(seed))
+    """Of the base's scores, which stand among FairNet's outputs: those with every gate shut."""
+    base = {split: seed.outcomes(split).probability[:, 0].astype(np.float64) for split in EVALUATED}
+    return _by_group_thresholds(seed, base)
 
 
 def _gate_and_thresholds(seed: Seed) -> dict[str, Scores]:
