@@ -17,6 +17,7 @@ from equiray.metrics.intervals.scores import auc_interval
 from equiray.metrics.tables import ScoreCounts
 from equiray.mitigation.baselines.group_thresholds import fit_group_thresholds
 from equiray.mitigation.gating.bands import band
+from equiray.mitigation.gating.grid import POINTS
 from equiray.mitigation.gating.no_harm import NoHarm, no_harm
 from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.runs.fairnet.predictions import of_split
@@ -72,8 +73,9 @@ def _point(estimates: Sequence[Estimate], steering: str, opened: float | None) -
 
 
 def _sweep(seed: Seed, test: GatedOutcomes) -> dict[str, Any]:
-    """The test split at quantiles of the first gate's risk, the other gates as chosen shut or alone."""
-    found = band(test.alone(test.attributes[0]), seed.planned.steering, seed.spec.confidence)
+    """The test split at quantiles of the first gate's risk, the others shut; limits hold for all thresholds at once."""
+    confidence = 1 - (1 - seed.spec.confidence) / POINTS[1]
+    found = band(test.alone(test.attributes[0]), seed.planned.steering, confidence)
     figures, thresholds = found.sweep.figures, found.sweep.thresholds[:, 0]
     chosen = seed.choice.thresholds[0]
     worst = found.limits["worst_group_accuracy_cells"]
