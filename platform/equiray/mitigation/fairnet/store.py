@@ -58,8 +58,10 @@ def save_fairnet(directory: Path, fairnet: FairNet, about: Mapping[str, Any] | N
         "weights_sha256": _sha256(file),
         "about": dict(about or {}),
     }
+    scratch = directory / f".{ABOUT}"
     with writing(directory / ABOUT):
-        (directory / ABOUT).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        scratch.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        scratch.replace(directory / ABOUT)
 
 
 def load_fairnet(directory: Path, backbone: Backbone) -> FairNet:
