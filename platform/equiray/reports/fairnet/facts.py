@@ -36,7 +36,7 @@ def gate_words(gate: Gate) -> str:
     flags = {
         "group": "the group",
         "risk": "rows likely to be decided wrongly",
-        "both": "the group and rows likely to be decided wrongly",
+        "both": "rows of the group that are likely to be decided wrongly",
     }
     kind, regime = flags.get(gate.kind, gate.kind), learned.get(gate.regime, gate.regime)
     return f"{attribute_words(gate.attribute)}: opens for {gate.vulnerable}; detects {kind}, learned from {regime}"
