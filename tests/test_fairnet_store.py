@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import fairnet_cases
-from equiray.errors import BadInput
+from equiray.errors import BadInput, Incomplete
 from equiray.mitigation.fairnet import LowerStates, load_fairnet, lower_states, one_pass, save_fairnet
 from equiray.mitigation.fairnet.support import Support
 
@@ -31,6 +32,19 @@ def test_it_comes_back_as_it_was(saved):
     document = json.loads((directory / "fairnet.json").read_text())
     assert document["about"] == {"task": "tiny"} and document["backbone"]["identity"] == "bert-0"
     assert {path.name for path in directory.iterdir()} == {"fairnet.json", "fairnet.safetensors"}
+
+
+def test_a_document_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    write = Path.write_text
+
+    def torn(path, text, **more):
+        write(path, text[:20], **more)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", torn)
+    with pytest.raises(Incomplete):
+        save_fairnet(tmp_path, fairnet_cases.corrected().fairnet)
+    assert not (tmp_path / "fairnet.json").exists()
 
 
 def test_torn_weights_are_refused(saved):
