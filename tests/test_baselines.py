@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fairlearn.postprocessing import ThresholdOptimizer
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LogisticRegression
 
 from equiray.errors import BadInput
@@ -24,7 +25,7 @@ def test_group_dro_is_algorithm_1_of_the_paper():
         each = torch.tensor([loss], requires_grad=True)
         made = reduce(each, torch.tensor([row]))
         made.backward()
-        assert float(made) == pytest.approx(q[g] * loss, rel=1e-5)
+        assert made.item() == pytest.approx(q[g] * loss, rel=1e-5)
         assert each.grad is not None and float(each.grad[0]) == pytest.approx(q[g], rel=1e-5)
     np.testing.assert_allclose(reduce.weight.numpy(), q, rtol=1e-5)
 
@@ -54,18 +55,18 @@ def test_jtt_weighs_the_error_set():
 
 
 def spurious(n: int, seed: int):
-    """Column 0 says the label weakly; column 1 says the group, which agrees with the label in 19 rows of 20."""
+    """Column 0 says the label weakly; column 1 says the group, which agrees with the label in 49 rows of 50."""
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 2, n)
-    group = np.where(rng.random(n) < 0.95, label, 1 - label)
+    group = np.where(rng.random(n) < 0.98, label, 1 - label)
     features = rng.normal(0, 1, (n, 12)).astype(np.float32)
-    features[:, 0] += 2 * (2 * label - 1)
+    features[:, 0] += 1.5 * (2 * label - 1)
     features[:, 1] += 3 * (2 * group - 1)
     return 5 * features + 40, label, 2 * group + label  # neither scale nor place is what the fit may hang on
 
 
 def test_dfr_recovers_the_rule_that_a_biased_fit_misses():
-    features, label, cell = spurious(4000, 0)
+    features, label, cell = spurious(8000, 0)
     found = fit_last_layer(features, label, cell, seed=0)
     fresh, truth, cells = spurious(4000, 1)
     biased = LogisticRegression(max_iter=500).fit(features, label)
@@ -73,10 +74,10 @@ def test_dfr_recovers_the_rule_that_a_biased_fit_misses():
     def worst(decided):
         return min((decided == truth)[cells == each].mean() for each in range(4))
 
-    assert worst(biased.predict(fresh)) < 0.9
-    assert worst(found.probabilities(fresh) > 0.5) > 0.95
+    assert worst(biased.predict(fresh)) < 0.75
+    assert worst(found.probabilities(fresh) > 0.5) > 0.85  # the rule's own: 0.933
     unit = np.abs(found.weights)
-    assert unit[0] == unit.max() and unit[1] < 0.1 * unit[0]
+    assert unit[0] == unit.max() and unit[1] < 0.2 * unit[0]
     again = fit_last_layer(features, label, cell, seed=0)
     assert np.array_equal(found.weights, again.weights) and found.intercept == again.intercept
 
@@ -100,6 +101,17 @@ def test_dfr_says_that_cells_are_too_small():
         balanced_rows(np.ones(50, np.int64), np.ones(50, np.int64))
 
 
+class Scores(RegressorMixin, BaseEstimator):
+    """A fitted model whose scores are its only column."""
+
+    def fit(self, *_):
+        self.fitted_ = True
+        return self
+
+    def predict(self, x):
+        return np.asarray(x)[:, 0]
+
+
 def test_group_thresholds_reach_what_fairlearn_reaches_where_both_ask_the_same():
     """Where the worst cell may cost what it will, thresholds that make all cells alike are what it takes.
 
@@ -113,15 +125,8 @@ def test_group_thresholds_reach_what_fairlearn_reaches_where_both_ask_the_same()
     score = 1 / (1 + np.exp(-(1.1 * (2 * label - 1) + np.array([-1.5, 0.8])[group] + rng.normal(0, 1, n))))
     ours = fit_group_thresholds(score, label, group, 2, 1.0).decide(score, group)
 
-    class Scores:
-        def fit(self, *_):
-            return self
-
-        def predict(self, x):
-            return x[:, 0]
-
     theirs = ThresholdOptimizer(
-        estimator=Scores(),
+        estimator=Scores().fit(),
         constraints="equalized_odds",
         objective="balanced_accuracy_score",
         prefit=True,

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import fairnet_cases
-from equiray.errors import BadInput
-from equiray.mitigation.fairnet import LowerStates, load_fairnet, lower_states, one_pass, save_fairnet
+from equiray.errors import BadInput, Incomplete
+from equiray.mitigation.fairnet import LowerStates, load_fairnet, lower_states, one_pass, save_fairnet, set_thresholds
 from equiray.mitigation.fairnet.support import Support
 
 
@@ -31,6 +32,30 @@ def test_it_comes_back_as_it_was(saved):
     document = json.loads((directory / "fairnet.json").read_text())
     assert document["about"] == {"task": "tiny"} and document["backbone"]["identity"] == "bert-0"
     assert {path.name for path in directory.iterdir()} == {"fairnet.json", "fairnet.safetensors"}
+
+
+def test_thresholds_are_set_afterwards_and_a_gate_that_stays_shut_is_valid_json(saved):
+    directory, fairnet = saved
+    set_thresholds(directory, {"sex": float("inf"), "race": 0.25})
+    loaded = load_fairnet(directory, fairnet_cases.backbone())
+    assert loaded.thresholds == {"sex": float("inf"), "race": 0.25}
+    json.loads((directory / "fairnet.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert not one_pass(loaded, fairnet_cases.batch(loaded.classifier.backbone)).open[:, 0].any()
+    with pytest.raises(BadInput, match="gates of sex, race"):
+        set_thresholds(directory, {"sex": 0.5})
+
+
+def test_a_document_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    write = Path.write_text
+
+    def torn(path, text, **more):
+        write(path, text[:20], **more)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", torn)
+    with pytest.raises(Incomplete):
+        save_fairnet(tmp_path, fairnet_cases.corrected().fairnet)
+    assert not (tmp_path / "fairnet.json").exists()
 
 
 def test_torn_weights_are_refused(saved):

@@ -74,6 +74,31 @@ def test_the_base_learns_and_keeps_its_best_checkpoint():
     assert fitted.checks[-1].accuracy < fitted.best.accuracy
 
 
+def test_a_checkpoint_can_be_chosen_by_its_worst_cell():
+    backbone, base = fairnet_cases.trained_base()
+    lower, truth = lower_states(backbone, fairnet_cases.sequences(), 1), fairnet_cases.labels()
+    labels = np.where(np.arange(fairnet_cases.ROWS) % 5 == 0, 1 - truth, truth)  # what it learnt is wrong for some
+    cell = 2 * fairnet_cases.groups()["race"].astype(np.int64) + labels
+    right = base.predict(lower).argmax(1).numpy() == labels
+    by_hand = [sum(right[cell == each]) / sum(cell == each) for each in range(4)]
+    assert min(by_hand) < max(by_hand)
+    assert Validation(lower, labels, cell).accuracy(base) == min(by_hand)
+    worst = int(np.argmin(by_hand))
+    without = np.where(cell == worst, -1, cell)
+    assert Validation(lower, labels, without).accuracy(base) == sorted(by_hand)[1]
+
+
+def test_twins_bring_no_steps_of_their_own():
+    backbone = fairnet_cases.backbone()
+    twice = lower_states(backbone, fairnet_cases.sequences() * 2, 1)
+    labels, spec = np.tile(fairnet_cases.labels(), 2), fairnet_cases.spec(epochs=1).base
+
+    def steps(people):
+        return len(fit(Classifier(backbone, frozen_layers=1), twice, labels, spec=spec, seed=0, people=people).losses)
+
+    assert (steps(fairnet_cases.ROWS), steps(None)) == (10, 20)
+
+
 def test_training_is_drawn_from_the_seed_alone():
     backbone = fairnet_cases.backbone()
     rows = fairnet_cases.training_rows(backbone, attributes=("sex",))

@@ -12,7 +12,7 @@ DetectorKind = Literal["group", "risk", "both"]
 Regime = Literal["full", "partial", "unlabelled"]
 Outliers = Literal["lof", "isolation_forest"]
 Baseline = Literal["group_dro", "jtt", "dfr", "cda", "thresholds", "gate_and_thresholds"]
-Ablation = Literal["no_detector", "no_contrastive", "half_labels", "tenth_labels", "unlabelled"]
+Ablation = Literal["no_detector", "true_group", "no_contrastive", "half_labels", "tenth_labels", "unlabelled"]
 Stress = Literal["label_noise", "temporal", "subpopulation"]
 
 
@@ -111,6 +111,12 @@ class FairNetSpec(Document):
         default=StreamingSpec(), description="where validation and test rows go through FairNet; training is here"
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @model_validator(mode="after")
+    def _true_groups_have_gates(self) -> "FairNetSpec":
+        if "true_group" in self.ablations and self.detector.regime == "unlabelled":
+            raise ValueError("`ablations: true_group` needs gates of groups, and the regime `unlabelled` has none")
+        return self
 
     @model_validator(mode="after")
     def _adapters_lie_above_the_detector(self) -> "FairNetSpec":

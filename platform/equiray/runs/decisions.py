@@ -5,7 +5,7 @@ sensitive value is missing are a group of their own, which nothing is compared w
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -108,7 +108,8 @@ def read_decisions(directory: RunDirectory, task: str, cell: Cell) -> pa.Table:
 
 def count_decisions(rows: pa.Table, layout: Layout, *, model: str, origin: str) -> Counts:
     """Counts of `read_decisions`; raises BadInput where predictions were tampered with."""
-    return count_table(rows, layout, _COLUMNS, model=model, origin=origin)
+    columns = _COLUMNS if layout.scores else replace(_COLUMNS, score=None)
+    return count_table(rows, layout, columns, model=model, origin=origin)
 
 
 def check_same_rows(before: pa.Table, after: pa.Table, *, place: str) -> None:

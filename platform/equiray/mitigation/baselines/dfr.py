@@ -107,4 +107,6 @@ def _one(
     there = np.unique(cell)
     least = int(np.bincount(cell)[there].min())
     rows = np.concatenate([rng.permutation(np.flatnonzero(cell == each))[:least] for each in there])
-    return LogisticRegression(C=strength, l1_ratio=1.0, solver="liblinear").fit(known[rows], label[rows])
+    order = int(rng.integers(2**31))  # liblinear visits coordinates in a random order, else the process's own
+    fit = LogisticRegression(C=strength, l1_ratio=1.0, solver="liblinear", random_state=order)
+    return fit.fit(known[rows], label[rows])

@@ -10,7 +10,7 @@ from equiray.mitigation.fairnet.inference import (
     two_pass,
     two_pass_stopped,
 )
-from equiray.mitigation.fairnet.store import load_fairnet, save_fairnet
+from equiray.mitigation.fairnet.store import load_fairnet, save_fairnet, set_thresholds
 from equiray.mitigation.fairnet.train import TrainingRows, correct, train_base
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "one_pass",
     "row_losses",
     "save_fairnet",
+    "set_thresholds",
     "subset_probabilities",
     "train_base",
     "two_pass",

@@ -104,14 +104,21 @@ class Fitted:
 
 
 class Validation(NamedTuple):
-    """Rows that choose the checkpoint."""
+    """Rows that choose the checkpoint: by their accuracy or, where `cell` [N] is given, by that of the worst cell.
+
+    Rows of a cell below 0 count for no cell.
+    """
 
     lower: LowerStates
     labels: Labels
+    cell: Labels | None = None
 
     def accuracy(self, classifier: Classifier) -> float:
         """Share decided rightly."""
-        return float((classifier.predict(self.lower).argmax(1).numpy() == self.labels).mean())
+        right = classifier.predict(self.lower).argmax(1).numpy() == self.labels
+        if self.cell is None:
+            return float(right.mean())
+        return min(float(right[self.cell == each].mean()) for each in np.unique(self.cell[self.cell >= 0]))
 
 
 def mean_loss(losses: Tensor, rows: Tensor) -> Tensor:
@@ -129,6 +136,7 @@ def fit(
     stage: str = "base",
     reduce: Reducer = mean_loss,
     validation: Validation | None = None,
+    people: int | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
     """Train a classifier's own layers and head in place.
@@ -148,11 +156,13 @@ def fit(
         Loss of a batch from its rows' cross entropies and row numbers; GroupDRO, JTT and weights stand here.
     validation : Validation, optional
         The checkpoint with the best accuracy there is kept, of equals the earliest; without it the last one.
+    people : int, optional
+        Rows that `spec.epochs` counts, so that rows with twins get no more steps than rows alone; default: all.
     progress : callable, optional
     """
     check_rows(lower, labels, classifier)
     parameters = classifier.trained()
-    steps, wanted = _schedule(len(lower), spec)
+    steps, wanted = _schedule(people or len(lower), spec)
     optimizer = torch.optim.Adam(parameters.values(), lr=spec.learning_rate)
     warmup = max(1, round(_WARMUP * steps))
     rate = torch.optim.lr_scheduler.LambdaLR(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +52,7 @@ def save_fairnet(directory: Path, fairnet: FairNet, about: Mapping[str, Any] | N
         "layers": vars(fairnet.layers),
         "classes": fairnet.classifier.classes,
         "attributes": {
-            name: {"rank": adapter.rank, "alpha": adapter.alpha, "threshold": fairnet.threshold(name)}
+            name: {"rank": adapter.rank, "alpha": adapter.alpha, "threshold": _written(fairnet.threshold(name))}
             for name, adapter in adapters.items()
         },
         "support": fairnet.support is not None,
@@ -62,6 +63,37 @@ def save_fairnet(directory: Path, fairnet: FairNet, about: Mapping[str, Any] | N
     with writing(directory / ABOUT):
         scratch.write_text(json.dumps(document, indent=1), encoding="utf-8")
         scratch.replace(directory / ABOUT)
+
+
+def set_thresholds(directory: Path, thresholds: Mapping[str, float]) -> None:
+    """Write the thresholds that were chosen for a saved FairNet; its weights stay as they are.
+
+    Raises
+    ------
+    BadInput
+        There is no FairNet there, or it has other gates.
+    Incomplete
+        The disk is full or not writable.
+    """
+    file = directory / ABOUT
+    document = _document(file)
+    if thresholds.keys() != document["attributes"].keys():
+        raise BadInput(
+            f"thresholds of {', '.join(thresholds)}, gates of {', '.join(document['attributes'])}",
+            place=str(file),
+            fix="give one threshold for each gate",
+        )
+    for name, threshold in thresholds.items():
+        document["attributes"][name]["threshold"] = _written(threshold)
+    scratch = file.with_name(f".{file.name}")
+    with writing(file):
+        scratch.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        scratch.replace(file)
+
+
+def _written(threshold: float) -> float | str:
+    """JSON has no infinity, the threshold of a gate that stays shut."""
+    return threshold if math.isfinite(threshold) else str(threshold)
 
 
 class StoredFairNet(NamedTuple):
@@ -169,7 +201,7 @@ def _made(document: Mapping[str, Any], backbone: Backbone) -> FairNet:
         },
         layers=layers,
         support=empty.to(device) if document["support"] else None,
-        thresholds={name: kept["threshold"] for name, kept in attributes.items()},
+        thresholds={name: float(kept["threshold"]) for name, kept in attributes.items()},
     )
 
 

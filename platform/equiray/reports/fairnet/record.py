@@ -68,7 +68,10 @@ class CellChange(Change):
 
 
 class Changes(Part):
-    """A method against another, mean over trainings; limits of the cells and of the worst one hold together."""
+    """A method against another, mean over trainings; limits of the cells and of the worst one hold together.
+
+    `left_out` names cells with too few test rows, which the worst one is not sought among, either.
+    """
 
     method: str
     reference: str
@@ -77,6 +80,7 @@ class Changes(Part):
     accuracy: Change
     worst: Change
     cells: list[CellChange]
+    left_out: list[str] = Field(default=[])
     worst_up: Answer
     accuracy_kept: Answer
 

@@ -96,7 +96,12 @@ def _task_section(document: FairnetFile, task: Task, position: int, frontiers: S
         trainings=[_training_section(document, task, seed, frontiers) for seed in task.seeds],
         cells=tables.cells_table(task, [own] if own else [], labels),
         cells_caption=f"Accuracy in every cell of {attribute_words(task.attribute)} and true label, under ERM and "
-        f"FairNet; {level * 100:g} % limits that hold for all cells at once.",
+        f"FairNet; {level * 100:g} % limits that hold for all cells at once, for these trainings as they are."
+        + (
+            f" Left out, of the worst cell, too, for too few test rows: {'; '.join(own.left_out)}."
+            if own and own.left_out
+            else ""
+        ),
         other_cells=tables.cells_table(task, others, labels),
         ablations=checks.ablations_table(task, own, document.ablations),
         stress=checks.stress_table(task, document.stress),

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equiray.data.schema import MISSING_GROUP
 from equiray.mitigation.baselines.dfr import fit_last_layer
 from equiray.mitigation.baselines.group_dro import GroupDro
 from equiray.mitigation.baselines.group_thresholds import fit_group_thresholds
 from equiray.mitigation.baselines.jtt import UPWEIGHTS, error_weights
-from equiray.mitigation.fairnet import Classifier, Layers, LowerStates, fit
+from equiray.mitigation.fairnet import Classifier, Layers, LowerStates, Validation, fit
 from equiray.mitigation.fairnet.classifier import Reducer, mean_loss
 from equiray.runs.fairnet.lower import joined
 from equiray.runs.fairnet.seed import EVALUATED, Scores, Seed, positive
@@ -32,22 +33,31 @@ def _fairnet(seed: Seed) -> dict[str, Scores]:
 
 
 def _group_dro(seed: Seed) -> dict[str, Scores]:
-    return _fitted(seed, "GroupDRO", GroupDro(seed.planned.cells(seed.train)))
+    return _fitted(seed, "GroupDRO", GroupDro(seed.planned.cells(seed.train)), by_cell=True)
 
 
 def _jtt(seed: Seed) -> dict[str, Scores]:
     labels = seed.planned.labels(seed.train)
     right = (positive(seed.base, seed.states.of(seed.train)) > 0.5) == (labels == 1)
-    trained = [_fitted(seed, f"JTT, {upweight:g} times", error_weights(right, upweight)) for upweight in UPWEIGHTS]
+    trained = [
+        _fitted(seed, f"JTT, {upweight:g} times", error_weights(right, upweight), by_cell=True)
+        for upweight in UPWEIGHTS
+    ]
     return max(trained, key=lambda scores: _worst_cell(seed, scores["validation"]))
 
 
 def _worst_cell(seed: Seed, score: Scores) -> float:
     """Lowest accuracy of the cells with enough validation rows."""
+    right, cell = (score > 0.5) == (seed.validation.labels == 1), _counted_cells(seed)
+    return min((float(right[cell == each].mean()) for each in np.unique(cell[cell >= 0])), default=0.0)
+
+
+def _counted_cells(seed: Seed) -> NDArray[np.int64]:
+    """Cell of each validation row, -1 where a cell has too few of them to choose by, or no known group."""
     rows = seed.planned.rows("validation")
-    right, cell = (score > 0.5) == (seed.planned.labels(rows) == 1), seed.planned.cells(rows)
-    sizes = np.bincount(cell)
-    return min((float(right[cell == place].mean()) for place in np.flatnonzero(sizes >= FEWEST_ROWS)), default=0.0)
+    groups, cell = seed.planned.steering_groups(rows), seed.planned.cells(rows)
+    known = np.array(groups.groups)[groups.code] != MISSING_GROUP
+    return np.where(known & (np.bincount(cell)[cell] >= FEWEST_ROWS), cell, -1)
 
 
 def _dfr(seed: Seed) -> dict[str, Scores]:
@@ -97,8 +107,14 @@ def _moved(score: Scores, threshold: Scores) -> Scores:
     return np.where(score > threshold, np.maximum(moved, np.nextafter(0.5, 1)), np.minimum(moved, 0.5))
 
 
-def _fitted(seed: Seed, stage: str, reduce: Reducer = mean_loss, twins: bool = False) -> dict[str, Scores]:
-    """Scores of a classifier trained from the same start as the base, with other losses or with twins."""
+def _fitted(
+    seed: Seed, stage: str, reduce: Reducer = mean_loss, *, twins: bool = False, by_cell: bool = False
+) -> dict[str, Scores]:
+    """Scores of a classifier trained from the same start as the base, with other losses or with twins.
+
+    It makes as many steps as the base. `by_cell`: its checkpoint is the one with the best worst cell, by which
+    GroupDRO and JTT choose theirs.
+    """
     rows = seed.training_rows({})
     lower, labels = rows.lower, rows.labels
     if twins:
@@ -107,7 +123,7 @@ def _fitted(seed: Seed, stage: str, reduce: Reducer = mean_loss, twins: bool = F
         labels = np.concatenate([labels, seed.planned.labels(seed.planned.twins.of)])
     layers = Layers.of(seed.spec, seed.backbone.depth)
     made = Classifier(seed.backbone, frozen_layers=layers.frozen, seed=seed.seed)
-    with seed.step(stage, round(seed.spec.base.epochs * len(labels))) as progress:
+    with seed.step(stage, round(seed.spec.base.epochs * len(rows.labels))) as progress:
         fit(
             made,
             lower,
@@ -115,10 +131,16 @@ def _fitted(seed: Seed, stage: str, reduce: Reducer = mean_loss, twins: bool = F
             spec=seed.spec.base,
             seed=seed.seed,
             reduce=reduce,
-            validation=seed.validation,
+            validation=_choosing(seed, by_cell),
+            people=len(rows.labels),
             progress=lambda n: progress.advance(n, 0),
         )
     return seed.predicted(made)
+
+
+def _choosing(seed: Seed, by_cell: bool) -> Validation:
+    cell = _counted_cells(seed)
+    return seed.validation._replace(cell=cell) if by_cell and (cell >= 0).any() else seed.validation
 
 
 def _features_of(classifier: Classifier, lower: LowerStates) -> NDArray[np.float32]:

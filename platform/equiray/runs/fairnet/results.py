@@ -21,6 +21,7 @@ from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.predictions import of_split, right
 from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
+from equiray.runs.fairnet.words import scored
 
 BASE = "erm"
 WORST_UP, ACCURACY_KEPT = 0.08, -0.003
@@ -57,11 +58,15 @@ class Decided:
 def evidence_of(
     decided: Decided, spec_sha256: str, confidence: float, directory: RunDirectory
 ) -> dict[Subject, CountedEvidence]:
-    """Counts of every method and seed, kept in the run directory, and what follows from them."""
+    """Counts of every method and seed, kept in the run directory, and what follows from them.
+
+    Nothing is said of moved scores (`words.scored`): their AUC and calibration would be those of the thresholds.
+    """
     names = tuple(dict.fromkeys(name for attribute in decided.groups for name in attribute.split("*")))
-    layout = Layout(attributes=tuple(Attribute(name=name) for name in names), classes=CLASSES, scores=True)
+    attributes = tuple(Attribute(name=name) for name in names)
     found = {}
     for subject, table in decided.tables.items():
+        layout = Layout(attributes=attributes, classes=CLASSES, scores=scored(subject.stage))
         model = f"{spec_sha256} {subject.model} {subject.stage}"
         counts = count_decisions(table, layout, model=model, origin=f"{subject.task}.{subject.model}.{subject.stage}")
         counts.save(directory.path / counts_file(subject))
@@ -127,6 +132,10 @@ def change_between(
                 ),
             }
             for place in range(len(cells.rows))
+        ],
+        "left_out": [
+            f"{names[place // 2]}, label {place % 2} ({np.count_nonzero(code == place)} rows)"
+            for place in np.setdiff1d(np.arange(2 * len(names)), counted).tolist()
         ],
         "worst_up": _reached(cells.worst, cells.worst_limits, WORST_UP, 0.0),
         "accuracy_kept": _reached(value, limits, ACCURACY_KEPT, -0.01 if len(rows) >= 8000 else -0.02),

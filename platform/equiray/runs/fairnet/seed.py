@@ -24,6 +24,7 @@ from equiray.mitigation.fairnet import (
     correct,
     load_fairnet,
     save_fairnet,
+    set_thresholds,
     subset_probabilities,
     train_base,
 )
@@ -148,11 +149,13 @@ class Seed:
 
     @cached_property
     def choice(self) -> Choice:
-        """Thresholds of the gates, chosen on validation rows."""
+        """Thresholds of the gates, chosen on validation rows; the saved model decides by them from then on."""
         outcomes, steering = self.outcomes("validation"), self.planned.steering
         one = len(outcomes.attributes) == 1
         found = (sweep if one else sweep_grid)(outcomes, steering, fewest_rows=FEWEST_ROWS)
-        return choose(found, self.spec.threshold)
+        chosen = choose(found, self.spec.threshold)
+        set_thresholds(self._fairnet_place, dict(zip(outcomes.attributes, chosen.thresholds, strict=True)))
+        return chosen
 
     def _outcomes(self, split: str) -> GatedOutcomes:
         rows, fairnet, stage = self.planned.rows(split), self.fairnet, f"outputs of every gate, {split}"

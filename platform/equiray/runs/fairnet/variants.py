@@ -11,6 +11,7 @@ from equiray.data.examples import Examples
 from equiray.data.schema import ATTRIBUTE_PREFIX
 from equiray.errors import BadInput
 from equiray.fairnet_spec import Ablation, FairNetSpec, Stress
+from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.mitigation.gating.stress import noisy_labels, over_time, screening_dates
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.checks import check_rows
@@ -29,6 +30,7 @@ in the file have a new charge (Barenstein 2019), so they would show that defect 
 
 _ABLATIONS: Mapping[Ablation, tuple[str, Mapping[str, Mapping[str, Any]]]] = {
     "no_detector": ("Without a detector: the adapter is always on", {}),
+    "true_group": ("The true group is the gate: it must be known when deciding", {}),
     "no_contrastive": ("Without the contrastive loss", {"adapter": {"lambda_contrastive": 0.0}}),
     "half_labels": ("Half of the group labels", {"detector": {"regime": "partial", "label_share": 0.5}}),
     "tenth_labels": ("A tenth of the group labels", {"detector": {"regime": "partial", "label_share": 0.1}}),
@@ -57,6 +59,8 @@ def _ablated(
 ) -> tuple[Right, Right]:
     if name == "no_detector":
         return _right_with(seed, np.full(len(seed.outcomes("test").attributes), -np.inf))
+    if name == "true_group":
+        return _right_by_group(seed)
     variant = Seed(states, seed.seed, seed.vulnerable, spec, directory, variant=name)
     return _right_with(variant, variant.choice.thresholds)
 
@@ -68,7 +72,19 @@ def _changed(spec: FairNetSpec, changed: Mapping[str, Mapping[str, Any]]) -> Fai
 
 def _right_with(seed: Seed, thresholds: Any) -> tuple[Right, Right]:
     """Which test rows the base and the gated model decide right."""
-    test = seed.outcomes("test")
+    return _right(seed.outcomes("test"), thresholds)
+
+
+def _right_by_group(seed: Seed) -> tuple[Right, Right]:
+    """The same with every gate open for its group's rows and no other (the paper's regime with full labels)."""
+    test, rows = seed.outcomes("test"), seed.planned.rows("test")
+    groups = seed.planned.examples.attributes
+    members = [groups[gate][rows] == seed.vulnerable[gate] for gate in test.attributes]
+    known = replace(test, risk=np.stack(members, axis=1).astype(np.float32))
+    return _right(known, np.full(len(members), 0.5))
+
+
+def _right(test: GatedOutcomes, thresholds: Any) -> tuple[Right, Right]:
     positive = test.label == 1
     return (test.probability[:, 0] > 0.5) == positive, (test.decided(thresholds) > 0.5) == positive
 

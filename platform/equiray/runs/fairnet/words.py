@@ -24,3 +24,8 @@ def methods_of(spec: FairNetSpec) -> dict[str, dict[str, Any]]:
         for name, (label, needs_group, what) in _METHODS.items()
         if name in wanted
     }
+
+
+def scored(method: str) -> bool:
+    """Whether a method's scores are probabilities; those of group thresholds are moved so that .5 decides."""
+    return not _METHODS[method][1]

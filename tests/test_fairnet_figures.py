@@ -1,0 +1,95 @@
+"""What a FairNet run says of decisions at hand: cells, true groups, moved scores, limits of a whole curve."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+import gated_cases
+from equiray.fairnet_spec import FairNetSpec
+from equiray.metrics.estimation import GroupedScores
+from equiray.mitigation.gating.bands import band
+from equiray.policies import Subject
+from equiray.runs.directory import RunDirectory
+from equiray.runs.fairnet.details import _sweep
+from equiray.runs.fairnet.results import Decided, change_between, evidence_of
+from equiray.runs.fairnet.variants import _right_by_group
+
+
+def planned(code, label, names=("Female", "Male")):
+    groups = GroupedScores("sex", names, np.asarray(code))
+    return SimpleNamespace(
+        rows=lambda split: np.arange(len(label)),
+        steering_groups=lambda rows: groups,
+        grouped=lambda rows: (groups,),
+        cells=lambda rows: 2 * np.asarray(code) + np.asarray(label),
+    )
+
+
+def test_cells_with_few_rows_are_named():
+    code, label = np.repeat([0, 0, 1, 1], [40, 29, 50, 60]), np.repeat([0, 1, 0, 1], [40, 29, 50, 60])
+    right = np.ones((2, len(code)), bool)
+    found = change_between(planned(code, label), "fairnet", right, right, 0.95)
+    assert found["left_out"] == ["Female, label 1 (29 rows)"]
+    assert [cell["name"] for cell in found["cells"]] == ["Female, label 0", "Male, label 0", "Male, label 1"]
+
+
+def test_of_moved_scores_nothing_is_said(tmp_path):
+    rng = np.random.default_rng(0)
+    code, label, score = rng.integers(0, 2, 400), rng.integers(0, 2, 400), rng.random(400)
+    table = pa.table(
+        {
+            "label": pa.array(label.astype(np.int8)),
+            "prediction": pa.array((score > 0.5).astype(np.int8)),
+            "score": pa.array(score),
+            "outcome": pa.array(["answered"] * 400),
+            "sex": pa.array(np.array(["Female", "Male"])[code]),
+        }
+    )
+    tables = {Subject("people", method, "tiny_seed0"): table for method in ("erm", "thresholds")}
+    directory = RunDirectory(path=tmp_path, console=Console(quiet=True))
+    found = evidence_of(Decided(planned=planned(code, label), tables=tables), "0" * 64, 0.95, directory)
+    metrics = {subject.stage: {e.metric for e in one.estimates} for subject, one in found.items()}
+    assert metrics["erm"] - metrics["thresholds"] >= {"auc", "ece", "brier"}
+    assert {"accuracy", "equalized_odds_difference_max", "worst_group_accuracy_cells"} <= metrics["thresholds"]
+
+
+def test_the_true_group_opens_its_own_gate_alone():
+    outcomes = gated_cases.drawn(60, gates=2, unknown=0.2, split="test")
+    rng = np.random.default_rng(1)
+    member = {gate: rng.random(60) < 0.4 for gate in outcomes.attributes}
+    groups = {gate: np.where(inside, "in", "out") for gate, inside in member.items()}
+    seed = SimpleNamespace(
+        outcomes=lambda split: outcomes,
+        planned=SimpleNamespace(rows=lambda split: np.arange(60), examples=SimpleNamespace(attributes=groups)),
+        vulnerable=dict.fromkeys(outcomes.attributes, "in"),
+    )
+    before, after = _right_by_group(seed)
+    for row in range(60):
+        subset = member["gate0"][row] + 2 * member["gate1"][row]
+        positive = outcomes.label[row] == 1
+        assert after[row] == ((outcomes.probability[row, subset] > 0.5) == positive)
+        assert before[row] == ((outcomes.probability[row, 0] > 0.5) == positive)
+
+
+def test_the_true_group_needs_gates_of_groups():
+    document = {"schema": "equiray.fairnet/1", "name": "x", "tasks": [{"name": "adult"}], "ablations": ["true_group"]}
+    assert FairNetSpec.model_validate(document).ablations == ("true_group",)
+    with pytest.raises(ValueError, match="needs gates of groups"):
+        FairNetSpec.model_validate(document | {"detector": {"regime": "unlabelled"}})
+
+
+def test_limits_of_the_curve_hold_for_all_thresholds_at_once():
+    outcomes = gated_cases.drawn(300, split="test")
+    seed = SimpleNamespace(
+        planned=SimpleNamespace(steering="sex"),
+        spec=SimpleNamespace(confidence=0.95),
+        choice=SimpleNamespace(thresholds=(0.5,)),
+    )
+    found, alone = _sweep(seed, outcomes), band(outcomes, "sex", 0.95)
+    at_once = band(outcomes, "sex", 1 - 0.05 / 200).limits["worst_group_accuracy_cells"]
+    np.testing.assert_allclose(found["worst_cell_low"], at_once.low)
+    np.testing.assert_allclose(found["worst_cell_high"], at_once.high)
+    assert (np.array(found["worst_cell_low"]) < alone.limits["worst_group_accuracy_cells"].low).all()
