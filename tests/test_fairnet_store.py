@@ -35,7 +35,7 @@ def test_it_comes_back_as_it_was(saved):
 
 
 def test_thresholds_are_set_afterwards_and_a_gate_that_stays_shut_is_valid_json(saved):
-    directory, fairnet = saved
+    directory, _ = saved
     set_thresholds(directory, {"sex": float("inf"), "race": 0.25})
     loaded = load_fairnet(directory, fairnet_cases.backbone())
     assert loaded.thresholds == {"sex": float("inf"), "race": 0.25}

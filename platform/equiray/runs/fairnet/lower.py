@@ -20,8 +20,8 @@ FOLDER = "lower"
 class TaskStates:
     """Lower states of a task's rows, and of their twins, in memory while the task is worked on.
 
-    They are made, or read, when the first part asks for them: a finished run asks for none. `address` is the Ray cluster that
-    FairNet's outputs are computed on, if one was named.
+    They are made, or read, when the first part asks for them: a finished run asks for none. `address` is the Ray
+    cluster that FairNet's outputs are computed on, if one was named.
     """
 
     def __init__(
