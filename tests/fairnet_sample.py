@@ -86,6 +86,7 @@ def changes_of(method: str, trainings: int = 1, *, scale: float = 1.0, half: flo
             {"name": name, "rows": rows, **change(one, two, half if rows < 1000 else 0.014)}
             for name, rows, one, two in zip(CELLS, ROWS, before, after, strict=True)
         ],
+        "left_out": [],
         "worst_up": "yes" if value >= 0.08 and low > 0 else "INCONCLUSIVE" if high >= 0.08 else "no",
         "accuracy_kept": "yes" if kept >= -0.003 else "INCONCLUSIVE" if kept + 0.0028 >= -0.003 else "no",
     }

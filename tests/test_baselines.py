@@ -116,8 +116,8 @@ def test_group_thresholds_reach_what_fairlearn_reaches_where_both_ask_the_same()
     """Where the worst cell may cost what it will, thresholds that make all cells alike are what it takes.
 
     Fairlearn has no objective for the worst cell. Scores are drawn so that equalized odds with the best balanced
-    accuracy has equal rates for both labels, which is the worst cell's optimum, too; it draws between two thresholds,
-    ours are one a group, hence the tolerance of the steps between neighbouring scores.
+    accuracy has about equal rates for both labels, so ours must do at least as well for the worst cell; it draws
+    between two thresholds, ours are one a group, hence the tolerance of a step between neighbouring scores.
     """
     rng = np.random.default_rng(5)
     n = 6000
@@ -142,5 +142,4 @@ def test_group_thresholds_reach_what_fairlearn_reaches_where_both_ask_the_same()
 
     base = worst((score > 0.5).astype(float))
     assert base < 0.4
-    assert worst(ours.astype(float)) == pytest.approx(worst(drawn), abs=0.01)
     assert worst(ours.astype(float)) >= worst(drawn) - 0.002

@@ -149,7 +149,7 @@ def test_what_all_flagged_rows_come_to_may_be_unknown(tmp_path: Path) -> None:
         for seed in task["seeds"]:
             del seed["flagged_totals"]
     text = page_of(write_sample(tmp_path / "run", document)).text
-    assert "what all of them come to is the exact change above" in text and "with an open gate" not in text
+    assert "what all of them come to is the exact change above" in text and "test rows with an open gate" not in text
 
 
 def test_marks_lie_where_the_figures_say() -> None:

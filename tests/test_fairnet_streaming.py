@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 import torch
 
 import fairnet_streaming_cases as cases
@@ -83,6 +84,14 @@ def expected(rows: pa.Table, backbone: BackboneSpec, fairnet: Path) -> SubsetOut
     return subset_probabilities(loaded, states(rows, backbone))
 
 
+@pytest.fixture(scope="module")
+def _cases_travel():
+    """Workers have equiray but not the tests: what the tests define is sent along."""
+    ray.cloudpickle.register_pickle_by_value(streaming_cases)
+    yield
+    ray.cloudpickle.unregister_pickle_by_value(streaming_cases)
+
+
 def states(rows: pa.Table, backbone: BackboneSpec) -> LowerStates:
     made = load_backbone(backbone)
     return lower_states(made, encode_texts(made, cases.texts(rows), backbone.max_tokens), cases.LAYERS.cached)
@@ -149,7 +158,7 @@ def test_decisions_are_those_of_one_pass_and_the_base_s_where_gates_are_closed(b
         found.decided({"sex": 0.5, "race": np.nan})
 
 
-@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.usefixtures("ray_cluster", "_cases_travel")
 def test_actors_write_the_bits_that_this_process_writes(backbone, guarded, tmp_path):
     pq.write_table(streaming_cases.rows(ROWS), tmp_path / "rows.parquet", row_group_size=25)
     here = gate(tmp_path / "rows.parquet", backbone, guarded, tmp_path / "here", per_block=8)
@@ -160,7 +169,7 @@ def test_actors_write_the_bits_that_this_process_writes(backbone, guarded, tmp_p
     assert read_gated(there).row_id.tolist() == list(range(ROWS))
 
 
-@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.usefixtures("ray_cluster", "_cases_travel")
 def test_a_node_with_another_fairnet_is_refused(backbone, fairnet, guarded, tmp_path):
     """What an actor loads is checked against what the work was begun with."""
     recipe = FairNetRecipe(
@@ -266,7 +275,7 @@ def test_other_blocks_are_not_read_as_a_fairnet_s(tmp_path):
         read_gated(out)
 
 
-@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.usefixtures("ray_cluster", "_cases_travel")
 def test_a_run_on_ray_has_the_outcomes_of_a_run_here(backbone, tmp_path, monkeypatch):
     """The same spec but for `streaming`: cached states in this process, or rows on actors."""
     here, there = (

@@ -16,8 +16,10 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.m
 _HUB_TIMEOUT_S = 10
 
 
-def find_source(source: str) -> tuple[Path | None, str]:
+def find_source(source: str, *, tokenizer: bool = True) -> tuple[Path | None, str]:
     """(directory or GGUF file, the model's name); the path is None for what only the hub can have.
+
+    `tokenizer` says whether a directory must hold one.
 
     Raises
     ------
@@ -28,7 +30,7 @@ def find_source(source: str) -> tuple[Path | None, str]:
         return _embedded_file(), Path(_EMBEDDED_FILE).stem.rsplit(".", 1)[0]
     path = Path(source).expanduser()
     if path.is_dir():
-        _check_directory(path)
+        _check_directory(path, tokenizer)
         return path, path.resolve().name
     if path.suffix == ".gguf":
         if not path.is_file():
@@ -89,10 +91,10 @@ def _bad_source(problem: str, fix: str) -> BadInput:
     return BadInput(problem, place="language_model.source", fix=fix)
 
 
-def _check_directory(path: Path) -> None:
+def _check_directory(path: Path, tokenizer: bool) -> None:
     if not (path / "config.json").is_file():
         raise _bad_source(f"{path} holds no config.json", "name the directory that save_pretrained wrote")
-    if not any((path / name).is_file() for name in _TOKENIZER_FILES):
+    if tokenizer and not any((path / name).is_file() for name in _TOKENIZER_FILES):
         raise _bad_source(f"{path} holds no tokenizer", "save it there: tokenizer.save_pretrained(directory)")
     if not any(path.glob("*.safetensors")) and not any(path.glob("*.bin")):
         raise _bad_source(f"{path} holds no weights", "save them there: model.save_pretrained(directory)")

@@ -83,8 +83,11 @@ def set_thresholds(directory: Path, thresholds: Mapping[str, float]) -> None:
             place=str(file),
             fix="give one threshold for each gate",
         )
-    for name, threshold in thresholds.items():
-        document["attributes"][name]["threshold"] = _written(threshold)
+    written = {name: _written(threshold) for name, threshold in thresholds.items()}
+    if all(document["attributes"][name]["threshold"] == threshold for name, threshold in written.items()):
+        return
+    for name, threshold in written.items():
+        document["attributes"][name]["threshold"] = threshold
     scratch = file.with_name(f".{file.name}")
     with writing(file):
         scratch.write_text(json.dumps(document, indent=1), encoding="utf-8")

@@ -57,7 +57,7 @@ def load_backbone(
             about: dict[str, Any] = {"name": lm.name, "identity": lm.identity, "tokenizer": lm.tokenizer}
             return as_backbone(lm.backbone, **about, pooling=pooling, dtype=dtype)
         source = str(_minilm()) if spec.source == MINILM else spec.source
-        path, name = find_source(source)
+        path, name = find_source(source, tokenizer=False)  # whoever reads pictures has none
         offline = path is not None or not hub_answers(source)
         with loading_from(source):
             model_type = AutoConfig.from_pretrained(source, local_files_only=offline).model_type
