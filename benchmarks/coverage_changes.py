@@ -15,7 +15,7 @@ from scipy import stats
 
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.estimation.comparison import mean_change
-from equiray.metrics.intervals.limits import Interval, mean
+from equiray.metrics.intervals.limits import Interval, Moments, mean
 from equiray.metrics.intervals.scores import placements, score_moments
 from equiray.metrics.intervals.shifts import Shifts, area_interval
 from equiray.metrics.intervals.simultaneous import largest_difference
@@ -68,6 +68,26 @@ def paired_targets(cell: Cell, generator: np.random.Generator, simulations: int)
         truth = true @ values / np.array(cell.sizes)
         for place in (0, 1):
             yield f"change of {metric}", partial(_mean_change, metric, sums, truth, place)
+    models, laws = ([_as_predictions(of, values) for values in (error, error + noise)] for of in (counts, true))
+    figures = [group_figures(target_table(each), 2, HALF) for each in models]
+    rmse = [METRICS["rmse"].function(law) for law in laws]
+    for place in (0, 1):
+        yield "change of rmse", partial(_apart, "rmse", figures, rmse[1] - rmse[0], place)
+    yield "change of mean_prediction_difference", partial(_prediction_gap, models, laws)
+
+
+def _as_predictions(counts: NDArray, values: Array) -> TargetSums:
+    """Sums of values [V], taken as predictions of the target 0, from counts [..., G, V]."""
+    squares = counts @ values**2
+    return unweighted(counts.sum(-1), counts @ values, counts @ np.abs(values), squares, squares, counts @ values**4)
+
+
+def _prediction_gap(models: list[TargetSums], laws: list[TargetSums]) -> Found:
+    one, other = (largest_difference([Moments(of.rows, of.prediction, of.prediction_squared)], HALF) for of in models)
+    metric = METRICS["mean_prediction_difference"]
+    gaps, true = ([np.asarray(metric.function(of)) for of in each] for each in (models, laws))
+    limits = Interval(other.low - one.high, other.high - one.low)
+    return Found(limits, gaps[1] - gaps[0], float(true[1] - true[0]), False)
 
 
 def first(counts: NDArray) -> NDArray:
