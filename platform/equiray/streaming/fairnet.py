@@ -88,6 +88,6 @@ class FairNetEmbedder:
         lower = lower_states(self.fairnet.classifier.backbone, ids, self.fairnet.layers.cached)
         probability, risk = subset_probabilities(self.fairnet, lower)
         # without a guard no risk may be NaN: it stays, and the block is refused
-        outside = np.isnan(risk).all(1) if self.fairnet.support is not None else np.zeros(len(risk), bool)
-        marked = np.where(outside[:, None], np.float32(0), risk)
+        outside = np.isnan(risk).all(axis=1) if self.fairnet.support is not None else np.zeros(len(risk), bool)
+        marked = np.where(outside.reshape(-1, 1), np.float32(0), risk)
         return Embedded(np.column_stack([probability, marked, ~outside]).astype(np.float32), sum(map(len, ids)))

@@ -69,7 +69,7 @@ def fit_last_layer(features: Features, label: Codes, cell: Codes, seed: int) -> 
     scored = []
     for strength in STRENGTHS:
         found = _one(known[half], label[half], cell[half], strength, rng)
-        right = found.predict(known[~half]) == label[~half]
+        right = np.equal(found.predict(known[~half]), label[~half])
         scored.append(min(right[cell[~half] == each].mean() for each in np.flatnonzero(sizes)))
     best = STRENGTHS[int(np.argmax(scored))]
     fits = [_one(known, label, cell, best, rng) for _ in range(DRAWS)]
