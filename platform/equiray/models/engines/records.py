@@ -1,0 +1,82 @@
+"""What an engine is asked to write, and what it wrote."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+Finish: TypeAlias = Literal["stop", "length", "refusal"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Attributes
+    ----------
+    temperature : float
+        0 takes the most likely token each time.
+    top_p : float
+        Share of probability that is drawn from, in (0, 1].
+    max_tokens : int
+        Of one completion.
+    stop : tuple of str
+        Texts that end a completion; they are not part of it.
+    seed : int
+        Completion k of a request depends on the seed, the request and k, and on nothing else that is asked beside it.
+    """
+
+    temperature: float = 0.8
+    top_p: float = 1.0
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One conversation that is to be continued `n` times.
+
+    Attributes
+    ----------
+    request_id : str
+        Of the caller; no part of what a cache compares.
+    messages : tuple of Message
+    n : int
+        Completions, at least 1.
+    """
+
+    request_id: str
+    messages: tuple[Message, ...]
+    n: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """One continuation.
+
+    Attributes
+    ----------
+    request_id : str
+    index : int
+        0 to n - 1 of its request.
+    text : str
+        Without what stopped it.
+    tokens : int
+        That were drawn, the one that ends the text included.
+    finish : {"stop", "length", "refusal"}
+        ``refusal``: the engine or its filter declined; the text may be empty.
+    """
+
+    request_id: str
+    index: int
+    text: str
+    tokens: int
+    finish: Finish
