@@ -1,0 +1,70 @@
+"""The YAML of a reward model's training (arXiv 2507.11344): chains are sampled, their steps judged, a model learns."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from equiray.documents import as_bad_input, read_mapping
+from equiray.generation_spec import CasesSpec, EngineSpec, SamplingSpec
+from equiray.specs import Document, apply_overrides
+
+Judge = Literal["gold", "likelihood", "endpoint"]
+
+
+class JudgeSpec(Document):
+    """Who says whether a step is biased; methods: section 3.1. A judge is never taken for truth."""
+
+    kind: Judge = "gold"
+    delta: float = Field(default=0.5, gt=0, description="gold: nats by which an answer's likelihood has to rise")
+    engine: EngineSpec | None = Field(default=None, description="that judges or scores; none: the one that writes")
+    check_steps: int = Field(default=100, ge=0, description="steps of the sheet that people check")
+
+
+class RewardModelSpec(Document):
+    """What reads a step and says how likely it is fair."""
+
+    source: str = Field(default="embedded", description="``embedded``, ``minilm``, a directory or a hub id")
+    context: bool = Field(default=False, description="steps are read in their chain; else alone, as published")
+    dtype: Literal["bfloat16", "float32"] = "float32"
+    max_tokens: int = Field(default=256, ge=16)
+    epochs: float = Field(default=2.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0, description="of adapters; the paper trains all weights at 2e-5")
+    batch_steps: int = Field(default=64, ge=2)
+    rank: int = Field(default=8, ge=1, description="of the adapters")
+    train_steps: int | None = Field(default=None, ge=2, description="labelled steps to train on, at most")
+
+
+class RewardSpec(Document):
+    """One YAML = one run."""
+
+    schema_: Literal["equiray.reward/1"] = Field(alias="schema")
+    name: str
+    seed: int = 0
+    cases: CasesSpec = CasesSpec()
+    held_out: tuple[str, ...] = Field(min_length=1, description="categories that training never sees")
+    engine: EngineSpec = EngineSpec()
+    sampling: SamplingSpec = SamplingSpec()
+    separator: str = Field(default="\n\n", min_length=1, description="between the steps of a chain")
+    judge: JudgeSpec = JudgeSpec()
+    reward: RewardModelSpec = RewardModelSpec()
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    replicates: int = Field(default=2000, ge=100, description="of the bootstrap over cases")
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> "RewardSpec":
+        chosen = self.cases.categories
+        if chosen and not set(chosen) - set(self.held_out):
+            raise ValueError("`held_out` leaves none of `cases.categories` to train on")
+        return self
+
+
+def load_reward_spec(path: Path, overrides: tuple[str, ...] = ()) -> RewardSpec:
+    """Read and check a reward model's YAML; raises BadInput as `equiray.specs.load_run_spec` does."""
+    document = read_mapping(path, "spec")
+    apply_overrides(document, overrides)
+    try:
+        return RewardSpec.model_validate(document)
+    except ValidationError as error:
+        place = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+        raise as_bad_input(error, place, "spec") from error
