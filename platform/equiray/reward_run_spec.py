@@ -21,20 +21,6 @@ class JudgeSpec(Document):
     check_steps: int = Field(default=100, ge=0, description="steps of the sheet that people check")
 
 
-class RewardModelSpec(Document):
-    """What reads a step and says how likely it is fair."""
-
-    source: str = Field(default="embedded", description="``embedded``, ``minilm``, a directory or a hub id")
-    context: bool = Field(default=False, description="steps are read in their chain; else alone, as published")
-    dtype: Literal["bfloat16", "float32"] = "float32"
-    max_tokens: int = Field(default=256, ge=16)
-    epochs: float = Field(default=2.0, gt=0)
-    learning_rate: float = Field(default=2e-4, gt=0, description="of adapters; the paper trains all weights at 2e-5")
-    batch_steps: int = Field(default=64, ge=2)
-    rank: int = Field(default=8, ge=1, description="of the adapters")
-    train_steps: int | None = Field(default=None, ge=2, description="labelled steps to train on, at most")
-
-
 class RewardSpec(Document):
     """One YAML = one run."""
 
@@ -47,7 +33,6 @@ class RewardSpec(Document):
     sampling: SamplingSpec = SamplingSpec()
     separator: str = Field(default="\n\n", min_length=1, description="between the steps of a chain")
     judge: JudgeSpec = JudgeSpec()
-    reward: RewardModelSpec = RewardModelSpec()
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     replicates: int = Field(default=2000, ge=100, description="of the bootstrap over cases")
 
