@@ -13,7 +13,9 @@ from equiray.metrics.estimation import GroupedScores
 from equiray.mitigation.gating.bands import band
 from equiray.policies import Subject
 from equiray.runs.directory import RunDirectory
+from equiray.runs.fairnet.choosing import chosen
 from equiray.runs.fairnet.details import _sweep
+from equiray.runs.fairnet.methods import scores
 from equiray.runs.fairnet.results import Decided, change_between, evidence_of
 from equiray.runs.fairnet.variants import _right_by_group
 
@@ -93,3 +95,43 @@ def test_limits_of_the_curve_hold_for_all_thresholds_at_once():
     np.testing.assert_allclose(found["worst_cell_low"], at_once.low)
     np.testing.assert_allclose(found["worst_cell_high"], at_once.high)
     assert (np.array(found["worst_cell_low"]) < alone.limits["worst_group_accuracy_cells"].low).all()
+
+
+def one_gate_seed(loss=0.01, rows=600):
+    """A training with one gate that can spend all of the allowed loss of accuracy."""
+    rng = np.random.default_rng(3)
+    code = rng.integers(0, 2, rows)
+    label = (rng.random(rows) < 0.25 + 0.3 * code).astype(np.int8)
+    base = np.clip(0.5 + 0.25 * (label - 0.55) + rng.normal(0, 0.2, rows) - 0.1 * (code == 0), 0.01, 0.99)
+    adapted = np.clip(base + 0.2 * (code == 0) + rng.normal(0, 0.05, rows), 0.01, 0.99)
+    risk = np.clip(0.6 * (code == 0) + 0.4 * rng.random(rows), 0, 1)
+    groups = {"sex": (("Female", "Male"), code)}
+    sides = {
+        split: gated_cases.outcomes_of(label, risk, np.stack([base, adapted], 1), groups, split=split)
+        for split in ("validation", "test")
+    }
+    spec = FairNetSpec.model_validate(
+        {"schema": "equiray.fairnet/1", "name": "x", "tasks": [{"name": "adult"}]}
+        | {"threshold": {"max_accuracy_loss": loss}}
+    )
+    grouped = GroupedScores("sex", ("Female", "Male"), code)
+    task = SimpleNamespace(
+        steering="sex",
+        rows=lambda split: np.arange(rows),
+        labels=lambda at: label.astype(np.int64)[at],
+        steering_groups=lambda at: grouped,
+    )
+    choice = chosen(sides["validation"], "sex", spec)
+    return SimpleNamespace(planned=task, outcomes=sides.get, spec=spec, choice=choice)
+
+
+def test_gate_and_thresholds_spend_one_loss_of_accuracy():
+    seed = one_gate_seed()
+    label = seed.outcomes("validation").label == 1
+    accuracy = {
+        method: ((scores(seed, method)["validation"] > 0.5) == label).mean()
+        for method in ("fairnet", "thresholds", "gate_and_thresholds")
+    }
+    base = ((seed.outcomes("validation").probability[:, 0] > 0.5) == label).mean()
+    assert base - accuracy["fairnet"] > 0.005 < base - accuracy["thresholds"], "one spends nothing: nothing is tested"
+    assert base - accuracy["gate_and_thresholds"] <= 0.01 + 1e-9

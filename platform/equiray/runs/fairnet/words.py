@@ -1,8 +1,10 @@
 """What the methods of a FairNet run are called, and what each is."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equiray.fairnet_spec import FairNetSpec
+from equiray.mitigation.fairnet.train import OUTLIERS
 
 _METHODS = {
     "erm": ("ERM", False, "the base model: the mean loss of all training rows is made small"),
@@ -12,7 +14,11 @@ _METHODS = {
     "dfr": ("DFR", False, "the last layer alone is fitted again, on balanced cells of validation rows"),
     "cda": ("CDA", False, "trained anew on the rows and their counterfactual twins"),
     "thresholds": ("Group thresholds", True, "the base's scores with a threshold for each group"),
-    "gate_and_thresholds": ("FairNet and group thresholds", True, "FairNet's scores with a threshold for each group"),
+    "gate_and_thresholds": (
+        "FairNet and group thresholds",
+        True,
+        "FairNet's scores with a threshold for each group, both within one allowed loss of accuracy",
+    ),
 }
 
 
@@ -24,6 +30,13 @@ def methods_of(spec: FairNetSpec) -> dict[str, dict[str, Any]]:
         for name, (label, needs_group, what) in _METHODS.items()
         if name in wanted
     }
+
+
+def gates_of(spec: FairNetSpec, vulnerable: Mapping[str, str], gates: Sequence[str]) -> list[dict[str, str]]:
+    """Whom each gate opens for; the one gate of the regime ``unlabelled`` opens for outliers and knows no group."""
+    opened = {OUTLIERS: OUTLIERS} if spec.detector.regime == "unlabelled" else {g: vulnerable[g] for g in gates}
+    told = {"kind": spec.detector.kind, "regime": spec.detector.regime}
+    return [{"attribute": gate, "vulnerable": group, **told} for gate, group in opened.items()]
 
 
 def scored(method: str) -> bool:
