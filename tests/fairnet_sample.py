@@ -166,6 +166,9 @@ def one_seed(seed: int, *, scale: float = 1.0, attribute: str = "sex") -> dict[s
         "points": points,
         "choice": {
             "attribute": attribute,
+            "by": "worst_cell",
+            "rows": 4000,
+            "groups_known": 4000,
             "thresholds": [0.631],
             "figures": {"accuracy": 0.861, "activation_rate": 0.139},
             "base": {"accuracy": 0.8605, "activation_rate": 0.0},

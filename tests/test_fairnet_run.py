@@ -402,3 +402,18 @@ def test_the_group_that_is_corrected_is_the_worst_of_those_that_can_be(uninterru
     worst = cells[cells["size"] >= FEWEST]["mean"].groupby("sex").min()
     assert worst[task["gates"][0]["vulnerable"]] == worst.min()
     assert load_fairnet_spec(uninterrupted / "spec.yaml").vulnerable == {}
+
+
+def test_without_group_labels_nothing_is_chosen_by_groups_and_no_gate_is_listed_for_one(model, tmp_path, command):
+    detector = {"regime": "unlabelled", "training": QUICK | {"epochs": 1}, "contamination": 0.3}
+    spec = small(tmp_path, model, detector=detector, baselines=["gate_and_thresholds"])
+    assert command("run", spec, "--out", tmp_path / "out").code == 0
+    (task,) = read(tmp_path / "out", "fairnet.json")["tasks"]
+    assert [gate["attribute"] for gate in task["gates"]] == ["outliers"]
+    choice = task["seeds"][0]["choice"]
+    assert (choice["by"], choice["groups_known"], choice["rows"]) == ("accuracy", 0, 300)
+    assert set(choice["figures"]) == {"accuracy", "activation_rate"}
+    assert not list((tmp_path / "out").glob("training/*vulnerable*")), "a group was looked for on validation rows"
+    page = " ".join((tmp_path / "out" / "report.html").read_text().split())
+    assert "opens for" not in page and "no group was known in training or in choosing its threshold" in page
+    assert "No group was looked at: accuracy of 300 validation rows chose." in page

@@ -41,11 +41,16 @@ def known_groups(
     if spec.regime == "unlabelled":
         return Known(np.arange(len(features)), outliers(features, spec.outliers, spec.contamination, seed))
     assert vulnerable is not None
-    if spec.regime == "full":
-        return Known(np.arange(len(vulnerable)), vulnerable)
-    count = int(np.ceil(spec.label_share * len(vulnerable)))
-    rows = np.sort(drawing(seed, stage).permutation(len(vulnerable))[:count])
+    rows = labelled(len(vulnerable), spec, seed, stage)
     return Known(rows, vulnerable[rows])
+
+
+def labelled(rows: int, spec: DetectorSpec, seed: int, stage: str) -> NDArray[np.int64]:
+    """Which of so many rows have a known group, ascending: all, or in the regime ``partial`` a random share."""
+    if spec.regime == "full":
+        return np.arange(rows)
+    count = int(np.ceil(spec.label_share * rows))
+    return np.sort(drawing(seed, stage).permutation(rows)[:count])
 
 
 def outliers(features: NDArray[np.float32], method: Outliers, contamination: float, seed: int) -> Flags:

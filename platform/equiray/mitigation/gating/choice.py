@@ -1,12 +1,14 @@
 """Choose the thresholds of gates on validation rows: the best worst cell that accuracy and the budget allow.
 
+Where the groups of validation rows are not known, the best accuracy stands in for the best worst cell.
+
 Notable: keeping every gate shut is always a candidate, so a choice never has to do harm. What is chosen is optimistic
 on the rows that chose it; the test split is to be read once, at the chosen thresholds.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,10 @@ from equiray.fairnet_spec import ThresholdSpec
 from equiray.metrics.disparities import Array
 from equiray.mitigation.gating.thresholds import Sweep
 
+By = Literal["worst_cell", "accuracy"]
+
 _CHOOSES = "validation"
+_WORDS: dict[By, str] = {"worst_cell": "the worst cell", "accuracy": "accuracy"}
 _ROUNDING = 1e-12  # of a difference of two shares
 
 
@@ -28,12 +33,14 @@ class Choice:
     ----------
     attribute : str
         Whose cells were looked at.
+    by : "worst_cell" or "accuracy"
+        What was made as good as the constraints allow.
     thresholds : tuple of float
         Of each gate; inf where it stays shut.
     figures, base : dict
         By metric id, at the thresholds and with every gate shut; NaN is not estimable.
     worst_cell, base_worst_cell : float
-        Worst accuracy of the cells that steered the choice; NaN if none did.
+        Worst accuracy of the cells that steered the choice; NaN if none did, as where accuracy was chosen by.
     left_out : tuple of str
         Cells with too few rows to steer it.
     candidates, feasible : int
@@ -42,6 +49,7 @@ class Choice:
     """
 
     attribute: str
+    by: By
     thresholds: tuple[float, ...]
     figures: dict[str, float]
     base: dict[str, float]
@@ -70,8 +78,8 @@ class Choice:
         }
 
 
-def choose(of: Sweep, spec: ThresholdSpec) -> Choice:
-    """The thresholds with the best worst cell (`Sweep.worst_cell`) under the constraints.
+def choose(of: Sweep, spec: ThresholdSpec, by: By = "worst_cell") -> Choice:
+    """The thresholds with the best worst cell (`Sweep.worst_cell`), or accuracy, under the constraints.
 
     Accuracy of all rows may fall `max_accuracy_loss` below that with every gate shut, and `max_open` of the rows may
     have an open gate. Ties go to the smaller open share, then to the higher accuracy, then to higher thresholds.
@@ -81,6 +89,8 @@ def choose(of: Sweep, spec: ThresholdSpec) -> Choice:
     of : Sweep
         Of validation rows, from `thresholds.sweep` or `grid`.
     spec : ThresholdSpec
+    by : "worst_cell" or "accuracy"
+        ``accuracy`` looks at no group.
 
     Raises
     ------
@@ -97,14 +107,15 @@ def choose(of: Sweep, spec: ThresholdSpec) -> Choice:
     accuracy, opened = of.figures["accuracy"], of.figures["activation_rate"]
     keeps = accuracy[shut] - accuracy <= spec.max_accuracy_loss + _ROUNDING
     allowed = np.flatnonzero(keeps & (opened <= spec.max_open + _ROUNDING))
-    place, reason = _best(of, allowed, shut)
+    place, reason = _best(of, allowed, shut, by)
     return Choice(
         attribute=of.attribute,
+        by=by,
         thresholds=tuple(of.thresholds[place].tolist()),
-        figures=of.at(place),
-        base=of.at(shut),
-        worst_cell=float(of.worst_cell[place]),
-        base_worst_cell=float(of.worst_cell[shut]),
+        figures=_looked_at(of.at(place), by),
+        base=_looked_at(of.at(shut), by),
+        worst_cell=float(of.worst_cell[place]) if by == "worst_cell" else math.nan,
+        base_worst_cell=float(of.worst_cell[shut]) if by == "worst_cell" else math.nan,
         left_out=of.left_out,
         candidates=len(of.thresholds),
         feasible=len(allowed),
@@ -112,15 +123,22 @@ def choose(of: Sweep, spec: ThresholdSpec) -> Choice:
     )
 
 
-def _best(of: Sweep, allowed: NDArray[np.intp], shut: int) -> tuple[int, str]:
-    if np.isnan(of.worst_cell[shut]):
+def _best(of: Sweep, allowed: NDArray[np.intp], shut: int, by: By) -> tuple[int, str]:
+    if by == "worst_cell" and np.isnan(of.worst_cell[shut]):
         return shut, f"no cell of {of.attribute} has enough rows to choose by: every gate stays shut"
     keys: list[Array] = [*of.thresholds[allowed].T, of.figures["accuracy"][allowed]]
-    keys += [-of.figures["activation_rate"][allowed], of.worst_cell[allowed]]
+    keys += [-of.figures["activation_rate"][allowed]]
+    keys += [of.worst_cell[allowed] if by == "worst_cell" else of.figures["accuracy"][allowed]]
     place = int(allowed[np.lexsort(keys)[-1]])
     if place == shut:
-        return shut, "no thresholds within the constraints make the worst cell better: every gate stays shut"
-    return place, "the best worst cell within the constraints"
+        return shut, f"no thresholds within the constraints make {_WORDS[by]} better: every gate stays shut"
+    return place, f"the best {_WORDS[by].removeprefix('the ')} within the constraints"
+
+
+def _looked_at(figures: dict[str, float], by: By) -> dict[str, float]:
+    """Of a choice by accuracy no figure of groups."""
+    of_all = ("accuracy", "activation_rate")
+    return figures if by == "worst_cell" else {name: figures[name] for name in of_all}
 
 
 def _every_gate_shut(of: Sweep) -> int:

@@ -170,7 +170,7 @@ def detector_chart(detector: Detector, gate: Gate | None) -> PlaneChart:
 
 def _flags(gate: Gate | None) -> str:
     """What counts as at risk; a gate of no attribute knows no group."""
-    if gate is None or gate.kind == "risk":
+    if gate is None or gate.kind == "risk" or gate.regime == "unlabelled":
         return "rows decided wrongly by ERM"
     return gate.vulnerable + (", decided wrongly by ERM" if gate.kind == "both" else "")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from equiray.reports.fairnet.record import Ablation, Changes, Stress, Task
 from equiray.reports.fairnet.tables import ANSWER_STYLES, MEASURES, effect_of, effects_of, level_cell, missing
-from equiray.reports.fairnet.trainings import DoubleCount, Measured, NoHarm, Seed
+from equiray.reports.fairnet.trainings import Choice, DoubleCount, Measured, NoHarm, Seed
 from equiray.reports.tables import Cell, Table, TableBlock, TableRow, effect_cell
 from equiray.reports.words import count, number, share
 
@@ -118,6 +118,25 @@ def _measured(of: Measured, measure: str) -> Cell:
     return level_cell(value)
 
 
+def _looked_at(choice: Choice) -> str:
+    """Whose groups chose."""
+    rows = count(choice.rows, "validation row")
+    if not choice.groups_known:
+        return f"No group was looked at: accuracy of {rows} chose."
+    share_known = f"Groups of {count(choice.groups_known)} of {rows} were known"
+    if choice.by == "accuracy":
+        return f"{share_known}, too few in every cell to choose by: accuracy of all rows chose."
+    return f"{share_known} and looked at." if choice.groups_known < choice.rows else f"Groups of all {rows} were known."
+
+
+def _chosen_by(choice: Choice) -> str:
+    name = {"worst_cell": "the worst cell", "accuracy": "accuracy"}[choice.by]
+    of_cell = (choice.base_worst_cell, choice.worst_cell)
+    ends = of_cell if choice.by == "worst_cell" else (choice.base.get("accuracy"), choice.figures.get("accuracy"))
+    first, last = map(number, ends)
+    return f"{name} goes from {first} to {last}"
+
+
 def choice_lines(seed: Seed) -> list[str]:
     """How the threshold of this training was chosen."""
     choice = seed.choice
@@ -126,9 +145,8 @@ def choice_lines(seed: Seed) -> list[str]:
     )
     lines = [
         f"Seed {seed.seed}: threshold {written}, {choice.reason}; {count(choice.feasible)} of "
-        f"{count(choice.candidates, 'threshold')} kept the constraints. On the validation rows that chose it, which is "
-        f"too good to be true, the worst cell goes from {number(choice.base_worst_cell)} to "
-        f"{number(choice.worst_cell)}."
+        f"{count(choice.candidates, 'threshold')} kept the constraints. {_looked_at(choice)} On the validation rows "
+        f"that chose it, which is too good to be true, {_chosen_by(choice)}."
     ]
     if choice.left_out:
         lines.append(f"Seed {seed.seed}: too few validation rows to choose by: {', '.join(choice.left_out)}.")

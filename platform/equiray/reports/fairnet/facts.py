@@ -4,6 +4,12 @@ from equiray.reports.fairnet.record import FairnetFile, Gate, Task
 from equiray.reports.provenance import Fact
 from equiray.reports.words import attribute_words, count, enumerate_words
 
+_OUTLYING = {
+    "group": "rows unlike the others",
+    "risk": "rows likely to be decided wrongly",
+    "both": "rows unlike the others that are likely to be decided wrongly",
+}
+
 
 def backbone_facts(document: FairnetFile) -> list[Fact]:
     """What was corrected, and which of its layers do what."""
@@ -32,7 +38,10 @@ def task_facts(task: Task) -> list[Fact]:
 
 def gate_words(gate: Gate) -> str:
     """For whom a gate opens, and from which labels its detector learned that."""
-    learned = {"full": "groups of all rows", "partial": "groups of some rows", "unlabelled": "no groups"}
+    if gate.regime == "unlabelled":
+        whom = _OUTLYING.get(gate.kind, gate.kind)
+        return f"one, for {whom}; no group was known in training or in choosing its threshold"
+    learned = {"full": "groups of all rows", "partial": "groups of some rows"}
     flags = {
         "group": "the group",
         "risk": "rows likely to be decided wrongly",

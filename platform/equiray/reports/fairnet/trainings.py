@@ -29,9 +29,15 @@ class Point(Measured):
 
 
 class Choice(Part):
-    """How the thresholds were chosen on validation rows (`equiray.mitigation.gating.choice.Choice`)."""
+    """How the thresholds were chosen on validation rows (`equiray.mitigation.gating.choice.Choice`).
+
+    `groups_known` of the `rows` had a group that the regime knows.
+    """
 
     attribute: str
+    by: Literal["worst_cell", "accuracy"]
+    rows: int
+    groups_known: int
     thresholds: list[float | Literal["inf", "-inf"]]
     figures: dict[str, Figure]
     base: dict[str, Figure]

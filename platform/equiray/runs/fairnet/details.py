@@ -20,6 +20,7 @@ from equiray.mitigation.gating.bands import band
 from equiray.mitigation.gating.grid import POINTS
 from equiray.mitigation.gating.no_harm import NoHarm, no_harm
 from equiray.mitigation.gating.outcomes import GatedOutcomes
+from equiray.runs.fairnet.choosing import groups_known
 from equiray.runs.fairnet.predictions import of_split
 from equiray.runs.fairnet.seed import Seed
 
@@ -51,7 +52,11 @@ def seed_document(seed: Seed, estimates: Mapping[str, Sequence[Estimate]], table
     return {
         "seed": seed.seed,
         "points": [{"method": method, **point} for method, point in points.items()],
-        "choice": seed.choice.to_json(),
+        "choice": seed.choice.to_json()
+        | {
+            "rows": seed.choosing.rows,
+            "groups_known": groups_known(seed.choosing, seed.planned.steering),
+        },
         "sweep": _sweep(seed, test),
         "group_thresholds": _prices(seed, tables["erm"]),
         "detectors": [_detector(seed, test, place) for place in range(len(test.attributes))],

@@ -25,7 +25,7 @@ from equiray.runs.fairnet.predictions import of_split, predicted, subject_of
 from equiray.runs.fairnet.results import ASKED, BASE, Decided, change_of, effects_of, evidence_of
 from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.variants import ablations_of, check_stress, stress_of
-from equiray.runs.fairnet.words import methods_of
+from equiray.runs.fairnet.words import gates_of, methods_of
 from equiray.runs.frontiers import frontiers_file, frontiers_of_predictions
 from equiray.runs.policy_check import check_policy
 from equiray.runs.publish import publish
@@ -169,15 +169,7 @@ def _task_document(
         "warnings": list(task.examples.warnings),
         "rows": {split: len(task.rows(split)) for split in ("train", "validation", "test")},
         "attribute": task.steering,
-        "gates": [
-            {
-                "attribute": gate,
-                "vulnerable": seeds[0].vulnerable[gate],
-                "kind": spec.detector.kind,
-                "regime": spec.detector.regime,
-            }
-            for gate in task.gates
-        ],
+        "gates": gates_of(spec, seeds[0].vulnerable, task.gates),
         "changes": [change_of(task, m, by_method[BASE], by_method[m], spec.confidence) for m in methods if m != BASE],
         "seeds": [
             seed_document(

@@ -28,16 +28,15 @@ from equiray.mitigation.fairnet import (
     subset_probabilities,
     train_base,
 )
-from equiray.mitigation.gating.choice import Choice, choose
-from equiray.mitigation.gating.grid import sweep_grid
+from equiray.mitigation.gating.choice import Choice
 from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.mitigation.gating.store import load_outcomes, save_outcomes
-from equiray.mitigation.gating.thresholds import sweep
 from equiray.models.backbones import Backbone
 from equiray.runs.directory import RunDirectory
+from equiray.runs.fairnet.choosing import chosen, known_outcomes, known_rows
 from equiray.runs.fairnet.lower import TaskStates, joined, taken
 from equiray.runs.fairnet.streamed import streamed
-from equiray.runs.fairnet.vulnerable import FEWEST_ROWS, worst_group
+from equiray.runs.fairnet.vulnerable import worst_group
 from equiray.runs.fairnet.weights import load_classifier, save_classifier
 from equiray.streaming.embed import uses_ray
 from equiray.streaming.progress import RowProgress
@@ -77,16 +76,23 @@ class Seed:
 
     @cached_property
     def vulnerable(self) -> Mapping[str, str]:
-        """Each gate's group: as the spec says, else the one with the base's worst validation cell."""
+        """Each gate's group: as the spec says, else the one with the base's worst validation cell, if any is known."""
         found, file = dict(self._vulnerable or {}), f"training/{self.base_name}.vulnerable.json"
-        open_ones = [gate for gate in self.planned.gates if gate not in found]
+        open_ones = [gate for gate in self._gates if gate not in found]
         if open_ones and (self.directory.path / file).is_file():
             return found | json.loads((self.directory.path / file).read_text(encoding="utf-8"))
         if open_ones:
             score = positive(self.base, self.validation.lower)
-            found |= {gate: worst_group(self.planned, gate, score) for gate in open_ones}
+            sizes = {split: len(self.planned.rows(split)) for split in ("train", "validation")}
+            known = {split: known_rows(split, n, self.spec.detector, self.seed) for split, n in sizes.items()}
+            found |= {gate: worst_group(self.planned, gate, score, known) for gate in open_ones}
             self.directory.write_json(file, found)
         return found
+
+    @property
+    def _gates(self) -> tuple[str, ...]:
+        """Gates of a group each; the regime `unlabelled` has one gate, of no group."""
+        return () if self.spec.detector.regime == "unlabelled" else self.planned.gates
 
     @cached_property
     def base(self) -> Classifier:
@@ -112,8 +118,8 @@ class Seed:
         place = self._fairnet_place
         if (place / "fairnet.json").is_file():
             return load_fairnet(place, self.backbone)
-        groups = {gate: self.planned.examples.attributes[gate][self.train] for gate in self.planned.gates}
-        members = {gate: groups[gate] == self.vulnerable[gate] for gate in self.planned.gates}
+        groups = {gate: self.planned.examples.attributes[gate][self.train] for gate in self._gates}
+        members = {gate: groups[gate] == self.vulnerable[gate] for gate in self._gates}
         rows = self.training_rows(members)
         base = self.base
         with self.directory.step(f"{self.name}: detector and adapter"):
@@ -150,12 +156,14 @@ class Seed:
     @cached_property
     def choice(self) -> Choice:
         """Thresholds of the gates, chosen on validation rows; the saved model decides by them from then on."""
-        outcomes, steering = self.outcomes("validation"), self.planned.steering
-        one = len(outcomes.attributes) == 1
-        found = (sweep if one else sweep_grid)(outcomes, steering, fewest_rows=FEWEST_ROWS)
-        chosen = choose(found, self.spec.threshold)
-        set_thresholds(self._fairnet_place, dict(zip(outcomes.attributes, chosen.thresholds, strict=True)))
-        return chosen
+        found = chosen(self.choosing, self.planned.steering, self.spec)
+        set_thresholds(self._fairnet_place, dict(zip(self.choosing.attributes, found.thresholds, strict=True)))
+        return found
+
+    @cached_property
+    def choosing(self) -> GatedOutcomes:
+        """Validation outcomes with the groups that the regime knows."""
+        return known_outcomes(self.outcomes("validation"), self.spec.detector, self.seed)
 
     def _outcomes(self, split: str) -> GatedOutcomes:
         rows, fairnet, stage = self.planned.rows(split), self.fairnet, f"outputs of every gate, {split}"

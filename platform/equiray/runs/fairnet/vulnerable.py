@@ -1,5 +1,7 @@
 """Which group a gate is for where the spec names none: the one that the base serves worst."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,9 @@ FEWEST_ROWS = 30
 """Cells with fewer validation rows steer nothing: a handful of rows would choose by chance."""
 
 
-def worst_group(planned: PlannedTask, gate: str, score: NDArray[np.float64]) -> str:
+def worst_group(
+    planned: PlannedTask, gate: str, score: NDArray[np.float64], known: Mapping[str, NDArray[np.bool_]]
+) -> str:
     """The group with the least accurate cell on validation rows, of those that an adapter can be trained for.
 
     Parameters
@@ -20,6 +24,8 @@ def worst_group(planned: PlannedTask, gate: str, score: NDArray[np.float64]) -> 
     gate : str
     score : float64 [N]
         The base's probability of the positive class, of validation rows.
+    known : mapping from split to bool [N]
+        Of which training and validation rows groups are known; the others are not looked at.
 
     Raises
     ------
@@ -27,27 +33,33 @@ def worst_group(planned: PlannedTask, gate: str, score: NDArray[np.float64]) -> 
         No group has enough validation rows of a label, and training rows of both.
     """
     rows = planned.rows("validation")
-    groups, label = planned.examples.attributes[gate][rows], planned.labels(rows)
+    groups, label = np.where(known["validation"], planned.examples.attributes[gate][rows], ""), planned.labels(rows)
     right = (score > 0.5) == (label == 1)
     worst: dict[str, float] = {}
-    for name in _learnable(planned, gate):
+    for name in learnable(planned, gate, known["train"]):
         cells = [right[(groups == name) & (label == y)] for y in (0, 1)]
         counted = [cell.mean() for cell in cells if len(cell) >= FEWEST_ROWS]
         if counted:
             worst[name] = float(min(counted))
     if not worst:
         raise BadInput(
-            f"no group of {gate} has {FEWEST_ROWS} validation rows of one label and training rows of both",
+            f"no group of {gate} has {FEWEST_ROWS} validation rows of one label and training rows of both, among "
+            f"{int(known['validation'].sum())} and {int(known['train'].sum())} rows whose group is known",
             place=f"task {planned.name}",
-            fix="use more rows, or name the group: `vulnerable`",
+            fix="use more rows, raise `detector.label_share`, or name the group: `vulnerable`",
         )
     return min(worst, key=lambda name: worst[name])
 
 
-def _learnable(planned: PlannedTask, gate: str) -> list[str]:
-    """Groups with training rows of both labels inside and outside, in the order of their names."""
+def learnable(planned: PlannedTask, gate: str, known: NDArray[np.bool_] | None = None) -> list[str]:
+    """Groups with training rows of both labels inside and in other groups, in the order of their names.
+
+    `known` [n]: the training rows whose group may be looked at; default: all.
+    """
     rows = planned.rows("train")
+    rows = rows if known is None else rows[known]
+    rows = rows[planned.examples.attributes[gate][rows] != MISSING_GROUP]
     groups, labels = planned.examples.attributes[gate][rows], planned.labels(rows)
     cells = {name: np.bincount(labels[groups == name], minlength=2) for name in np.unique(groups).tolist()}
     total = np.bincount(labels, minlength=2)
-    return [n for n, cell in cells.items() if n != MISSING_GROUP and cell.all() and (total - cell).all()]
+    return [name for name, cell in cells.items() if cell.all() and (total - cell).all()]
