@@ -14,12 +14,15 @@ from rich.console import Console
 from equiray.errors import BadInput, Incomplete
 from equiray.reports import markdown_tables, print_summary, verify_evidence, write_evidence, write_report
 from equiray.reports.fairnet import FairnetFile, load_fairnet
-from equiray.reports.fairnet.charts import detector_chart, trade_charts
+from equiray.reports.fairnet.charts import trade_charts
+from equiray.reports.fairnet.gate_charts import detector_chart
+from equiray.reports.fairnet.maps import grid_maps
 from equiray.reports.fairnet.page import write_fairnet_report
 from equiray.reports.model_card import write_model_card
 from fairnet_sample import (
     CELLS,
     METHODS,
+    ROWS,
     contract_document,
     printed,
     sample_document,
@@ -29,6 +32,8 @@ from fairnet_sample import (
 from report_run import write_synthetic_run
 from test_report import NASTY, Page
 
+GATE = ("Detector of Female, decided wrongly by ERM", "How far the gates open")
+GATE += ("Calibration of Female", "Calibration of Male")
 TRAINING = ("Share of open hinges", "Base loss", "Adapter loss")
 CONTRACT = Path(__file__).parents[1] / "docs" / "contracts" / "fairnet_results.json"
 
@@ -65,12 +70,13 @@ def test_every_section_stands_in_its_order(tmp_path: Path) -> None:
     html = write_report(write_sample(tmp_path / "run")).read_text(encoding="utf-8")
     _, adult, drawn, _ = re.split(r'<section id="(?:task-\d|made)">', html)
     headings = ["Methods", "What thresholds trade", "The detector, and how far its gates open", "When it cannot hurt"]
+    headings += ["Calibration of each group"]
     headings += ["Cells", "What was flagged", "Ablations", "Stress", "Gate and group thresholds together", "Training"]
     assert re.findall("<h3>(.*?)</h3>", adult) == [*headings, "About the data"]
     assert set(headings) - set(re.findall("<h3>(.*?)</h3>", drawn)) == {"Ablations", "Stress"}, "of Adult alone"
     figures = re.findall("<figcaption>(.*?)<span>", adult[: adult.index("The same of seed 1")])
     trades = ["Accuracy against worst-cell accuracy", "Accuracy against equalized odds"]
-    assert figures[2:] == [*trades, "Detector of Female, decided wrongly by ERM", "How far the gates open", *TRAINING]
+    assert figures[2:] == [*trades, *GATE, *TRAINING]
     assert html.count("Accuracy against worst-cell accuracy<") == 4, "one a training"
 
 
@@ -133,14 +139,53 @@ def test_the_numbers_of_the_page_are_the_documents(tmp_path: Path) -> None:
                 assert three(sum(p[name] for p in points) / len(points)) in text
         for seed in task["seeds"]:
             assert f"AUC {three(seed['detectors'][0]['auc']['value'])} [0.871, 0.887]" in text
-            assert f"{seed['no_harm']['exact']['value']:+.4f}".replace("-", "−") in text
-            assert f"{seed['no_harm']['selection']:+.4f}".replace("-", "−") in text
             for row in seed["flagged"]:
                 assert f"risk {three(row['risk'])} · probability {three(row['base'])} → {three(row['adapted'])}" in text
     for cell in CELLS:
         assert cell in text
     assert "2 corrected, 1 harmed and 2 unchanged" in text
     assert "Of all 1,325 test rows with an open gate: 61 corrected, 24 harmed and 1,240 unchanged." in text
+
+
+def test_harm_and_calibration_of_the_page_are_the_documents(tmp_path: Path) -> None:
+    text = page_of(write_sample(tmp_path / "run")).text
+    seeds = [seed for task in sample_document()["tasks"] for seed in task["seeds"]]
+    for harm in (harm for seed in seeds for harm in seed["no_harm"]):
+        for of in (*harm["exact"].values(), harm["margin"], harm["selection"]):
+            value, low, high = (f"{x:+.4f}".replace("-", "−") for x in of.values())
+            assert re.search(rf"{re.escape(value)} ?\[{re.escape(low)}, {re.escape(high)}\]", text)
+    assert f"condition on 4,000 validation rows, outcome on {sum(ROWS):,} test rows" in text
+    for sweep in (sweep for seed in seeds for sweep in seed["sweeps"]):
+        for of in sweep["calibration"]:
+            for place in (0, sweep["chosen"], -1):
+                limits = f"[{three(of['low'][place])}, {three(of['high'][place])}]"
+                assert re.search(re.escape(three(of["ece"][place])) + " ?" + re.escape(limits), text)
+
+
+def test_two_gates_have_curves_of_their_own_and_a_map(tmp_path: Path) -> None:
+    html = write_report(write_sample(tmp_path / "run")).read_text(encoding="utf-8")
+    _, adult, drawn, _ = re.split(r'<section id="(?:task-\d|made)">', html)
+    assert "at every pair of thresholds" not in adult
+    assert drawn.count("at every pair of thresholds: 12 × 12") == 2, "worst cell and accuracy"
+    for words in ("gate of race, the others shut", "gate of race with the others shut", "Gate of race"):
+        assert words in drawn and words not in adult
+
+
+def test_a_map_draws_every_pair_once_and_in_its_place() -> None:
+    grid = FairnetFile.model_validate(sample_document()).tasks[1].seeds[0].grid
+    assert grid is not None
+    for found, plane in zip(grid_maps(grid), (grid.worst_cell, grid.accuracy), strict=True):
+        drawn: dict[tuple[int, int], int] = {}
+        for step, each in enumerate(found.steps):
+            for x, y, count in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\3z", each.path):
+                drawn |= {(int(x) + i, int(y)): step for i in range(int(count))}
+        values = [value for row in plane for value in row if value is not None]
+        low, width = min(values), (max(values) - min(values)) / 8
+        assert len(drawn) == 144
+        for (x, y), step in drawn.items():
+            value = plane[x][11 - y]
+            assert value is not None and low + step * width - 1e-9 <= value <= low + (step + 1) * width + 1e-9
+        assert (found.x, found.y) == (round(100 * 7.5 / 12, 2), round(100 - 100 * 4.5 / 12, 2))
 
 
 def test_what_all_flagged_rows_come_to_may_be_unknown(tmp_path: Path) -> None:
@@ -186,7 +231,7 @@ def test_both_trades_share_the_axis_of_accuracy(tmp_path: Path) -> None:
 def test_a_band_that_turns_back_does_not_cross_itself(tmp_path: Path) -> None:
     document = load_fairnet(write_sample(tmp_path / "run"))
     chart, _ = trade_charts(document, document.tasks[0].seeds[0], [])
-    accuracy = [a for a in document.tasks[0].seeds[0].sweep.accuracy if a is not None]
+    accuracy = [a for a in document.tasks[0].seeds[0].sweeps[0].accuracy if a is not None]
     assert accuracy.index(max(accuracy)) not in (0, len(accuracy) - 1), "the sample's accuracy turns once"
     assert len(chart.bands) == 2
     for band in chart.bands:
@@ -237,15 +282,15 @@ def test_what_cannot_be_estimated_is_never_0(tmp_path: Path) -> None:
         task["changes"][0]["cells"][0] |= nothing
         task["changes"][0]["worst_up"] = "INCONCLUSIVE"
         for seed in task["seeds"]:
-            seed["no_harm"], seed["double_count"], seed["detectors"] = None, None, []
+            seed["no_harm"], seed["double_count"], seed["detectors"] = [], None, []
             for point in seed["points"]:
                 point["worst_cell"] = None
             for name in ("worst_cell", "worst_cell_low", "worst_cell_high"):
-                seed["sweep"][name] = [None] * len(seed["sweep"][name])
+                seed["sweeps"][0][name] = [None] * len(seed["sweeps"][0][name])
 
     text = page_of(changed(tmp_path, blank)).text
     assert "worst cell better than ERM does: not estimable (from not estimable to not estimable" in text
-    assert "Seed 0: not estimable." in text
+    assert "Seed 0: no gate is for a group" in text
     assert "No detector was measured." in text
     assert "n. e." in text
     cells = text[text.index("Cells Accuracy in every cell") :]
@@ -266,8 +311,8 @@ def test_gates_that_stay_shut_are_said_to_be_erm(tmp_path: Path) -> None:
 
 def test_a_hinge_that_closed_is_warned_of(tmp_path: Path) -> None:
     def closed(document: dict[str, Any]) -> None:
-        document["tasks"][0]["seeds"][0]["training"]["open_hinge"] = [0.5, 0.0]
-        document["tasks"][0]["seeds"][1]["training"]["open_hinge"] = [0.0, 0.0]
+        document["tasks"][0]["seeds"][0]["training"]["open_hinges"] = {"sex": [0.5, 0.0]}
+        document["tasks"][0]["seeds"][1]["training"]["open_hinges"] = {"sex": [0.0, 0.0]}
 
     text = page_of(changed(tmp_path, closed)).text
     assert "it had stopped to train anything" in text
@@ -336,7 +381,7 @@ def test_markdown_tables_hold_the_changes(tmp_path: Path) -> None:
         "| FairNet | 0.858 | 0.603 | **+0.121** [0.083, 0.159] | **+0.003** [0.001, 0.006] | **yes** | **yes** |"
         in text
     )
-    assert "| Only people over 80 | n. e. |" in text
+    assert "| Only people over 80 | 212 | n. e. |" in text and "| 10 % label noise in training | 9,000 |" in text
 
 
 def test_the_card_traces_every_change_to_its_place(tmp_path: Path) -> None:
@@ -368,7 +413,7 @@ def _seed(document: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda d: d.update(schema="equiray.fairnet-results/2"), "schema: Input should be 'equiray.fairnet-results/1'"),
+        (lambda d: d.update(schema="equiray.fairnet-results/1"), "schema: Input should be 'equiray.fairnet-results/2'"),
         (lambda d: d.update(surprise=1), "surprise: Extra inputs are not permitted"),
         (lambda d: d.pop("backbone"), "backbone: Field required"),
         (lambda d: d["methods"].pop(0), "there is no method `erm`"),
@@ -379,8 +424,8 @@ def _seed(document: dict[str, Any]) -> dict[str, Any]:
         (lambda d: _seed(d)["points"][0].update(method="magic"), "points of task 'adult' name 'magic'"),
         (lambda d: d["tasks"][0]["changes"][0].update(reference="magic"), "changes of task 'adult' name 'magic'"),
         (lambda d: d["ablations"][0].update(task="mars"), "ablations and stress name 'mars'"),
-        (lambda d: _seed(d)["sweep"]["open"].pop(), "curves of unequal length"),
-        (lambda d: _seed(d)["sweep"].update(chosen=81), "`chosen` 81 is no place among 81 thresholds"),
+        (lambda d: _seed(d)["sweeps"][0]["open"].pop(), "curves of unequal length"),
+        (lambda d: _seed(d)["sweeps"][0].update(chosen=81), "`chosen` 81 is no place among 81 thresholds"),
         (lambda d: _seed(d)["detectors"][0]["fpr"].pop(), "curves of unequal length: fpr 60, tpr 61"),
         (lambda d: _seed(d)["points"][0].update(accuracy=1.5), "less than or equal to 1"),
         (lambda d: _seed(d)["points"][0].update(accuracy=float("nan")), "finite number"),

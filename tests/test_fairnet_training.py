@@ -373,6 +373,23 @@ def test_in_the_partial_regime_unknown_groups_change_nothing():
     assert not moved(copied(one.adapters["sex"]), two.adapters["sex"])
 
 
+@pytest.mark.parametrize("regime", ["full", "partial"])
+def test_rows_without_a_group_are_no_majority(regime):
+    backbone, base = fairnet_cases.trained_base()
+    rows = fairnet_cases.training_rows(backbone, attributes=("sex",))
+    detector = {"regime": regime, "label_share": 0.6, "kind": "group"}
+    spec = fairnet_cases.spec(epochs=1, detector=detector)
+    grouped = {"sex": np.random.default_rng(2).random(len(rows.labels)) < 0.7}
+    said = rows.vulnerable["sex"]
+    made = [
+        correct(base, replace(rows, vulnerable={"sex": flags}, grouped=known), spec, 0).fairnet
+        for flags, known in ((said, grouped), (said ^ ~grouped["sex"], grouped), (said, {}))
+    ]
+    weights = [(copied(each.detectors["sex"]), copied(each.adapters["sex"])) for each in made]
+    assert not moved(weights[0][0], made[1].detectors["sex"]) and not moved(weights[0][1], made[1].adapters["sex"])
+    assert moved(weights[0][1], made[2].adapters["sex"]), "they stand for the majority: nothing is tested"
+
+
 @pytest.mark.parametrize("method", ["lof", "isolation_forest"])
 def test_outliers_are_the_rows_far_from_all_others(method):
     random = np.random.default_rng(0)

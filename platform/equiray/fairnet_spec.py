@@ -75,7 +75,11 @@ class AdapterSpec(Document):
     margin: float = Field(default=0.5, gt=0)
     prototypes: int = Field(default=1, ge=1, description="per class and group; more than one by k-means")
     hard_negatives: bool = Field(default=False, description="anchors are drawn more often where the loss is high")
-    augmentation: bool = Field(default=False, description="anchors include label-preserving twins")
+    augmentation: bool = Field(
+        default=False,
+        description="half of the batches of anchors are counterfactual twins, which keep the label and have the "
+        "sensitive attribute flipped: they read as rows of another group",
+    )
 
 
 class ThresholdSpec(Document):

@@ -22,7 +22,12 @@ class Known(NamedTuple):
 
 
 def known_groups(
-    vulnerable: Flags | None, features: NDArray[np.float32], spec: DetectorSpec, seed: int, stage: str
+    vulnerable: Flags | None,
+    features: NDArray[np.float32],
+    spec: DetectorSpec,
+    seed: int,
+    stage: str,
+    grouped: Flags | None = None,
 ) -> Known:
     """What training may know in the spec's regime.
 
@@ -37,11 +42,14 @@ def known_groups(
         for the vulnerable group, a share `contamination` of the rows.
     seed, stage
         Where the share, or the forest, is drawn from.
+    grouped : bool [N], optional
+        Rows that have a group; one without is neither of the vulnerable group nor of the majority. Default: all.
     """
     if spec.regime == "unlabelled":
         return Known(np.arange(len(features)), outliers(features, spec.outliers, spec.contamination, seed))
     assert vulnerable is not None
     rows = labelled(len(vulnerable), spec, seed, stage)
+    rows = rows if grouped is None else rows[grouped[rows]]
     return Known(rows, vulnerable[rows])
 
 

@@ -6,7 +6,7 @@ base with the adapters off, and an adapter's training moves the adapter alone.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -43,12 +43,15 @@ class TrainingRows:
         Which rows are of the attribute's vulnerable group; empty in the regime ``unlabelled``.
     twins : LowerStates, optional
         A label-preserving twin of each row, for `adapter.augmentation`.
+    grouped : mapping from attribute to bool [N], optional
+        Which rows have a group at all; default: all.
     """
 
     lower: LowerStates
     labels: Labels
     vulnerable: Mapping[str, Flags]
     twins: LowerStates | None = None
+    grouped: Mapping[str, Flags] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +171,9 @@ class _Stage:
 
     def known(self, name: str) -> Known:
         """Whose group is known, or presumed."""
-        vulnerable = self.rows.vulnerable.get(name)
-        return known_groups(vulnerable, self.middle.numpy(), self.spec.detector, self.seed, f"labels of {name}")
+        vulnerable, grouped = self.rows.vulnerable.get(name), self.rows.grouped.get(name)
+        stage = f"labels of {name}"
+        return known_groups(vulnerable, self.middle.numpy(), self.spec.detector, self.seed, stage, grouped)
 
     def detector(self, name: str, known: Known) -> tuple[Detector, tuple[float, ...]]:
         """Train one attribute's detector on the rows whose group is known."""

@@ -32,7 +32,8 @@ class Change(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The record; null where it is not estimable."""
-        return {name: number(value) for name, value in self._asdict().items()}
+        limits = {"value": number(self.value), "low": number(self.low), "high": number(self.high)}
+        return {"where": self.where, **limits, "rows": self.rows, "opened": self.opened}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,6 @@ def _change(where: str, value: ArrayLike, limits: Interval, rows: int, opened: i
     return Change(where, change, low, high, int(rows), int(opened))
 
 
-def number(value: float | str) -> float | str | None:
+def number(value: float | None) -> float | None:
     """A number as JSON has it: null where it is not estimable."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if value is None or math.isnan(value) else float(value)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from equiray.errors import BadInput
 from equiray.fairnet_spec import ThresholdSpec
 from equiray.metrics.disparities import Array
+from equiray.mitigation.gating.changes import number
 from equiray.mitigation.gating.thresholds import Sweep
 
 By = Literal["worst_cell", "accuracy"]
@@ -70,10 +71,10 @@ class Choice:
         return {
             **vars(self),
             "thresholds": [t if math.isfinite(t) else str(t) for t in self.thresholds],
-            "figures": {name: _number(value) for name, value in self.figures.items()},
-            "base": {name: _number(value) for name, value in self.base.items()},
-            "worst_cell": _number(self.worst_cell),
-            "base_worst_cell": _number(self.base_worst_cell),
+            "figures": {name: number(value) for name, value in self.figures.items()},
+            "base": {name: number(value) for name, value in self.base.items()},
+            "worst_cell": number(self.worst_cell),
+            "base_worst_cell": number(self.base_worst_cell),
             "left_out": list(self.left_out),
         }
 
@@ -148,7 +149,3 @@ def _every_gate_shut(of: Sweep) -> int:
             "no candidate keeps every gate shut", place="thresholds", fix="add a threshold of inf for every gate"
         )
     return int(found[0])
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -1,18 +1,18 @@
-"""Planes of a training: what every threshold of the gates trades, beside all methods, frontiers and the detector.
+"""Planes of a training: what every threshold of the gates trades, beside all methods and frontiers.
 
 Notable: accuracy stands on one axis in both trades, so that they can be read side by side.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from equiray.reports.axes import Axis, axis_over
-from equiray.reports.fairnet.record import FairnetFile, Gate, Method
-from equiray.reports.fairnet.trainings import Detector, Point, Seed, Sweep
+from equiray.reports.fairnet.lines import STYLES, known, limits_of, lying
+from equiray.reports.fairnet.record import FairnetFile, Method
+from equiray.reports.fairnet.trainings import Point, Seed
 from equiray.reports.frontier_figures import FrontierRecord, dot_of, frontier_legend, promise_of, some_of
-from equiray.reports.planes import SHAPES, Entry, Mark, Plane, PlaneChart, Promise
-from equiray.reports.words import number, share
+from equiray.reports.planes import SHAPES, Entry, Mark, Plane, PlaneChart
+from equiray.reports.words import attribute_words, number
 
 EOD = "equalized_odds_difference_max"
 _STYLES = {"erm": "erm", "fairnet": "gated"}
@@ -39,7 +39,8 @@ def looks(methods: Sequence[Method]) -> dict[str, _Look]:
 def trade_charts(document: FairnetFile, seed: Seed, frontiers: Sequence[FrontierRecord]) -> list[PlaneChart]:
     """Accuracy against worst-cell accuracy, and against equalized odds; a plane without a point leaves no chart."""
     readings = [record.reading for record in frontiers if record.reading.points]
-    accuracies = [a for a in (*(p.accuracy for p in seed.points), *seed.sweep.accuracy) if a is not None]
+    accuracies = [a for a in (p.accuracy for p in seed.points) if a is not None]
+    accuracies += [a for sweep in seed.sweeps for a in sweep.accuracy if a is not None]
     accuracies += [g.accuracy for g in seed.group_thresholds if g.accuracy is not None]
     accuracies += [trade.accuracy for r in readings for p in r.points for trade in (p.on_choice, p.on_read)]
     if not accuracies:
@@ -50,11 +51,12 @@ def trade_charts(document: FairnetFile, seed: Seed, frontiers: Sequence[Frontier
 
 
 def _worst_cell(document: FairnetFile, seed: Seed, y: Axis) -> PlaneChart:
-    sweep, priced = seed.sweep, _known((g.worst_cell, g.accuracy) for g in seed.group_thresholds)
-    curve = _known(zip(sweep.worst_cell, sweep.accuracy, strict=True))
-    limits = _limits(sweep.accuracy, sweep)
+    priced = known((g.worst_cell, g.accuracy) for g in seed.group_thresholds)
+    curves = [known(zip(sweep.worst_cell, sweep.accuracy, strict=True)) for sweep in seed.sweeps]
+    limits = [limits_of(s.accuracy, s.worst_cell_low, s.worst_cell_high) for s in seed.sweeps]
     measured = [(p, p.worst_cell, p.accuracy) for p in seed.points]
-    xs = [x for x, _ in (*curve, *priced)] + [x for _, low, high in limits for x in (low, high)]
+    xs = [x for curve in (*curves, priced) for x, _ in curve]
+    xs += [x for each in limits for _, low, high in each for x in (low, high)]
     xs += [x for _, x, _ in measured if x is not None]
     plane = Plane(axis_over(xs), y)
     return PlaneChart(
@@ -62,16 +64,13 @@ def _worst_cell(document: FairnetFile, seed: Seed, y: Axis) -> PlaneChart:
         meaning="up and to the right is better; the line is FairNet under every threshold of its gates, the band its "
         "limits, which hold for all thresholds at once",
         x_label="worst-cell accuracy",
-        promises=(plane.line("gated", curve),),
-        bands=tuple(
-            plane.line("gated", [*((low, a) for a, low, _ in run), *((high, a) for a, _, high in reversed(run))])
-            for run in _monotone(limits)
-        ),
+        promises=tuple(plane.line(style, curve) for style, curve in zip(STYLES, curves, strict=False)),
+        bands=tuple(b for style, each in zip(STYLES, limits, strict=False) for b in lying(plane, style, each)),
         dots=tuple(_priced(plane, x, accuracy) for x, accuracy in priced),
         systems=_marks(document, plane, measured, "worst cell"),
         legend=(
             *_methods_legend(document, measured),
-            Entry("line", "gated", f"FairNet under every threshold, on {sweep.split}"),
+            *_sweeps_legend(seed),
             *([Entry("dot", "thresholds", "group thresholds on ERM’s scores, at several prices")] if priced else []),
         ),
         x_ticks=plane.x.ticks,
@@ -81,9 +80,9 @@ def _worst_cell(document: FairnetFile, seed: Seed, y: Axis) -> PlaneChart:
 
 def _equalized_odds(document: FairnetFile, seed: Seed, frontiers: Sequence[FrontierRecord], y: Axis) -> PlaneChart:
     readings = [record.reading for record in frontiers if record.reading.points]
-    curve = _known(zip(seed.sweep.equalized_odds_difference_max, seed.sweep.accuracy, strict=True))
+    curves = [known(zip(s.equalized_odds_difference_max, s.accuracy, strict=True)) for s in seed.sweeps]
     measured = [(p, p.equalized_odds_difference_max, p.accuracy) for p in seed.points]
-    xs = [x for x, _ in curve] + [x for _, x, _ in measured if x is not None]
+    xs = [x for curve in curves for x, _ in curve] + [x for _, x, _ in measured if x is not None]
     xs += [trade.disparity for r in readings for p in r.points for trade in (p.on_choice, p.on_read)]
     plane = Plane(axis_over([0.0, *xs]), y)
     return PlaneChart(
@@ -91,118 +90,20 @@ def _equalized_odds(document: FairnetFile, seed: Seed, frontiers: Sequence[Front
         meaning="up and to the left is better; dots are what thresholds of its own for each group do with ERM’s "
         "scores (the error-parity frontier)",
         x_label="equalized odds difference (max)",
-        promises=(*(promise_of(r, plane) for r in readings), plane.line("gated", curve)),
+        promises=(
+            *(promise_of(r, plane) for r in readings),
+            *(plane.line(style, curve) for style, curve in zip(STYLES, curves, strict=False)),
+        ),
         dots=tuple(dot_of(r, point, plane) for r in readings for point in some_of(r.points)),
         systems=_marks(document, plane, measured, "disparity"),
         legend=(
             *_methods_legend(document, measured),
-            Entry("line", "gated", f"FairNet under every threshold, on {seed.sweep.split}"),
+            *_sweeps_legend(seed),
             *frontier_legend(readings),
         ),
         x_ticks=plane.x.ticks,
         y_ticks=plane.y_ticks,
     )
-
-
-def threshold_chart(seed: Seed) -> PlaneChart | None:
-    """Accuracy and worst cell over the share of rows with an open gate; None where nothing was swept."""
-    sweep = seed.sweep
-    worst, accuracy = (_known(zip(sweep.open, curve, strict=True)) for curve in (sweep.worst_cell, sweep.accuracy))
-    if not worst and not accuracy:
-        return None
-    limits = _limits(sweep.open, sweep)
-    y = axis_over([y for _, y in (*worst, *accuracy)] + [y for _, low, high in limits for y in (low, high)])
-    plane = Plane(Axis(low=0.0, high=1.0, step=0.25), y)
-    return PlaneChart(
-        title="How far the gates open",
-        meaning="from every gate shut, which is ERM, to every gate open; the mark is the threshold that was chosen",
-        x_label="share of rows with an open gate",
-        y_label="accuracy",
-        promises=(plane.line("gated", worst), plane.line("trained", accuracy)),
-        bands=tuple(
-            plane.line("gated", [*((x, low) for x, low, _ in run), *((x, high) for x, _, high in reversed(run))])
-            for run in _monotone(limits)
-        ),
-        dots=(),
-        systems=_chosen(sweep, plane),
-        legend=(Entry("line", "gated", "worst cell, with its limits"), Entry("line", "trained", "all rows")),
-        x_ticks=plane.x.ticks,
-        y_ticks=plane.y_ticks,
-    )
-
-
-def detector_chart(detector: Detector, gate: Gate | None) -> PlaneChart:
-    """A receiver operating characteristic with the chosen point."""
-    plane = Plane(*(Axis(low=0.0, high=1.0, step=0.2) for _ in range(2)))
-    at = () if detector.fpr_at is None or detector.tpr_at is None else (plane.at(detector.fpr_at, detector.tpr_at),)
-    auc = detector.auc
-    limits = "" if auc.low is None or auc.high is None else f" [{number(auc.low)}, {number(auc.high)}]"
-    return PlaneChart(
-        title=f"Detector of {_flags(gate)}",
-        meaning=f"AUC {number(auc.value)}{limits}; 0.5 is chance",
-        x_label="share flagged of the others",
-        y_label="share flagged of those at risk",
-        promises=(
-            Promise("any-stage", "0,100 100,0"),
-            plane.line("gated", zip(detector.fpr, detector.tpr, strict=True)),
-        ),
-        dots=(),
-        systems=tuple(
-            Mark(
-                shape="diamond",
-                style="gated",
-                x=x,
-                y=y,
-                spoken=f"chosen threshold: flags {share(detector.tpr_at)} of those at risk, {share(detector.fpr_at)} "
-                "of the others",
-            )
-            for x, y in at
-        ),
-        legend=(
-            *([Entry("diamond", "gated", "chosen threshold")] if at else []),
-            Entry("line", "any-stage", "chance"),
-        ),
-        x_ticks=plane.x.ticks,
-        y_ticks=plane.y_ticks,
-        square=True,
-    )
-
-
-def _flags(gate: Gate | None) -> str:
-    """What counts as at risk; a gate of no attribute knows no group."""
-    if gate is None or gate.kind == "risk" or gate.regime == "unlabelled":
-        return "rows decided wrongly by ERM"
-    return gate.vulnerable + (", decided wrongly by ERM" if gate.kind == "both" else "")
-
-
-def _known(pairs: Iterable[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in pairs if x is not None and y is not None]
-
-
-class _Limits(NamedTuple):
-    """Limits of the worst cell where another figure is `at`."""
-
-    at: float
-    low: float
-    high: float
-
-
-def _limits(at: Iterable[float | None], sweep: Sweep) -> list[_Limits]:
-    each = zip(at, sweep.worst_cell_low, sweep.worst_cell_high, strict=True)
-    return [_Limits(x, low, high) for x, low, high in each if x is not None and low is not None and high is not None]
-
-
-def _monotone(limits: Sequence[_Limits]) -> list[list[_Limits]]:
-    """Stretches on which `at` only rises or only falls: the outline of a band that turns back would cross itself."""
-    runs: list[list[_Limits]] = [list(limits[:1])]
-    turn = 0
-    for before, after in pairwise(limits):
-        step = (after.at > before.at) - (after.at < before.at)
-        if turn and step == -turn:
-            runs.append([before])
-        turn = step or turn
-        runs[-1].append(after)
-    return [run for run in runs if len(run) > 1]
 
 
 def _priced(plane: Plane, worst: float, accuracy: float) -> Mark:
@@ -235,14 +136,7 @@ def _methods_legend(
             yield Entry(*look[method.id], label)
 
 
-def _chosen(sweep: Sweep, plane: Plane) -> tuple[Mark, ...]:
-    if sweep.chosen is None:
-        return ()
-    opened, marks = sweep.open[sweep.chosen], []
-    for name, style, curve in (("worst cell", "gated", sweep.worst_cell), ("all rows", "trained", sweep.accuracy)):
-        value = curve[sweep.chosen]
-        if opened is not None and value is not None:
-            x, y = plane.at(opened, value)
-            spoken = f"chosen threshold, {name}: accuracy {number(value)} with {share(opened)} of the gates open"
-            marks.append(Mark(shape="diamond", style=style, x=x, y=y, spoken=spoken))
-    return tuple(marks)
+def _sweeps_legend(seed: Seed) -> Iterable[Entry]:
+    for style, sweep in zip(STYLES, seed.sweeps, strict=False):
+        whose = f" of the gate of {attribute_words(sweep.gate)}, the others shut" if len(seed.sweeps) > 1 else ""
+        yield Entry("line", style, f"FairNet under every threshold{whose}, on {sweep.split}")

@@ -4,36 +4,33 @@ from collections.abc import Iterable
 
 from equiray.reports.fairnet.record import Ablation, Changes, Stress, Task
 from equiray.reports.fairnet.tables import ANSWER_STYLES, MEASURES, effect_of, effects_of, level_cell, missing
-from equiray.reports.fairnet.trainings import Choice, DoubleCount, Measured, NoHarm, Seed
+from equiray.reports.fairnet.trainings import Choice, DoubleCount, Limited, Measured, NoHarm, Seed
 from equiray.reports.tables import Cell, Table, TableBlock, TableRow, effect_cell
 from equiray.reports.words import count, number, share
 
 
 def no_harm_table(found: NoHarm) -> Table:
-    """The exact change of accuracy by the gate beside what the published condition makes of rates alone."""
-    exact = found.exact
-    limits = "" if exact.low is None or exact.high is None else f"[{_signed(exact.low)}, {_signed(exact.high)}]"
+    """What the published condition makes of validation rows, beside the exact change there and on test rows."""
+    seen, met = found.exact.validation, found.exact.test
     gain = f"The vulnerable group has {share(found.prevalence)} of the rows; {share(found.tpr)} of them are flagged, "
     gain += f"and the adapter always on changes their accuracy by {_signed(found.d_min)}: the product of the three."
     loss = f"{share(found.fpr)} of the others are flagged, and the adapter always on costs them "
     loss += f"{_signed(found.d_maj).removeprefix('+')} of accuracy: their share of the rows times both."
     margin = "Gain less loss: what the published condition promises; it holds where this is 0 or more."
+    chose = "Counted row by row: the gate against every gate shut. These rows chose the threshold, so it is too good."
+    counted = f"The same of {count(found.rows.test, 'row')} that chose nothing: what the promise is held against."
     holds = {True: "the condition holds", False: "the condition does not hold", None: "not estimable"}[found.holds]
     selection = (
-        "Exact change less margin: what the gate gains or loses by choosing, within each group, rows that the adapter "
-        "serves better or worse than the others; the published condition takes it to be 0."
+        "Exact change on validation rows less margin: what the gate gains or loses by choosing, within each group, "
+        "rows that the adapter serves better or worse than the others; the published condition takes it to be 0."
     )
     rows = (
-        (
-            "Exact change of accuracy",
-            found.exact.value,
-            limits,
-            "Counted row by row: the gate against every gate shut.",
-        ),
-        ("Gain in the vulnerable group", found.gain, "", gain),
-        ("Loss in the others", found.loss, "", loss),
-        (f"Margin ({holds})", found.margin, "", margin),
-        ("Selection term", found.selection, "", selection),
+        ("Validation: gain in the vulnerable group", found.gain, "", gain),
+        ("Validation: loss in the others", found.loss, "", loss),
+        (f"Validation: margin ({holds})", found.margin.value, _limits(found.margin), margin),
+        ("Validation: exact change of accuracy", seen.value, _limits(seen), chose),
+        ("Validation: selection term", found.selection.value, _limits(found.selection), selection),
+        ("Test: exact change of accuracy", met.value, _limits(met), counted),
     )
     lines = tuple(
         TableRow(
@@ -50,6 +47,10 @@ def no_harm_table(found: NoHarm) -> Table:
         columns=(("Share of rows", "Share of rows"), ("What it says", "What it says")),
         blocks=(TableBlock(title="", rows=lines),),
     )
+
+
+def _limits(of: Limited) -> str:
+    return "" if of.low is None or of.high is None else f"[{_signed(of.low)}, {_signed(of.high)}]"
 
 
 def _signed(value: float | None) -> str:
@@ -89,12 +90,15 @@ def stress_table(task: Task, stress: Iterable[Stress]) -> Table | None:
     for each in stress:
         if each.task == task.task:
             effects = (
-                effect_of(part, task.task, "fairnet", "erm", 0.95, task.rows.test)
+                effect_of(part, task.task, "fairnet", "erm", each.confidence, each.rows)
                 for part in (each.worst, each.accuracy)
             )
             shares = (missing() if v is None else Cell(value=share(v)) for v in (each.open, each.harmed))
-            rows.append(TableRow(label=each.label, cells=(*map(effect_cell, effects), *shares)))
+            rows.append(
+                TableRow(label=each.label, cells=(Cell(value=count(each.rows)), *map(effect_cell, effects), *shares))
+            )
     columns = (
+        ("Rows", "test"),
         ("Δ worst cell", "against ERM"),
         ("Δ accuracy", "against ERM"),
         ("Open", "share of rows"),

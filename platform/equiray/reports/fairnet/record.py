@@ -118,11 +118,16 @@ class Ablation(Part):
 
 
 class Stress(Part):
-    """FairNet under a shift or under noise; `harmed` is the share of rows that ERM decides right and FairNet wrong."""
+    """FairNet under a shift or under noise, on `rows` test rows of its own.
+
+    `harmed` is the share of them that ERM decides right and FairNet wrong.
+    """
 
     task: str
     name: str
     label: str
+    rows: int = Field(ge=1)
+    confidence: float = Field(gt=0, lt=1)
     open: Share
     worst: Change
     accuracy: Change
@@ -132,7 +137,7 @@ class Stress(Part):
 class FairnetFile(Part):
     """``fairnet.json``; `asked` says in words what `worst_up` and `accuracy_kept` answer."""
 
-    schema_: Literal["equiray.fairnet-results/1"] = Field(alias="schema")
+    schema_: Literal["equiray.fairnet-results/2"] = Field(alias="schema")
     name: str
     smoke: bool
     asked: str = ""

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from equiray.reports.curves import Chart, ChartWords, Series, chart_of
-from equiray.reports.fairnet import charts, checks, summary, tables
+from equiray.reports.fairnet import charts, checks, gate_charts, summary, tables
 from equiray.reports.fairnet.facts import task_facts
+from equiray.reports.fairnet.maps import MapChart, grid_maps
 from equiray.reports.fairnet.record import FairnetFile, Task
 from equiray.reports.fairnet.standings import cell_standing, parity_frontiers, parity_standing
-from equiray.reports.fairnet.trainings import Flagged, Seed, Training
+from equiray.reports.fairnet.trainings import Flagged, NoHarm, Seed, Training
 from equiray.reports.frontier_figures import FrontierRecord, notes_of
 from equiray.reports.panels import Panel
 from equiray.reports.planes import PlaneChart
@@ -38,11 +39,14 @@ class TrainingSection:
 
     seed: int
     trades: list[PlaneChart]
-    opening: PlaneChart | None
+    openings: list[PlaneChart]
+    maps: list[MapChart]
     standings: list[str]
     choice: list[str]
     detectors: list[PlaneChart]
-    no_harm: Table | None
+    no_harm: list[tuple[str, Table]]
+    calibration: Table
+    calibration_charts: list[PlaneChart]
     flagged: list[FlaggedRow]
     flagged_counts: str
     double_count: Table | None
@@ -117,18 +121,27 @@ def _training_section(
     return TrainingSection(
         seed=seed.seed,
         trades=charts.trade_charts(document, seed, own),
-        opening=charts.threshold_chart(seed),
+        openings=[c for sweep in seed.sweeps if (c := gate_charts.opening_chart(sweep, len(seed.sweeps)))],
+        maps=grid_maps(seed.grid) if seed.grid else [],
         standings=[*(s.said for s in standings), *notes_of(record.reading for record in own)],
         choice=checks.choice_lines(seed),
-        detectors=[charts.detector_chart(d, gates.get(d.attribute)) for d in seed.detectors],
-        no_harm=checks.no_harm_table(seed.no_harm) if seed.no_harm else None,
+        detectors=[gate_charts.detector_chart(d, gates.get(d.attribute)) for d in seed.detectors],
+        no_harm=[(_harm_caption(seed, each, len(seed.sweeps)), checks.no_harm_table(each)) for each in seed.no_harm],
+        calibration=gate_charts.calibration_table(seed.sweeps),
+        calibration_charts=gate_charts.calibration_charts(seed.sweeps[0]) if len(seed.sweeps) == 1 else [],
         flagged=[_flagged_row(row) for row in seed.flagged],
         flagged_counts=_flagged_counts(seed),
         double_count=checks.double_count_table(seed.double_count) if seed.double_count else None,
         times=_times(seed.training),
         curves=_curves(seed.training),
-        warnings=_hinge_warning(seed.training),
+        warnings=_hinge_warnings(seed.training),
     )
+
+
+def _harm_caption(seed: Seed, of: NoHarm, gates: int) -> str:
+    gate = f", gate of {attribute_words(of.gate)} with the others shut" if gates > 1 else ""
+    rows = f"condition on {count(of.rows.validation, 'validation row')}, outcome on {count(of.rows.test, 'test row')}"
+    return f"Seed {seed.seed}{gate}: {rows}."
 
 
 def _flagged_row(row: Flagged) -> FlaggedRow:
@@ -170,13 +183,16 @@ def _times(training: Training) -> list[Fact]:
 
 
 def _curves(training: Training) -> list[Chart]:
-    hinge = ChartWords(
-        "Share of open hinges",
-        "anchors that the contrastive loss still pulls; at 0 it no longer trains anything",
-        (Series("open_hinge", "open", "a"),),
-        True,
-    )
-    logged = [(hinge, training.open_hinge)]
+    logged = []
+    for gate, values in training.open_hinges.items():
+        whose = f", gate of {attribute_words(gate)}" if len(training.open_hinges) > 1 else ""
+        words = ChartWords(
+            f"Share of open hinges{whose}",
+            "anchors that the contrastive loss still pulls; at 0 it no longer trains anything",
+            (Series("open_hinge", "open", "a"),),
+            True,
+        )
+        logged.append((words, values))
     for name, values in training.curves.items():
         words = name.replace("_", " ")
         logged.append(
@@ -189,10 +205,14 @@ def _curves(training: Training) -> list[Chart]:
     return [chart for chart in found if chart]
 
 
-def _hinge_warning(training: Training) -> list[str]:
-    known = [value for value in training.open_hinge if value is not None]
-    if known and max(known) == 0:
-        return ["No hinge of the contrastive loss was ever open: it trained nothing."]
-    if known and known[-1] == 0:
-        return ["At the end no hinge of the contrastive loss was open: it had stopped to train anything."]
-    return []
+def _hinge_warnings(training: Training) -> list[str]:
+    found = []
+    for gate, values in training.open_hinges.items():
+        known = [value for value in values if value is not None]
+        whose = f"Gate of {attribute_words(gate)}: no" if len(training.open_hinges) > 1 else "No"
+        if known and max(known) == 0:
+            found.append(f"{whose} hinge of the contrastive loss was ever open: it trained nothing.")
+        elif known and known[-1] == 0:
+            said = f"{whose} hinge of the contrastive loss was open at the end: it had stopped to train anything."
+            found.append(said)
+    return found

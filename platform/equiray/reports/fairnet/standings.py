@@ -54,9 +54,9 @@ def parity_standing(seed: Seed, frontiers: Sequence[FrontierRecord]) -> Standing
 
 
 def _swept_below(seed: Seed, rules: Sequence[Trade]) -> str:
-    sweep = seed.sweep
     places = [
         (d, a)
+        for sweep in seed.sweeps
         for d, a in zip(sweep.equalized_odds_difference_max, sweep.accuracy, strict=True)
         if d is not None and a is not None
     ]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Figure = float | None
 Share = Annotated[float, Field(ge=0, le=1)] | None
 Curve = list[float]
+Threshold = float | Literal["inf", "-inf"]
 
 
 class Part(BaseModel):
@@ -38,7 +39,7 @@ class Choice(Part):
     by: Literal["worst_cell", "accuracy"]
     rows: int
     groups_known: int
-    thresholds: list[float | Literal["inf", "-inf"]]
+    thresholds: list[Threshold]
     figures: dict[str, Figure]
     base: dict[str, Figure]
     worst_cell: Figure
@@ -49,11 +50,24 @@ class Choice(Part):
     reason: str
 
 
-class Sweep(Part):
-    """What every threshold does: lists of equal length, one place a threshold; `chosen` is the place of the choice."""
+class Calibration(Part):
+    """Expected calibration error of a group at each threshold of a sweep, with limits that hold for all at once."""
 
+    group: str
+    ece: list[Figure]
+    low: list[Figure]
+    high: list[Figure]
+
+
+class Sweep(Part):
+    """What every threshold of one gate does, the others shut: lists of equal length, one place a threshold.
+
+    `chosen` is the place of the choice. Limits hold for all thresholds of all gates at once.
+    """
+
+    gate: str
     split: str
-    threshold: list[float | Literal["inf", "-inf"]]
+    threshold: list[Threshold]
     accuracy: list[Figure]
     worst_cell: list[Figure]
     worst_cell_low: list[Figure]
@@ -61,14 +75,39 @@ class Sweep(Part):
     equalized_odds_difference_max: list[Figure]
     open: list[Figure]
     chosen: int | None
+    calibration: list[Calibration]
 
     @model_validator(mode="after")
     def _curves_agree(self) -> "Sweep":
-        lengths = {name: len(found) for name, found in self if isinstance(found, list)}
+        lengths = {name: len(found) for name, found in self if isinstance(found, list) and name != "calibration"}
+        for each in self.calibration:
+            lengths |= {f"{name} of {each.group}": len(getattr(each, name)) for name in ("ece", "low", "high")}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"curves of unequal length: {lengths}")
         if self.chosen is not None and not 0 <= self.chosen < len(self.threshold):
             raise ValueError(f"`chosen` {self.chosen} is no place among {len(self.threshold)} thresholds")
+        return self
+
+
+class Grid(Part):
+    """What two gates do together at every pair of thresholds: [first gate's, second gate's]; `chosen` is a place."""
+
+    split: str
+    gates: tuple[str, str]
+    thresholds: tuple[list[Threshold], list[Threshold]]
+    chosen: tuple[int, int]
+    worst_cell: list[list[Figure]]
+    accuracy: list[list[Figure]]
+
+    @model_validator(mode="after")
+    def _planes_agree(self) -> "Grid":
+        wide, deep = (len(axis) for axis in self.thresholds)
+        for name in ("worst_cell", "accuracy"):
+            plane = getattr(self, name)
+            if len(plane) != wide or any(len(row) != deep for row in plane):
+                raise ValueError(f"`{name}` is no plane of {wide} x {deep} thresholds")
+        if not all(0 <= place < size for place, size in zip(self.chosen, (wide, deep), strict=True)):
+            raise ValueError(f"`chosen` {self.chosen} is no place among {wide} x {deep} thresholds")
         return self
 
 
@@ -102,14 +141,28 @@ class Detector(Part):
         return self
 
 
-class NoHarm(Part):
-    """When a gate cannot hurt (methods: section 2.5), all as shares of rows.
+class HarmRows(Part):
+    validation: int
+    test: int
 
-    `exact` is the change of accuracy by the gate; `gain` = pi_min TPR d_min and `loss` = pi_maj FPR d_maj are the two
-    products of the published condition; `selection` = exact - (gain - loss); `margin` = gain - loss.
+
+class ExactChanges(Part):
+    """The change of accuracy by the gate alone, of both splits."""
+
+    validation: Limited
+    test: Limited
+
+
+class NoHarm(Part):
+    """When a gate cannot hurt (methods: section 2.5), all as shares of rows; the condition is of validation rows.
+
+    `gain` = pi_min TPR d_min and `loss` = pi_maj FPR d_maj are the two products of the published condition; `margin` =
+    gain - loss; `selection` = the exact change less the margin, over the validation rows whose group is known.
     """
 
-    exact: Limited
+    gate: str
+    rows: HarmRows
+    exact: ExactChanges
     prevalence: Share
     tpr: Share
     fpr: Share
@@ -117,8 +170,8 @@ class NoHarm(Part):
     d_maj: Figure
     gain: Figure
     loss: Figure
-    margin: Figure
-    selection: Figure
+    margin: Limited
+    selection: Limited
     holds: bool | None
 
 
@@ -126,7 +179,7 @@ class Training(Part):
     base_s: Figure
     detector_s: Figure
     adapter_s: Figure
-    open_hinge: list[Figure]
+    open_hinges: dict[str, list[Figure]]
     curves: dict[str, list[Figure]]
 
 
@@ -160,10 +213,11 @@ class Seed(Part):
     seed: int
     points: list[Point]
     choice: Choice
-    sweep: Sweep
+    sweeps: list[Sweep] = Field(min_length=1)
+    grid: Grid | None = None
     group_thresholds: list[GroupThresholds]
     detectors: list[Detector]
-    no_harm: NoHarm | None = None
+    no_harm: list[NoHarm]
     training: Training
     flagged: list[Flagged]
     flagged_totals: FlaggedTotals | None = None

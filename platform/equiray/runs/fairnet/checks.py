@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from equiray.data.schema import MISSING_GROUP
 from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.baselines.dfr import balanced_rows
@@ -62,8 +63,9 @@ def check_rows(task: PlannedTask, spec: FairNetSpec, place: str = "") -> None:
     labels = task.labels(train)
     for gate in task.gates:
         if gate in spec.vulnerable and spec.detector.regime != "unlabelled":
-            inside = task.examples.attributes[gate][train] == spec.vulnerable[gate]
-            for rows, who in ((inside, spec.vulnerable[gate]), (~inside, f"other than {spec.vulnerable[gate]}")):
+            groups = task.examples.attributes[gate][train]
+            inside, outside = groups == spec.vulnerable[gate], ~np.isin(groups, (spec.vulnerable[gate], MISSING_GROUP))
+            for rows, who in ((inside, spec.vulnerable[gate]), (outside, f"other than {spec.vulnerable[gate]}")):
                 counts = np.bincount(labels[rows], minlength=2)
                 if not counts.all():
                     raise BadInput(

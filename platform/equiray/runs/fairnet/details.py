@@ -11,16 +11,15 @@ from sklearn.metrics import roc_curve
 
 from equiray.data.schema import MISSING_GROUP
 from equiray.data.splits import keyed_hash
-from equiray.metrics.clusters import Resampling
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.intervals.scores import auc_interval
 from equiray.metrics.tables import ScoreCounts
 from equiray.mitigation.baselines.group_thresholds import fit_group_thresholds
-from equiray.mitigation.gating.bands import band
-from equiray.mitigation.gating.grid import POINTS
-from equiray.mitigation.gating.no_harm import NoHarm, no_harm
+from equiray.mitigation.gating.changes import number
 from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.runs.fairnet.choosing import groups_known
+from equiray.runs.fairnet.curves import grid_of, numbers, sweeps_of
+from equiray.runs.fairnet.harm import no_harms
 from equiray.runs.fairnet.predictions import of_split
 from equiray.runs.fairnet.seed import Seed
 
@@ -30,7 +29,6 @@ PRICES = (0.0, 0.001, 0.003, 0.01, 0.03, 1.0)
 _POINT = ("accuracy", "worst_group_accuracy_cells", "equalized_odds_difference_max", "equalized_odds_difference_mean")
 _SHOWN = {"corrected": 3, "harmed": 3, "unchanged": 2}
 _CURVE = 200
-_REPLICATES = 1000
 
 
 def seed_document(seed: Seed, estimates: Mapping[str, Sequence[Estimate]], tables: Mapping[str, pa.Table]) -> Any:
@@ -57,10 +55,11 @@ def seed_document(seed: Seed, estimates: Mapping[str, Sequence[Estimate]], table
             "rows": seed.choosing.rows,
             "groups_known": groups_known(seed.choosing, seed.planned.steering),
         },
-        "sweep": _sweep(seed, test),
+        "sweeps": sweeps_of(seed, test),
+        "grid": grid_of(seed, test),
         "group_thresholds": _prices(seed, tables["erm"]),
         "detectors": [_detector(seed, test, place) for place in range(len(test.attributes))],
-        "no_harm": _no_harm(seed, test),
+        "no_harm": no_harms(seed),
         "training": _training(seed),
         **_flagged(seed, test),
         "double_count": {part: points[method] for part, method in both.items()}
@@ -75,26 +74,6 @@ def _point(estimates: Sequence[Estimate], steering: str, opened: float | None) -
     values = [found.get((accuracy, None)), *(found.get((metric, steering)) for metric in compared)]
     names = ("accuracy", "worst_cell", "equalized_odds_difference_max", "equalized_odds_difference_mean")
     return {**dict(zip(names, values, strict=True)), "ece": found.get(("ece", None)), "open": opened}
-
-
-def _sweep(seed: Seed, test: GatedOutcomes) -> dict[str, Any]:
-    """The test split at quantiles of the first gate's risk, the others shut; limits hold for all thresholds at once."""
-    confidence = 1 - (1 - seed.spec.confidence) / POINTS[1]
-    found = band(test.alone(test.attributes[0]), seed.planned.steering, confidence)
-    figures, thresholds = found.sweep.figures, found.sweep.thresholds[:, 0]
-    chosen = seed.choice.thresholds[0]
-    worst = found.limits["worst_group_accuracy_cells"]
-    return {
-        "split": "test",
-        "threshold": [_threshold(tau) for tau in thresholds.tolist()],
-        "accuracy": _numbers(figures["accuracy"]),
-        "worst_cell": _numbers(figures["worst_group_accuracy_cells"]),
-        "worst_cell_low": _numbers(worst.low),
-        "worst_cell_high": _numbers(worst.high),
-        "equalized_odds_difference_max": _numbers(figures["equalized_odds_difference_max"]),
-        "open": _numbers(figures["activation_rate"]),
-        "chosen": int(min(np.searchsorted(thresholds, np.float32(chosen)), len(thresholds) - 1)),
-    }
 
 
 def _prices(seed: Seed, table: pa.Table) -> list[dict[str, float | None]]:
@@ -135,13 +114,13 @@ def _detector(seed: Seed, test: GatedOutcomes, place: int) -> dict[str, Any]:
         "attribute": gate,
         "auc": {
             "value": float(np.trapezoid(tpr, fpr)) if both else None,
-            "low": _number(low[0]),
-            "high": _number(high[0]),
+            "low": number(low[0]),
+            "high": number(high[0]),
         },
-        "fpr": _numbers(fpr[kept]),
-        "tpr": _numbers(tpr[kept]),
-        "tpr_at": _number(opened[target].mean()) if target.any() else None,
-        "fpr_at": _number(opened[~target].mean()) if (~target).any() else None,
+        "fpr": numbers(fpr[kept]),
+        "tpr": numbers(tpr[kept]),
+        "tpr_at": number(opened[target].mean()) if target.any() else None,
+        "fpr_at": number(opened[~target].mean()) if (~target).any() else None,
     }
 
 
@@ -155,41 +134,17 @@ def _flaggable(seed: Seed, test: GatedOutcomes, gate: str) -> NDArray[np.bool_]:
     return member if seed.spec.detector.kind == "group" else member & wrong
 
 
-def _no_harm(seed: Seed, test: GatedOutcomes) -> dict[str, Any] | None:
-    gate = test.attributes[0]
-    if gate not in seed.planned.gates:
-        return None
-    resampling = Resampling(confidence=seed.spec.confidence, replicates=_REPLICATES, seed=seed.seed)
-    found = no_harm(test.alone(gate), seed.choice.thresholds[0], gate, seed.vulnerable[gate], resampling)
-    return _harm_record(found)
-
-
-def _harm_record(found: NoHarm) -> dict[str, Any]:
-    condition, exact = found.condition, found.exact.overall
-    return {
-        "exact": {"value": _number(exact.value), "low": _number(exact.low), "high": _number(exact.high)},
-        **{name: _number(value) for name, value in condition._asdict().items()},
-        "gain": _number(condition.gain),
-        "loss": _number(condition.cost),
-        "margin": _number(condition.margin),
-        "selection": _number(found.selection.value),
-        "holds": condition.holds,
-    }
-
-
 def _training(seed: Seed) -> dict[str, Any]:
     logs = {}
     for name in ("base", "fairnet"):
         file = seed.directory.path / "training" / f"{seed.name}.{name}.json"
         logs[name] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     durations = seed.directory.durations()
-    hinges = logs["fairnet"].get("open_hinges", {})
-    first = next(iter(hinges), None)
     return {
         "base_s": durations.get(f"{seed.name}: base"),
         "detector_s": logs["fairnet"].get("detector_s"),
         "adapter_s": logs["fairnet"].get("adapter_s"),
-        "open_hinge": hinges[first] if first else [],
+        "open_hinges": logs["fairnet"].get("open_hinges", {}),
         "curves": {"base loss": logs["base"].get("losses", [])},
     }
 
@@ -215,22 +170,10 @@ def _flagged(seed: Seed, test: GatedOutcomes) -> dict[str, Any]:
                     "text": str(examples.inputs[int(rows[place])]),
                     "label": examples.classes[int(test.label[place])],
                     "group": groups.groups[int(groups.code[place])],
-                    "risk": _number(np.nanmax(test.risk[place])),
-                    "base": _number(base[place]),
-                    "adapted": _number(adapted[place]),
+                    "risk": number(np.nanmax(test.risk[place])),
+                    "base": number(base[place]),
+                    "adapted": number(adapted[place]),
                     "outcome": name,
                 }
             )
     return {"flagged": found, "flagged_totals": totals}
-
-
-def _threshold(tau: float) -> float | str:
-    return tau if np.isfinite(tau) else str(tau)
-
-
-def _numbers(values: NDArray[np.float64]) -> list[float | None]:
-    return [_number(value) for value in values]
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)

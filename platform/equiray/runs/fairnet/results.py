@@ -14,6 +14,7 @@ from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting, changes_of
 from equiray.metrics.intervals.limits import Limits
 from equiray.metrics.repeated import accuracy_change, cell_changes
+from equiray.mitigation.gating.changes import number
 from equiray.policies import Subject
 from equiray.runs.counted_evidence import counts_file, decided_evidence
 from equiray.runs.decisions import CLASSES, Groups, count_decisions, joint_tables
@@ -112,7 +113,7 @@ def change_between(
     value, limits = accuracy_change(before, after, confidence)
     cells = cell_changes(before[:, known], after[:, known], cell[known], len(counted), confidence)
     shares = (float(before.mean()), float(after.mean()))
-    worst = (_number(cells.first.min()), _number(cells.second.min()))
+    worst = (number(cells.first.min()), number(cells.second.min()))
     return {
         "method": method,
         "reference": BASE,
@@ -160,9 +161,5 @@ def _reached(value: float, limits: Limits, least: float, lower: float) -> str:
 
 
 def _change(first: Any, second: Any, value: float, limits: Limits) -> dict[str, float | None]:
-    numbers = {"first": first, "second": second, "value": value, "low": limits.low, "high": limits.high}
-    return {name: _number(number) for name, number in numbers.items()}
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)
+    parts = {"first": first, "second": second, "value": value, "low": limits.low, "high": limits.high}
+    return {name: number(found) for name, found in parts.items()}

@@ -31,7 +31,7 @@ from equiray.runs.policy_check import check_policy
 from equiray.runs.publish import publish
 from equiray.streaming.language_model import TokenCounter
 
-SCHEMA = "equiray.fairnet-results/1"
+SCHEMA = "equiray.fairnet-results/2"
 FULL_ROWS = 500
 
 

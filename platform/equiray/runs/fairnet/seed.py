@@ -6,6 +6,7 @@ layers come from validation rows, and only figures come from test rows.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiray.data.schema import MISSING_GROUP
 from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet import (
     Classifier,
@@ -120,7 +122,9 @@ class Seed:
             return load_fairnet(place, self.backbone)
         groups = {gate: self.planned.examples.attributes[gate][self.train] for gate in self._gates}
         members = {gate: groups[gate] == self.vulnerable[gate] for gate in self._gates}
-        rows = self.training_rows(members)
+        rows = replace(
+            self.training_rows(members), grouped={gate: names != MISSING_GROUP for gate, names in groups.items()}
+        )
         base = self.base
         with self.directory.step(f"{self.name}: detector and adapter"):
             found = correct(base, rows, self.spec, self.seed)

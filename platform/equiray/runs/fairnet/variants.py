@@ -19,7 +19,7 @@ from equiray.runs.fairnet.lower import TaskStates
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.results import change_between
 from equiray.runs.fairnet.seed import Seed
-from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
+from equiray.runs.fairnet.vulnerable import FEWEST_ROWS, candidates, learnable
 
 NOISE = 0.1
 """Share of training labels that are turned under `label_noise`."""
@@ -115,6 +115,8 @@ def stress_of(
                 "task": planned.name,
                 "name": name,
                 "label": condition.label,
+                "rows": len(opened),
+                "confidence": spec.confidence,
                 "open": float(opened.mean()),
                 "worst": change["worst"],
                 "accuracy": change["accuracy"],
@@ -130,8 +132,25 @@ def check_stress(planned: PlannedTask, spec: FairNetSpec) -> None:
         fix = "switch one of them off"
         raise BadInput("rows under stress have no twins to augment with", place="stress, adapter.augmentation", fix=fix)
     for name in spec.stress:
-        condition = _CONDITIONS[name](planned, spec.seeds[0])
-        check_rows(replace(planned, examples=condition.examples), spec, f"task {planned.name}, stress: {name}")
+        condition, place = _CONDITIONS[name](planned, spec.seeds[0]), f"task {planned.name}, stress: {name}"
+        stressed = replace(planned, examples=condition.examples)
+        check_rows(stressed, spec, place)
+        if spec.detector.regime != "unlabelled":
+            for gate in planned.gates:
+                if gate not in spec.vulnerable:
+                    _check_candidates(planned, stressed, gate, place)
+
+
+def _check_candidates(planned: PlannedTask, stressed: PlannedTask, gate: str, place: str) -> None:
+    """Whichever group turns out to be the base's worst has to be one that can be learnt under the condition, too."""
+    lacking = sorted(set(candidates(planned, gate)) - set(learnable(stressed, gate)))
+    if lacking:
+        raise BadInput(
+            f"the group of {gate} to correct may turn out to be {lacking[0]}, which has no training rows of both labels "
+            "under this condition",
+            place=place,
+            fix=f"name another group (vulnerable: {{{gate}: ...}}), use more rows, or leave the condition out",
+        )
 
 
 def _label_noise(planned: PlannedTask, seed: int) -> Condition:

@@ -32,15 +32,13 @@ def worst_group(
     BadInput
         No group has enough validation rows of a label, and training rows of both.
     """
-    rows = planned.rows("validation")
-    groups, label = np.where(known["validation"], planned.examples.attributes[gate][rows], ""), planned.labels(rows)
-    right = (score > 0.5) == (label == 1)
-    worst: dict[str, float] = {}
-    for name in learnable(planned, gate, known["train"]):
-        cells = [right[(groups == name) & (label == y)] for y in (0, 1)]
-        counted = [cell.mean() for cell in cells if len(cell) >= FEWEST_ROWS]
-        if counted:
-            worst[name] = float(min(counted))
+    rows = planned.rows("validation")[known["validation"]]
+    right = (score[known["validation"]] > 0.5) == (planned.labels(rows) == 1)
+    cells = _cells(planned, gate, rows)
+    worst = {
+        name: min(float(right[cell].mean()) for cell in cells[name] if cell.sum() >= FEWEST_ROWS)
+        for name in candidates(planned, gate, known)
+    }
     if not worst:
         raise BadInput(
             f"no group of {gate} has {FEWEST_ROWS} validation rows of one label and training rows of both, among "
@@ -49,6 +47,20 @@ def worst_group(
             fix="use more rows, raise `detector.label_share`, or name the group: `vulnerable`",
         )
     return min(worst, key=lambda name: worst[name])
+
+
+def candidates(planned: PlannedTask, gate: str, known: Mapping[str, NDArray[np.bool_]] | None = None) -> list[str]:
+    """Groups that may turn out to be the worst: `learnable`, and with enough validation rows of a label."""
+    rows = planned.rows("validation")
+    cells = _cells(planned, gate, rows if known is None else rows[known["validation"]])
+    can = learnable(planned, gate, None if known is None else known["train"])
+    return [name for name in can if any(cell.sum() >= FEWEST_ROWS for cell in cells.get(name, ()))]
+
+
+def _cells(planned: PlannedTask, gate: str, rows: NDArray[np.int64]) -> dict[str, list[NDArray[np.bool_]]]:
+    """Of each group which of some rows have either label."""
+    groups, label = planned.examples.attributes[gate][rows], planned.labels(rows)
+    return {name: [(groups == name) & (label == y) for y in (0, 1)] for name in np.unique(groups).tolist()}
 
 
 def learnable(planned: PlannedTask, gate: str, known: NDArray[np.bool_] | None = None) -> list[str]:
