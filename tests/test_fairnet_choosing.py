@@ -1,15 +1,18 @@
 """What the choice of thresholds may know of groups: all of them, those of a share of the rows, or none."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from equiray.data.schema import MISSING_GROUP
+from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.metrics.estimation import GroupedScores
 from equiray.mitigation.gating.choice import choose
 from equiray.mitigation.gating.thresholds import sweep
+from equiray.runs.fairnet.checks import check_tasks
 from equiray.runs.fairnet.choosing import chosen, groups_known, known_outcomes
 from gated_cases import by_hand, drawn
 
@@ -79,3 +82,10 @@ def test_where_too_few_groups_are_known_for_a_cell_accuracy_chooses():
     assert found.by == "accuracy" and len(found.left_out) == 4
     none = chosen(known_outcomes(outcomes, spec_of("unlabelled").detector, 0), "sex", spec_of("unlabelled"))
     assert found.thresholds == none.thresholds
+
+
+def test_more_gates_than_are_chosen_together_are_refused_before_anything_is_trained():
+    task = SimpleNamespace(name="mine", gates=("sex", "race", "age", "town"))
+    with pytest.raises(BadInput, match=r"4 gates \(sex, race, age, town\) have 16 outputs a row") as caught:
+        check_tasks([task], spec_of("full"))
+    assert caught.value.place == "task mine, attributes" and "3 attributes or fewer" in caught.value.fix

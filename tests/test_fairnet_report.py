@@ -468,3 +468,32 @@ def test_records_cannot_be_changed() -> None:
     document = FairnetFile.model_validate(sample_document())
     with pytest.raises(ValidationError, match="frozen"):
         document.tasks[0].title = "another"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_verdict_is_cut_on_a_narrow_terminal(tmp_path: Path, width: int) -> None:
+    def unknown(document: dict[str, Any]) -> None:
+        for task in document["tasks"]:
+            for changes in task["changes"]:
+                changes |= {"worst_up": "INCONCLUSIVE", "accuracy_kept": "INCONCLUSIVE"}
+
+    out = io.StringIO()
+    print_summary(changed(tmp_path, unknown), Console(file=out, width=width))
+    table = out.getvalue().split("Adult, by sex")[1]
+    assert table.count("INCONCLUSIVE") == 2 * 7 * 2 and "INCONCLUS…" not in table
+
+
+def test_the_card_has_one_line_a_training(tmp_path: Path) -> None:
+    lengths = []
+    for seeds in (3, 9):
+        document = sample_document()
+        (adult, *_) = document["tasks"]
+        adult["seeds"] = [adult["seeds"][i % 3] | {"seed": i} for i in range(seeds)]
+        card = write_model_card(write_sample(tmp_path / str(seeds), document)).read_text(encoding="utf-8")
+        rows = re.findall(r"^\| (\d) \| ([\d.]+) → ([\d.]+) \|.*`#/tasks/0/seeds/(\d)` \|$", card, re.MULTILINE)
+        assert [(int(seed), int(place)) for seed, _, _, place in rows] == [(i, i) for i in range(seeds)]
+        for seed, row in zip(adult["seeds"], rows, strict=True):
+            by = {p["method"]: p["accuracy"] for p in seed["points"]}
+            assert row[1:3] == (three(by["erm"]), three(by["fairnet"]))
+        lengths.append(card.count("\n"))
+    assert lengths[1] - lengths[0] == 6

@@ -15,7 +15,13 @@ from equiray.errors import writing
 from equiray.metrics.estimates import Estimate
 from equiray.reports.evidence import run_environment
 from equiray.reports.fairnet import FAIRNET_NAME, is_fairnet, load_fairnet
-from equiray.reports.fairnet.card import fairnet_changes, fairnet_methods, fairnet_uses, fairnet_warnings
+from equiray.reports.fairnet.card import (
+    fairnet_changes,
+    fairnet_methods,
+    fairnet_trainings,
+    fairnet_uses,
+    fairnet_warnings,
+)
 from equiray.reports.fairnet.summary import overview
 from equiray.reports.figures import INTRINSIC_METRICS, Figures, is_effect
 from equiray.reports.fine_tuning import fine_tuning_warnings
@@ -77,13 +83,14 @@ def write_model_card(run_dir: Path) -> Path:
 def model_card(run: RunRecord) -> str:
     """The card as text; what the run says in its own words is escaped."""
     figures = [Figure(e, f"{RESULTS}#/estimates/{i}") for i, e in enumerate(run.results.estimates)]
+    fairnet = load_fairnet(run.path) if is_fairnet(run.path) else None
+    indexed = [f for f in figures if f.estimate.stage == "fairnet"] if fairnet else figures
     metadata = {
         "library_name": "equiray",
         "tags": ["equiray", "fairness", "bias"],
-        "model-index": [{"name": run.name, "results": _index(run, figures)}],
+        "model-index": [{"name": run.name, "results": _index(run, indexed)}],
     }
     front = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000)
-    fairnet = load_fairnet(run.path) if is_fairnet(run.path) else None
     told = overview(fairnet, run.frontiers) if fairnet else write_summary(run, Figures(run.results.estimates))
     sections = (
         [f"# {escaped(run.name)}", *map(escaped, told)],
@@ -92,7 +99,7 @@ def model_card(run: RunRecord) -> str:
         fairnet_methods(fairnet) if fairnet else [],
         _data(run),
         fairnet_changes(fairnet, _sha256(run.path / FAIRNET_NAME)) if fairnet else [],
-        _figures(run, figures),
+        fairnet_trainings(fairnet, RESULTS, _sha256(run.path / RESULTS)) if fairnet else _figures(run, figures),
         _verdicts(run),
         _left_out(run, figures),
         _provenance(run),

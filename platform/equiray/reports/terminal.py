@@ -27,6 +27,7 @@ from equiray.reports.tables import Cell, Table, group_table, intrinsic_table, pa
 _OF_GROUPS = ("selection_rate", "tpr", "fpr", "accuracy", "impact_ratio", "mae", "mean_prediction")
 _COMPARED = ("selection_rate", "tpr", "fpr", "accuracy", "mae", "mean_prediction")
 _MOST_GROUPS = 30
+VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE")
 _COLOURS = {"better": "bold cyan", "worse": "bold yellow", "changed": "bold", "missing": "dim italic"}
 
 
@@ -97,8 +98,11 @@ def _print(table: Table | None, title: str, console: Console) -> None:
         return
     out = RichTable(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     out.add_column(table.corner)
-    for short, _ in table.columns:
-        out.add_column(Text(short), justify="left")
+    for place, (short, _) in enumerate(table.columns):
+        cells = [row.cells[place].value for block in table.blocks for row in block.rows]
+        # a column of verdicts keeps its width, others break their lines first: a verdict is never cut
+        verdicts = [len(cell) for cell in cells if cell in VERDICTS]
+        out.add_column(Text(short), justify="left", no_wrap=bool(verdicts), min_width=max(verdicts, default=None))
     for block in table.blocks:
         indent = 2 if block.title else 0
         if block.title:

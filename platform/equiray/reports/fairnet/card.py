@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
+from equiray.reports.fairnet.checks import threshold_words
 from equiray.reports.fairnet.facts import backbone_facts, gate_words
 from equiray.reports.fairnet.record import FAIRNET_NAME, CellChange, Change, Changes, FairnetFile, Task
 from equiray.reports.fairnet.tables import change_words, effect_of
+from equiray.reports.fairnet.trainings import Seed
 from equiray.reports.markdown_parts import bullets, escaped, pipe_table
-from equiray.reports.words import count, enumerate_words, number
+from equiray.reports.words import count, enumerate_words, number, share
 
 
 def fairnet_uses(document: FairnetFile) -> list[str]:
@@ -62,6 +64,29 @@ def fairnet_changes(document: FairnetFile, digest: str) -> list[str]:
         ]
         parts += [f"### {escaped(task.title)}", pipe_table(columns, rows)] if rows else []
     return parts
+
+
+def fairnet_trainings(document: FairnetFile, results: str, digest: str) -> list[str]:
+    """Every training in one line, for ERM and FairNet; all figures of all methods stand in the results."""
+    parts = [
+        "## Trainings",
+        f"Test rows, one line a training; `#/tasks/N` is its place in `{FAIRNET_NAME}`. Every figure of every method "
+        f"and training, with its interval, stands in `{results}` (sha256 `{digest}`).",
+    ]
+    columns = ("Seed", "Accuracy", "Worst cell", "Equalized odds (max)", "ECE", "Open", "Thresholds", "Source")
+    for i, task in enumerate(document.tasks):
+        rows = [[*map(escaped, _training(seed)), f"`#/tasks/{i}/seeds/{j}`"] for j, seed in enumerate(task.seeds)]
+        note = f"ERM → FairNet, by {task.attribute}."
+        parts += [f"### {escaped(task.title)}", escaped(note), pipe_table(columns, rows)]
+    return parts
+
+
+def _training(seed: Seed) -> list[str]:
+    before, after = seed.point("erm"), seed.point("fairnet")
+    names = ("accuracy", "worst_cell", "equalized_odds_difference_max", "ece")
+    levels = [" → ".join(number(getattr(of, name)) for of in (before, after) if of) for name in names]
+    opened = share(after.open) if after and after.open is not None else "–"
+    return [str(seed.seed), *levels, opened, threshold_words(seed.choice)]
 
 
 def _changes(of: Changes) -> Iterable[tuple[str, Change | CellChange, str, str]]:

@@ -141,14 +141,17 @@ def _chosen_by(choice: Choice) -> str:
     return f"{name} goes from {first} to {last}"
 
 
+def threshold_words(choice: Choice) -> str:
+    """The thresholds of all gates."""
+    words = {"inf": "shut", "-inf": "open"}
+    return ", ".join(words.get(str(t)) or number(float(t)) for t in choice.thresholds)
+
+
 def choice_lines(seed: Seed) -> list[str]:
     """How the threshold of this training was chosen."""
     choice = seed.choice
-    written = ", ".join(
-        "shut" if t == "inf" else "open" if t == "-inf" else number(float(t)) for t in choice.thresholds
-    )
     lines = [
-        f"Seed {seed.seed}: threshold {written}, {choice.reason}; {count(choice.feasible)} of "
+        f"Seed {seed.seed}: threshold {threshold_words(choice)}, {choice.reason}; {count(choice.feasible)} of "
         f"{count(choice.candidates, 'threshold')} kept the constraints. {_looked_at(choice)} On the validation rows "
         f"that chose it, which is too good to be true, {_chosen_by(choice)}."
     ]

@@ -9,6 +9,7 @@ from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.baselines.dfr import balanced_rows
 from equiray.mitigation.fairnet import Layers
+from equiray.mitigation.gating.outcomes import MOST_CACHED
 from equiray.models.backbones import Backbone, encode_texts
 from equiray.runs.decisions import Reported, plan_counting
 from equiray.runs.fairnet.planning import PlannedTask
@@ -51,10 +52,23 @@ def check_tasks(tasks: Sequence[PlannedTask], spec: FairNetSpec) -> None:
                 fix=f"gates are those of the tasks' attributes: {', '.join(gates)}",
             )
     for task in tasks:
+        _check_gates(task, spec)
         check_rows(task, spec)
         if "dfr" in spec.baselines:
             rows = task.rows("validation")
             balanced_rows(task.labels(rows), task.cells(rows))
+
+
+def _check_gates(task: PlannedTask, spec: FairNetSpec) -> None:
+    """Thresholds of all gates are chosen together, from the output of every subset of open gates."""
+    gates = len(task.gates)
+    if gates > MOST_CACHED and spec.detector.regime != "unlabelled":
+        raise BadInput(
+            f"{gates} gates ({', '.join(task.gates)}) have {1 << gates} outputs a row, and thresholds that are chosen "
+            f"together need them all: that is done for {MOST_CACHED} gates at most",
+            place=f"task {task.name}, attributes",
+            fix=f"name {MOST_CACHED} attributes or fewer, or correct for the others in a second run",
+        )
 
 
 def check_rows(task: PlannedTask, spec: FairNetSpec, place: str = "") -> None:

@@ -20,7 +20,9 @@ FOLDER = "lower"
 class TaskStates:
     """Lower states of a task's rows, and of their twins, in memory while the task is worked on.
 
-    They are made, or read, when the first part asks for them: a finished run asks for none. `address` is the Ray
+    They are made, or read, when the first part asks for them. Their files, 1.5 GB for 28,000 rows of 70 tokens and
+    width 384 in bfloat16, are removed when a task is finished, and a run that is taken up again does not compute them
+    anew: all parts of that task are on disk, and none of them asks for states. `address` is the Ray
     cluster that FairNet's outputs are computed on, if one was named.
     """
 

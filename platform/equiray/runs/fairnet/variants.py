@@ -146,8 +146,8 @@ def _check_candidates(planned: PlannedTask, stressed: PlannedTask, gate: str, pl
     lacking = sorted(set(candidates(planned, gate)) - set(learnable(stressed, gate)))
     if lacking:
         raise BadInput(
-            f"the group of {gate} to correct may turn out to be {lacking[0]}, which has no training rows of both labels "
-            "under this condition",
+            f"the group of {gate} to correct may turn out to be {lacking[0]}, which has no training rows of both "
+            "labels under this condition",
             place=place,
             fix=f"name another group (vulnerable: {{{gate}: ...}}), use more rows, or leave the condition out",
         )
