@@ -170,9 +170,9 @@ def _flagged(seed: Seed, test: GatedOutcomes) -> dict[str, Any]:
                     "text": str(examples.inputs[int(rows[place])]),
                     "label": examples.classes[int(test.label[place])],
                     "group": groups.groups[int(groups.code[place])],
-                    "risk": number(np.nanmax(test.risk[place])),
-                    "base": number(base[place]),
-                    "adapted": number(adapted[place]),
+                    "risk": number(float(np.nanmax(test.risk[place]))),
+                    "base": number(float(base[place])),
+                    "adapted": number(float(adapted[place])),
                     "outcome": name,
                 }
             )

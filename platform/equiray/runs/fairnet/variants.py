@@ -115,7 +115,7 @@ def stress_of(
                 "task": planned.name,
                 "name": name,
                 "label": condition.label,
-                "rows": len(opened),
+                "rows": len(before),
                 "confidence": spec.confidence,
                 "open": float(opened.mean()),
                 "worst": change["worst"],
