@@ -191,18 +191,26 @@ def test_an_endpoint_is_refused_before_it_is_asked(model: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # half a minute on two free cores, many on busy ones
-def test_the_embedded_model_learns_the_base_rate_at_least(tmp_path: Path):
+@pytest.mark.timeout(1200)  # two minutes on a free core
+def test_the_embedded_model_learns_the_base_rate_at_every_stage(tmp_path: Path):
     """A few steps: SmolLM2 says no to nearly everybody zero-shot, where 70 % of the credits are good."""
-    short = {"steps": 6, "batch_rows": 4, "warmup_steps": 1, "validate_every": 3, "validation_rows": 20}
+    fine_tuning = {"steps": 6, "batch_rows": 4, "warmup_steps": 1, "validate_every": 6, "validation_rows": 12}
+    unlearning = {"steps": 1, "log_every": 1, "batch_prompts": 4, "batch_references": 1, "kl_texts": 4}
+    watched = {"reference": "targeted", "validation_prompts": 8, "validation_texts": 2}
     spec = spec_of(
         Path("embedded"),
-        tasks=[{"name": "german", "rows": 100, "attributes": ["sex"]}],
-        stages=["baseline"],
+        tasks=[{"name": "german", "rows": 60, "attributes": ["sex"]}],
         language_model={"source": "embedded"},
-        fine_tuning=short,
+        serialization={"max_tokens": 160},  # sex is among what is told
+        unlearning=unlearning | watched,
+        fine_tuning=fine_tuning,
     )
     run_evaluation(spec, tmp_path / "out", command=COMMAND)
-    (details,) = json.loads((tmp_path / "out" / "details.json").read_text())["fine_tuning"]
-    assert details["best"]["accuracy"] > details["before"]["accuracy"] + 0.1
-    assert details["best"]["log_loss"] < details["before"]["log_loss"]
+    trained = json.loads((tmp_path / "out" / "details.json").read_text())["fine_tuning"]
+    assert {details["stage"] for details in trained} == set(STAGES)
+    for details in trained:
+        assert details["best"]["accuracy"] > details["before"]["accuracy"] + 0.1, details["stage"]
+        assert details["best"]["log_loss"] < details["before"]["log_loss"], details["stage"]
+    scores = [predictions(tmp_path / "out", stage)["score"].to_numpy() for stage in STAGES]
+    assert all(len(of_stage) == 24 and np.ptp(of_stage) > 1e-3 for of_stage in scores)
+    assert len({of_stage.tobytes() for of_stage in scores}) == len(STAGES)
