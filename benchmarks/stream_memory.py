@@ -98,16 +98,21 @@ def words(texts: Sequence[str]) -> list[int]:
     return [len(text.split()) for text in texts]
 
 
-def stream(rows: Path, out: Path) -> None:
-    """What the measured process does."""
+def made_up_serializer() -> Serializer:
+    """Turns made-up rows into texts."""
     sample = made_up_rows(0, 200, 0).append_column("split", pa.array(["train"] * 200))
-    serializer = Serializer.fit(
+    return Serializer.fit(
         Task(schema=SCHEMA, table=sample, source_sha256=""),
         template="text",
         order=[feature.name for feature in FEATURES],
         max_tokens=400,
         count_tokens=words,
     )
+
+
+def stream(rows: Path, out: Path) -> None:
+    """What the measured process does."""
+    serializer = made_up_serializer()
     source = ParquetSource.of(str(rows), serializer.order)
     streaming = StreamingSpec(mode="ray", rows_per_block=4096)
     embed_source(source, serializer, HashingStandIn(), out, streaming, label=f"{source.rows} rows")
@@ -121,18 +126,18 @@ class Peak:
     seconds: float
 
 
-def measure(count: int) -> Peak:
-    """Stream that many rows in a process of its own and watch its tree."""
+def measure(script: str, count: int) -> Peak:
+    """Stream that many rows in a process of its own, `script --stream ROWS OUT`, and watch its tree."""
     with tempfile.TemporaryDirectory() as folder:
         rows, out = Path(folder) / "rows.parquet", Path(folder) / "out"
         write_rows(rows, count)
-        start, peak = time.monotonic(), 0
-        with subprocess.Popen([sys.executable, __file__, "--stream", str(rows), str(out)]) as process:
+        begun, peak = time.monotonic(), 0
+        with subprocess.Popen([sys.executable, script, "--stream", str(rows), str(out)]) as process:
             watched = psutil.Process(process.pid)
             while process.poll() is None:
                 peak = max(peak, resident_bytes(watched))
                 time.sleep(SAMPLE_S)
-        seconds = time.monotonic() - start
+        seconds = time.monotonic() - begun
         if process.returncode:
             raise SystemExit(f"streaming {count} rows failed with exit code {process.returncode}")
         check(out, count)
@@ -158,23 +163,22 @@ def check(out: Path, count: int) -> None:
         raise SystemExit(f"{(seen == 0).sum()} rows are missing, {(seen > 1).sum()} are doubled")
 
 
-def main() -> None:
-    """Measure, check and report."""
-    quick = start(__doc__ or "")
+def compare(name: str, script: str, *, quick: bool) -> None:
+    """Measure many and few rows in turn, check and report."""
     many, few = (200_000, 100_000) if quick else (1_000_000, 100_000)
     peaks = []
     for repeat in range(1 if quick else REPEATS):
         order = (many, few) if repeat % 2 == 0 else (few, many)
-        peak = {count: measure(count) for count in order}
+        peak = {count: measure(script, count) for count in order}
         for count in order:
             seen = peak[count]
             print(f"{count:,} rows: {seen.megabytes:,.0f} MB at the peak, {seen.seconds:.0f} s with start-up")
         peaks.append(Rates(ours=peak[many].megabytes, peer=peak[few].megabytes))
-    report("stream_memory", peaks, unit="times the peak memory", peer=f"{few:,} rows", quick=quick)
+    report(name, peaks, unit="times the peak memory", peer=f"{few:,} rows", quick=quick)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--stream"]:  # the process that is measured
         stream(*map(Path, sys.argv[2:]))
     else:
-        main()
+        compare("stream_memory", __file__, quick=start(__doc__ or ""))
