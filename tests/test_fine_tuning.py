@@ -191,7 +191,7 @@ def test_an_endpoint_is_refused_before_it_is_asked(model: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)  # two minutes on a free core
+@pytest.mark.timeout(1800)  # takes 105 s of one core
 def test_the_embedded_model_learns_the_base_rate_at_every_stage(tmp_path: Path):
     """A few steps: SmolLM2 says no to nearly everybody zero-shot, where 70 % of the credits are good."""
     fine_tuning = {"steps": 6, "batch_rows": 4, "warmup_steps": 1, "validate_every": 6, "validation_rows": 12}
