@@ -41,8 +41,15 @@ def save_backbone(folder: Path) -> BackboneSpec:
     tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
-    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    BertModel(BertConfig(**shape, vocab_size=len(words), max_position_embeddings=MAX_TOKENS)).save_pretrained(folder)
+    config = BertConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        vocab_size=len(words),
+        max_position_embeddings=MAX_TOKENS,
+    )
+    BertModel(config).save_pretrained(folder)
     return BackboneSpec(source=str(folder), max_tokens=MAX_TOKENS)
 
 
