@@ -68,8 +68,9 @@ def load_examples(spec: ExamplesSpec, attributes: Sequence[str], *, sizes: Sizes
     names = tuple(dict.fromkeys(part for name in attributes for part in name.split("*")))
     try:
         loaded = _load(spec, names, sizes, split_seed)
-        if len(loaded) and isinstance(loaded.inputs[0], Path):
-            read_pictures([loaded.inputs[0]], side=1)  # that there is a program to read them with
+        first = loaded.inputs[0] if len(loaded) else None
+        if isinstance(first, Path):
+            read_pictures([first], side=1)  # that there is a program to read them with
     except BadInput as error:
         raise BadInput(error.problem, place=f"task {spec.name}: {error.place}", fix=error.fix) from error
     loaded = one_against_rest(replace(loaded, name=spec.name), spec.positive)

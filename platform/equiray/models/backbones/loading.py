@@ -63,7 +63,7 @@ def load_backbone(
             about: dict[str, Any] = {"name": lm.name, "identity": lm.identity, "tokenizer": lm.tokenizer}
             return as_backbone(lm.backbone, **about, pooling=pooling, dtype=dtype)
         if spec.from_scratch:
-            model = draw_tiny_vit(seed)
+            model: Any = draw_tiny_vit(seed)
             shape = hashlib.sha256(model.config.to_json_string().encode()).hexdigest()
             return as_backbone(model.to(device), name=spec.source, identity=shape, pooling=pooling, dtype=dtype)
         source = str(_minilm()) if spec.source == MINILM else spec.source

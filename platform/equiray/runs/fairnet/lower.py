@@ -108,7 +108,8 @@ class TaskStates:
 def joined(first: Lower, second: Lower) -> Lower:
     """Rows of one after those of the other; of texts, for only these have twins."""
     if isinstance(first, RawRows) and isinstance(second, RawRows):
-        return RawRows(inputs=[*first.inputs, *second.inputs], lengths=np.concatenate([first.lengths, second.lengths]))
+        assert isinstance(first.inputs, list) and isinstance(second.inputs, list)
+        return RawRows(inputs=first.inputs + second.inputs, lengths=np.concatenate([first.lengths, second.lengths]))
     assert isinstance(first, LowerStates) and isinstance(second, LowerStates)
     return LowerStates(
         tokens=torch.cat([first.tokens, second.tokens]),

@@ -37,7 +37,7 @@ class PlannedTask:
     examples : Examples
         The rows that are used: texts, pictures, or picture files.
     others : mapping from attribute to str [rows]
-        Attributes that nobody asked to be reported, for stress.
+        Attributes that nobody asked to be reported by themselves: parts of intersections, and what stress is made of.
     gates : tuple of str
         Attributes with a detector and an adapter.
     steering : str
@@ -54,6 +54,12 @@ class PlannedTask:
     gates: tuple[str, ...]
     steering: str
     twins: Twins | None
+
+    @property
+    def single(self) -> dict[str, NDArray[np.str_]]:
+        """Groups of what is reported and of the parts of its intersections, these parts named or not."""
+        known = {**self.others, **self.examples.attributes}
+        return {part: known[part] for name in self.examples.attributes for part in name.split("*")}
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Places of a split's rows."""

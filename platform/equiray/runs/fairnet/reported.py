@@ -27,7 +27,7 @@ def reported(tasks: Iterable[PlannedTask]) -> frozenset[Reported]:
 
 def _of_task(task: PlannedTask) -> Iterable[Reported]:
     examples = task.examples
-    single = {name: groups for name, groups in examples.attributes.items() if "*" not in name}
+    single = task.single
     columns = {"label": pa.array(examples.label), "score": pa.array(examples.label.astype(np.float64))}
     for name, groups in single.items():
         columns[name] = pa.array(groups.tolist(), pa.string(), mask=groups == MISSING_GROUP)
