@@ -80,7 +80,7 @@ def _refuse_local_paths(spec: AnyRunSpec, spec_path: Path) -> None:
         model, source = "language_model.source", spec.language_model.source
     named: dict[str, str | None] = {model: source}
     for number, task in enumerate(spec.tasks):
-        named |= {f"tasks.{number}.path": task.path, f"tasks.{number}.table_schema": task.table_schema}
+        named |= {f"tasks.{number}.{key}": getattr(task, key, None) for key in ("path", "table_schema")}
     for key, value in named.items():
         # A hub id looks like a relative path; it is one only where such a file exists.
         is_path = key != model or (value is not None and Path(value).exists())
