@@ -1,0 +1,1 @@
+"""Decisions from scored chains: weights, votes, what to choose, and when to stop, from cached arrays alone."""
