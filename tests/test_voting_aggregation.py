@@ -34,7 +34,7 @@ def test_scores_are_the_formulas_chain_by_chain(chains, k):
 
 
 @given(STEPS, st.lists(PROBABILITY, min_size=1, max_size=12), st.integers(1, 6))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_appended_step_raises_low(steps, appended, k):
     plain, padded = chain_scores(chains_of([(0, steps), (0, [*steps, *appended])]), "low", lowest=k)[0]
     assert padded <= plain

@@ -45,6 +45,8 @@ def test_an_infinite_temperature_is_the_majority_vote_and_zero_the_best_chain():
     assert decide(votes, math.inf).share[0].tolist() == [1 / 3, 2 / 3]
     assert decide(votes, 0).answer.tolist() == [0] and decide(votes, 0).share[0].tolist() == [1.0, 0.0]
     assert decide(votes, 0.2).answer.tolist() == [0]
+    alone = decide(drawn_votes(200, 9, unanswered=0.6, seed=1), 0.1).share
+    assert alone.max() == 1.0 and set(alone.sum(1).round(12).tolist()) <= {0.0, 1.0}
     assert decide(votes, 1.0).answer.tolist() == [1]
 
 

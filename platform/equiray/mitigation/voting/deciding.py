@@ -64,6 +64,8 @@ def decide(votes: Votes, tau: float, chains: int | None = None) -> Decisions:
     weights = chain_weights(kept.score, tau)
     counts = answer_counts(kept)
     share = np.stack([np.where(kept.answers == option, weights, 0).sum(1) for option in range(counts.shape[1])], 1)
+    total = share.sum(1, keepdims=True)
+    share = np.divide(share, total, out=share, where=total > 0)  # one answer alone has exactly 1
     answer = (share * (1 + TIE * tie_ranks(counts, first_places(kept)))).argmax(1)
     return Decisions(np.where(counts.any(1), answer, NO_ANSWER), share)
 
