@@ -65,7 +65,7 @@ def chain_scores(
     weights = np.ones(len(values)) if effects is None else _effect_weights(chains, effects, chain)
 
     def total(of: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(chain, of, minlength=chains.answers.size)
+        return np.bincount(chain, of, minlength=chains.answers.size).astype(np.float64)
 
     with np.errstate(invalid="ignore"):
         found = total(weights * values) / total(weights)
@@ -75,12 +75,11 @@ def chain_scores(
 
 def _low(chains: ScoredChains, lowest: int) -> NDArray[np.float64]:
     lengths = np.diff(chains.step_offsets)
-    chain = np.repeat(np.arange(len(lengths)), lengths)
-    order = np.lexsort((chains.step_fair, chain))
-    place = np.arange(len(order)) - chains.step_offsets[:-1][chain]  # sorting moves steps within their chain only
-    kept = place < lowest
     least = np.ones((len(lengths), lowest))
-    least[chain[kept], place[kept]] = chains.step_fair[order][kept]
+    for length in np.unique(lengths).tolist():
+        rows = np.flatnonzero(lengths == length)
+        steps = chains.step_fair[chains.step_offsets[rows, None] + np.arange(length)]
+        least[rows, : min(length, lowest)] = np.sort(steps, axis=1)[:, :lowest]
     return np.where(lengths > 0, least.sum(1) / lowest, np.nan).reshape(chains.shape)
 
 

@@ -46,9 +46,13 @@ def length_effect(chains: ScoredChains, scores: NDArray[np.float64], resampling:
 
 
 def _products(scores: NDArray[np.float64], lengths: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    ranks = [rankdata(values, axis=1, nan_policy="omit") for values in (scores, lengths)]
-    centred = [np.nan_to_num(rank - np.nanmean(rank, axis=1, keepdims=True)) for rank in ranks]
-    R, L = centred
+    known = ~np.isnan(scores)
+
+    def centred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        ranks = np.where(known, rankdata(np.where(known, values, np.inf), axis=1), 0)  # the unknown rank last
+        return np.where(known, ranks - ranks.sum(1, keepdims=True) / known.sum(1, keepdims=True), 0)
+
+    R, L = centred(scores), centred(lengths)
     return (R * L).sum(1), (R * R).sum(1), (L * L).sum(1)
 
 

@@ -135,20 +135,19 @@ class _State:
             beaten |= (mine[:, None] == reachable) & (lead[:, None] < behind)
         return beaten.all(1) & self.any
 
-    def changed(self, counts: NDArray[np.float32], which: NDArray[np.intp], highest: float) -> NDArray[np.float64]:
+    def changed(self, counts: NDArray[np.float64], which: NDArray[np.intp], highest: float) -> NDArray[np.float64]:
         """Share of continuations, and one more, in which the leader is caught up; of the cases at places [B], [B]."""
-        weight, top, leader = self.weight[which], self._top(highest)[which], self.leader[which]
-        _, seen, options = weight.shape
-        final = [
-            self.total[which, option, None]
-            + weight[:, :, option] @ counts[:, :seen].T
-            + top[:, None] * counts[:, seen + option]
-            for option in range(options)
-        ]
-        mine = np.choose(leader[:, None], final)
-        caught = np.zeros(mine.shape, bool)
-        for option, other in enumerate(final):
-            caught |= (other >= mine * (1 - TIE * options)) & (leader != option)[:, None]
+        weight, total, leader = self.weight[which], self.total[which], self.leader[which]
+        options, every = total.shape[1], np.arange(len(which))
+        seen, new = weight.shape[1], self._top(highest)[which]
+        caught = np.zeros((len(which), len(counts)), bool)
+        for place in range(1, options):
+            other = (leader + place) % options
+            gained = np.zeros((len(which), seen + options))  # by the leader on the other, whenever a chain comes
+            gained[:, :seen] = weight[every, :, leader] - weight[every, :, other]
+            gained[every, seen + leader], gained[every, seen + other] = new, -new
+            ahead = total[every, leader] - total[every, other]
+            caught |= gained @ counts.T <= TIE - ahead[:, None]
         return (caught.sum(1) + 1) / (len(counts) + 1)
 
     def _top(self, highest: float) -> NDArray[np.float64]:
@@ -167,7 +166,7 @@ class _State:
 
 
 @lru_cache(maxsize=64)  # the same for all cases
-def continuations(seen: int, left: int, options: int, seed: int) -> NDArray[np.float32]:
+def continuations(seen: int, left: int, options: int, seed: int) -> NDArray[np.float64]:
     """How often each chain comes in `DRAWS` continuations, [DRAWS, n + K]: the n chains seen, and a new one of K."""
     draw = np.random.default_rng([seed, seen, left, options])
     picked = np.zeros((DRAWS, left), np.int64)
@@ -177,7 +176,7 @@ def continuations(seen: int, left: int, options: int, seed: int) -> NDArray[np.f
         earlier = picked[every, np.maximum(ball - kinds, 0)]  # the urn gets a ball like the one that was drawn
         picked[:, step] = np.where(ball < kinds, ball, earlier)
     counts = np.bincount((every[:, None] * kinds + picked).ravel(), minlength=DRAWS * kinds)
-    return counts.reshape(DRAWS, kinds).astype(np.float32)
+    return counts.reshape(DRAWS, kinds).astype(np.float64)
 
 
 class Stopper:

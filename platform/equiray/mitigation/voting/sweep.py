@@ -114,9 +114,9 @@ def _figures(cases: JudgedCases, attribute: str, taus: ArrayLike, counts: Sequen
     members = [_members(code * 2 + view.label, 2 * len(groups)) for view in views]
     ones = [np.zeros((len(np.atleast_1d(taus)), len(counts), 2 * len(groups)), np.float32) for _ in views]
     for rows, place, answer in grid_decisions(cases.votes, taus, counts):
-        for view, member, found in zip(views, members, ones, strict=True):
+        for view, member, into in zip(views, members, ones, strict=True):
             chosen = (answer == view.one[rows, None]).astype(np.float32)
-            found[:, place] += (member[:, rows] @ chosen).T
+            into[:, place] += (member[:, rows] @ chosen).T
     answered = np.stack([cases.votes.unanswered(count) == ANSWERED for count in counts])
     found: dict[str, _Array] = {}
     for view, member, positive in zip(views, members, ones, strict=True):
