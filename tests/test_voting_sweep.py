@@ -157,6 +157,18 @@ def test_a_positive_option_among_three_is_read_apart_from_being_right():
         predictions_table(cases, decide(votes, 1.0), 1)
 
 
+def test_cases_without_groups_are_read_as_a_whole():
+    cases = replace(judged(60, 4, 3, decisions=False, split="test"), groups=())
+    answers = [Ballot(decide(cases.votes, tau).answer, 4) for tau in (math.inf, 0.1)]
+    changes = vote_changes(cases, *answers, SETTING)
+    assert {e.metric: e.attribute for e in changes} == {
+        "accuracy": None, "refusal_rate": None, "parse_failure_rate": None,
+    }  # fmt: skip
+    before, after = (vote_estimates(cases, answer, SETTING)[0] for answer in answers)
+    assert (before.metric, before.attribute) == ("accuracy", None)
+    assert changes[0].value == pytest.approx(after.value - before.value)
+
+
 def test_predictions_say_who_refused_and_what_share_of_the_weight_decided():
     votes = votes_of([(1, 0.4), (0, 0.4)], [("refused", math.nan)], [(1, 0.9)], split="test")
     cases = HeldOutCases(

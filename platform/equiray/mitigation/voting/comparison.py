@@ -29,16 +29,11 @@ def vote_changes(cases: JudgedCases, first: Ballot, second: Ballot, setting: Set
     """The change, second minus first, of every metric made of rates, with paired limits (`estimation.changes_of`).
 
     First over all cases, then of each attribute; all at `setting.confidence` each.
-
-    Raises
-    ------
-    BadInput
-        The cases have no groups.
     """
     found: list[Estimate] = []
     for view in cases.views:
-        tables = [joint_table(cases, view, first, second, each.attribute) for each in _attributes(cases)]
-        found += [change for change in changes_of(tables, setting) if change.metric in view.metrics]
+        tables = [joint_table(cases, view, first, second, each) for each in _groups(cases)]
+        found += [change for change in changes_of(tables, setting) if _asked(cases, view, change)]
     return found
 
 
@@ -46,19 +41,18 @@ def vote_estimates(cases: JudgedCases, ballot: Ballot, setting: Setting) -> list
     """Estimates of one vote, of every metric made of rates."""
     found: list[Estimate] = []
     for view in cases.views:
-        tables = [_group_table(cases, view, ballot, each) for each in _attributes(cases)]
-        found += [estimate for estimate in estimates_of(tables, setting) if estimate.metric in view.metrics]
+        tables = [_group_table(cases, view, ballot, each) for each in _groups(cases)]
+        found += [estimate for estimate in estimates_of(tables, setting) if _asked(cases, view, estimate)]
     return found
 
 
-def joint_table(cases: JudgedCases, view: View, first: Ballot, second: Ballot, attribute: str) -> JointTable:
+def joint_table(cases: JudgedCases, view: View, first: Ballot, second: Ballot, grouped: GroupedScores) -> JointTable:
     """Counts of the cases by group, label, and what either vote says."""
-    _, groups, code = cases.grouped(attribute)
     said = [cases.predictions(view, *ballot) for ballot in (first, second)]
-    shape = (len(groups), len(CLASSES), _PLACES, _PLACES)
-    cell = np.ravel_multi_index((code, view.label, *said), shape)
+    shape = (len(grouped.groups), len(CLASSES), _PLACES, _PLACES)
+    cell = np.ravel_multi_index((grouped.code, view.label, *said), shape)
     count = np.bincount(cell, minlength=int(np.prod(shape))).reshape(shape)
-    return JointTable(attribute=attribute, groups=groups, classes=CLASSES, mass=Mass(count))
+    return JointTable(attribute=grouped.attribute, groups=grouped.groups, classes=CLASSES, mass=Mass(count))
 
 
 def predictions_table(cases: JudgedCases, decisions: Decisions, chains: int) -> pa.Table:
@@ -98,5 +92,10 @@ def _group_table(cases: JudgedCases, view: View, ballot: Ballot, grouped: Groupe
     return GroupTable(attribute=grouped.attribute, groups=grouped.groups, classes=CLASSES, mass=Mass(count))
 
 
-def _attributes(cases: JudgedCases) -> Sequence[GroupedScores]:
-    return cases.groups or (GroupedScores("all cases", ("all",), np.zeros(len(cases.right), np.int64)),)
+def _groups(cases: JudgedCases) -> Sequence[GroupedScores]:
+    """Of cases without groups one of all, so that there is something to count."""
+    return cases.groups or (GroupedScores("", ("",), np.zeros(len(cases.right), np.int64)),)
+
+
+def _asked(cases: JudgedCases, view: View, estimate: Estimate) -> bool:
+    return estimate.metric in view.metrics and (estimate.attribute is None or bool(cases.groups))
