@@ -31,9 +31,8 @@ from numpy.typing import NDArray
 
 from equiray.metrics.bbq_answers import BbqAnswers, Said
 from equiray.metrics.estimates import Direction, Estimate, Status
-from equiray.metrics.intervals.binomial import rate_interval
 from equiray.metrics.intervals.curves import normal_quantile
-from equiray.metrics.intervals.families import effective_share
+from equiray.metrics.intervals.families import effective_share, family_rate_limits
 from equiray.metrics.intervals.limits import Array, Counted, Limits
 from equiray.metrics.metric import UNIT, Range
 from equiray.metrics.paired import factored_curves
@@ -99,9 +98,8 @@ def disambiguated_limits(tally: Tally, confidence: float) -> Limits:
     ends = []
     for as_target in (False, True):
         target, other, _, _ = tally.completed(as_target)
-        kept = effective_share(target, target + other, target)
-        low, high = rate_interval(kept * target.sum(), kept * (target + other).sum(), confidence)
-        ends.append(Limits(2 * float(low) - 1, 2 * float(high) - 1))
+        low, high = family_rate_limits(target, target + other, confidence)
+        ends.append(Limits(2 * low - 1, 2 * high - 1))
     return Limits(ends[0].low, ends[1].high)
 
 
@@ -179,9 +177,7 @@ def _unanswered(answers: BbqAnswers, category: str, group: str, confidence: floa
     found = []
     for metric, said in (("refusal_rate", "refused"), ("parse_failure_rate", "unparsed")):
         events = np.bincount(codes, weights=answers.said[rows] == said, minlength=len(families))
-        kept = effective_share(events, trials, events)
-        low, high = rate_interval(kept * events.sum(), kept * trials.sum(), confidence)
-        limits = Limits(float(low), float(high))
+        limits = family_rate_limits(events, trials, confidence)
         n = int(trials.sum())
         found.append(_Figure(metric, category, group, float(events.sum() / n), limits, n, False))
     return found

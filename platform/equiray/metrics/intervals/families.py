@@ -2,7 +2,8 @@
 
 from scipy import special
 
-from equiray.metrics.intervals.limits import Array
+from equiray.metrics.intervals.binomial import rate_interval
+from equiray.metrics.intervals.limits import Array, Limits
 
 
 def effective_share(total: Array, rows: Array, squares: Array) -> float:
@@ -35,3 +36,18 @@ def effective_share(total: Array, rows: Array, squares: Array) -> float:
         return 1.0
     few = (special.stdtrit(n - 1, 0.025) / special.stdtrit(families - 1, 0.025)) ** 2
     return float(min(1.0, spread / between * few))
+
+
+def family_rate_limits(events: Array, trials: Array, confidence: float) -> Limits:
+    """Limits of a rate over families: those of `rate_interval` for effective counts; NaN with fewer than two families.
+
+    Parameters
+    ----------
+    events, trials : arrays [G]
+        Of each family.
+    confidence : float
+        Two-sided.
+    """
+    kept = effective_share(events, trials, events)
+    low, high = rate_interval(kept * events.sum(), kept * trials.sum(), confidence)
+    return Limits(float(low), float(high))
