@@ -92,24 +92,35 @@ class CaseSet:
         ids = {case.case_id for case in inside}
         return replace(self, cases=tuple(case for case in inside if case.twin_of is None or case.twin_of in ids))
 
-    def sample(self, count: int, seed: int) -> "CaseSet":
+    def sample(self, count: int, seed: int, *, by: Sequence[str] = ()) -> "CaseSet":
         """`count` cases with all their twins, as many of each category and context as of any other.
 
         Each category's score is a figure of its own, so strata share alike and not in proportion; one with too few
         cases gives all it has. A case's turn is a keyed hash of its id, so a larger sample holds a smaller one.
 
+        Parameters
+        ----------
+        count : int
+            Cases without their twins.
+        seed : int
+        by : sequence of str
+            Attributes whose groups share alike, too.
+
         Raises
         ------
         BadInput
-            There are fewer cases without their twins, or none is asked for.
+            There are fewer cases without their twins, none is asked for, or a case lacks an attribute.
         """
+        for name in by:
+            if any(name not in case.groups for case in self.cases):
+                raise self._wrong(f"not every case has the attribute {name!r}", "name attributes of all cases")
         originals = [place for place, case in enumerate(self.cases) if case.twin_of is None]
         if not 0 < count <= len(originals):
             raise self._wrong(f"cannot sample {count} of {len(originals)} cases", f"ask for 1 to {len(originals)}")
         turn = keyed_hash(_numbers([self.cases[place].case_id for place in originals]), seed, "case sample")
-        strata: dict[tuple[str, str], list[int]] = defaultdict(list)
+        strata: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for rank in np.argsort(turn, kind="stable").tolist():
-            strata[_stratum(self.cases[originals[rank]])].append(originals[rank])
+            strata[_stratum(self.cases[originals[rank]], by)].append(originals[rank])
         quota = _equal_shares({key: len(places) for key, places in strata.items()}, count, seed)
         chosen = {self.cases[place].case_id for key, places in strata.items() for place in places[: quota[key]]}
         return replace(self, cases=tuple(case for case in self.cases if (case.twin_of or case.case_id) in chosen))
@@ -167,8 +178,9 @@ def family_of(case: Case) -> str:
     return case.case_id if case.family is None else case.family
 
 
-def _stratum(case: Case) -> tuple[str, str]:
-    return case.category, "" if case.stereotype is None else case.stereotype.context
+def _stratum(case: Case, by: Sequence[str]) -> tuple[str, ...]:
+    context = "" if case.stereotype is None else case.stereotype.context
+    return (case.category, context, *(case.groups[name] for name in by))
 
 
 def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
@@ -177,7 +189,7 @@ def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array(digests, dtype=np.int64)
 
 
-def _equal_shares(sizes: dict[tuple[str, str], int], count: int, seed: int) -> dict[tuple[str, str], int]:
+def _equal_shares(sizes: dict[tuple[str, ...], int], count: int, seed: int) -> dict[tuple[str, ...], int]:
     """How many each stratum gives: alike, but none more than it has; what is left over goes by a keyed order."""
     keys = list(sizes)
     turn = keyed_hash(_numbers(["|".join(key) for key in keys]), seed, "case strata")
