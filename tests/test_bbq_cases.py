@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from equiray.data.cases import bbq
-from equiray.data.cases.bbq import CATEGORIES, bias_target, load_bbq, read_rows
+from equiray.data.cases.bbq import bias_target, load_bbq, read_rows
+from equiray.data.cases.bbq_files import CATEGORIES, find_bbq
 from equiray.data.cases.case_set import CaseSet, family_of
 from equiray.errors import BadInput
 
@@ -129,7 +130,7 @@ def test_the_targets_of_two_rows_of_each_category_by_hand(cases):
 def test_the_target_changes_sides_with_the_polarity(category):
     """Every question stands twice, negative and not, about the same two people: the targets must differ."""
     official_folder()
-    rows = read_rows(bbq._find(category, None, False))
+    rows = read_rows(find_bbq(category, download=False))
     by_people: dict[tuple, dict[str, set]] = defaultdict(lambda: {"neg": set(), "nonneg": set()})
     for row in rows:
         target = bias_target(row)

@@ -24,12 +24,13 @@ What is notable:
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equiray.metrics.bbq_answers import BbqAnswers, Said
+from equiray.metrics.bbq_answers import BbqAnswers
+from equiray.metrics.clusters import cluster_sums
 from equiray.metrics.estimates import Direction, Estimate, Status
 from equiray.metrics.intervals.curves import normal_quantile
 from equiray.metrics.intervals.families import effective_share, family_rate_limits
@@ -37,7 +38,6 @@ from equiray.metrics.intervals.limits import Array, Counted, Limits
 from equiray.metrics.metric import UNIT, Range
 from equiray.metrics.paired import factored_curves
 
-_SAID: tuple[str, ...] = get_args(Said)
 _SIGNED = Range(-1, 1)
 RANGES: Mapping[str, tuple[Direction, Range]] = {
     "bbq_bias_ambiguous": ("zero", _SIGNED),
@@ -85,10 +85,8 @@ def ambiguous_limits(tally: Tally, confidence: float) -> Limits:
         named, all_of, positive = (
             kept * float(part.sum()) for part in (target + other, target + other + unknown, target)
         )
-        curves = factored_curves(
-            *(Counted(np.array([one]), np.array([of])) for one, of in ((named, all_of), (positive, named))),
-            normal_quantile(confidence),
-        )
+        persons = Counted(np.array([named]), np.array([all_of]))
+        curves = factored_curves(persons, Counted(np.array([positive]), np.array([named])), normal_quantile(confidence))
         ends.append(Limits(float(curves.low[-1][0]), float(curves.high[-1][0])))
     return Limits(ends[0].low, ends[1].high)
 
@@ -172,19 +170,18 @@ class _Figure(NamedTuple):
 
 def _unanswered(answers: BbqAnswers, category: str, group: str, confidence: float) -> list[_Figure]:
     rows = (answers.category == category) & (answers.group == group)
-    families, codes = np.unique(answers.family[rows], return_inverse=True)
-    trials = np.bincount(codes, minlength=len(families)).astype(np.float64)
+    kinds = {"refusal_rate": "refused", "parse_failure_rate": "unparsed"}
+    happened = np.column_stack([np.ones(int(rows.sum())), *(answers.said[rows] == said for said in kinds.values())])
+    trials, *events = cluster_sums(happened, answers.family[rows]).T
     found = []
-    for metric, said in (("refusal_rate", "refused"), ("parse_failure_rate", "unparsed")):
-        events = np.bincount(codes, weights=answers.said[rows] == said, minlength=len(families))
-        limits = family_rate_limits(events, trials, confidence)
-        n = int(trials.sum())
-        found.append(_Figure(metric, category, group, float(events.sum() / n), limits, n, False))
+    for metric, of_families in zip(kinds, events, strict=True):
+        value = float(of_families.sum() / trials.sum())
+        limits = family_rate_limits(of_families, trials, confidence)
+        found.append(_Figure(metric, category, group, value, limits, int(trials.sum()), False))
     return found
 
 
 def _tally(answers: BbqAnswers, rows: NDArray[np.bool_]) -> Tally:
-    families, codes = np.unique(answers.family[rows], return_inverse=True)
     said = answers.said[rows]
-    counts = {one: np.bincount(codes, weights=said == one, minlength=len(families)) for one in _SAID}
-    return Tally(counts["target"], counts["other"], counts["unknown"], counts["unparsed"] + counts["refused"])
+    kinds = (said == "target", said == "other", said == "unknown", (said == "unparsed") | (said == "refused"))
+    return Tally(*cluster_sums(np.column_stack(kinds).astype(np.float64), answers.family[rows]).T)

@@ -134,8 +134,8 @@ def _shares(
     families = np.array([choice.family for choice in choices])
     found = []
     for category, rows in _categories(choices):
-        _, codes = np.unique(families[rows], return_inverse=True)
-        events, trials = (np.bincount(codes, weights=part) for part in (preferred[rows], np.ones(int(rows.sum()))))
+        columns = np.column_stack([np.ones(int(rows.sum())), preferred[rows]])
+        trials, events = cluster_sums(columns, families[rows]).T
         low, high = family_rate_limits(events, trials, confidence)
         limited = not np.isnan(low)
         value, low, high = (width * each - (width - 1) for each in (events.sum() / trials.sum(), low, high))

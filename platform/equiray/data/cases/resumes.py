@@ -201,7 +201,7 @@ def _audited(number: int, row: Mapping[str, str], first: Mapping[tuple[str, str]
     job, gender = row["job_type"].replace("_", " "), row["gender"]
     family = f"{AUDIT}/{number}"
     other = "white" if row["race"] == "black" else "black"
-    named = [(family, row["firstname"], row["race"], None)]
+    named: list[tuple[str, str, str, str | None]] = [(family, row["firstname"], row["race"], None)]
     if twins := first.get((gender, other)):  # a sample may lack a cell
         named.append((f"{family}/race={other}", twins[number % len(twins)], other, family))
     return [
