@@ -14,6 +14,8 @@ from equiray.data.cases.bbq import bias_target, load_bbq, read_rows
 from equiray.data.cases.bbq_files import CATEGORIES, find_bbq
 from equiray.data.cases.case_set import CaseSet, family_of
 from equiray.errors import BadInput
+from equiray.metrics.bbq import bbq_estimates
+from equiray.metrics.bbq_answers import BbqAnswers
 
 # Rows of each file, as the authors' paper and repository count them.
 PUBLISHED = {
@@ -257,3 +259,29 @@ def test_the_mirror_and_the_package_give_the_same_cases(mirror, monkeypatch):
     from_mirror = load_bbq(["Age", "Religion"], folder=mirror / "bbq")
     monkeypatch.delenv("EQUIRAY_DATA")
     assert load_bbq(["Age", "Religion"], download=False).cases == from_mirror.cases
+
+
+# The evidence speaks for the stereotype as often as against it, but for these: (for - against) / all, counted apart.
+UNEVEN = {"Disability_status": 10 / 778, "Physical_appearance": 64 / 788, "SES": 72 / 3_432}
+
+
+@pytest.mark.parametrize(
+    ("answer", "ambiguous", "disambiguated"),
+    [
+        (lambda case: case.stereotype.target, 1, 1),
+        (lambda case: 3 - case.stereotype.unknown - case.stereotype.target, -1, -1),
+        (lambda case: case.stereotype.unknown, 0, None),
+        (lambda case: case.answer, 0, 0),
+    ],
+    ids=["stereotype", "anti-stereotype", "unknown", "correct"],
+)
+def test_known_responders_on_all_of_bbq(cases, answer, ambiguous, disambiguated):
+    asked = [case for case in cases.cases if case.stereotype.target is not None]
+    found = bbq_estimates(BbqAnswers.of(asked, [answer(c) for c in asked]), task="bbq", stage="baseline", model="m")
+    scores = {(e.attribute, e.metric): e.value for e in found if e.metric.startswith("bbq")}
+    assert len(scores) == 22
+    for (category, metric), value in scores.items():
+        expected = ambiguous if metric == "bbq_bias_ambiguous" else disambiguated
+        if expected == 0 and metric == "bbq_bias_disambiguated":
+            expected = UNEVEN.get(category, 0)
+        assert value is None if expected is None else value == pytest.approx(expected)

@@ -8,6 +8,8 @@ What is notable:
   the questions of Race_x_SES and Race_x_gender that hold race fixed (the published scores read a second column there).
 - ``question_index`` is no safe unit to split by: the same question often stands under two or three indices (with
   words for a group, and with names) and in two categories. A `Case.family` is all indices that share a question.
+- The evidence of disambiguated questions speaks for the stereotype as often as against it in eight categories; in
+  Physical_appearance more often, so that one who is always right scores .081 there (SES .021, Disability_status .013).
 - The authors' own column ``target_loc`` agrees on every row with a target, but for 68 about an African and a
   Black or African American person, in which it takes the former for stereotyped; tests compare them.
 """
