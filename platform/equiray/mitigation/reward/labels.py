@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from equiray.data.cases.record import Case
 from equiray.errors import BadInput
-from equiray.mitigation.reward.steps import Chain, ReasonedCase, step_records
+from equiray.mitigation.reward.steps import Chain, Outcome, ReasonedCase, step_records
 
 Said: TypeAlias = Literal[0, 1] | None
 """1 unbiased, 0 biased (the polarity of arXiv 2507.11344's reward), None unlabelled: never a middle value."""
@@ -32,6 +32,8 @@ class StepLabel:
         Names who said so, exactly: equal sources label equal steps alike.
     probability : float or None
         That the step is unbiased, where the source gives one.
+    outcome : {"answered", "refused", "unparsed"}
+        What became of the question; one that was not answered leaves the step unlabelled.
     """
 
     case_id: str
@@ -40,6 +42,7 @@ class StepLabel:
     unbiased: Said
     source: str
     probability: float | None = None
+    outcome: Outcome = "answered"
 
 
 def label_array(cases: Sequence[ReasonedCase], labels: Sequence[StepLabel]) -> NDArray[np.int64]:
