@@ -8,6 +8,7 @@ met the mask is tested on a word it does not know.
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -121,11 +122,16 @@ def bag_of_words(train: Sequence[str], labels: NDArray[np.int64], test: Sequence
     if len(np.unique(labels[known])) < 2:
         raise BadInput("labels of one kind only", place="training chains of a baseline", fix="label both kinds")
     classifier = make_pipeline(
-        CountVectorizer(ngram_range=(1, 2), tokenizer=_WORD.findall, token_pattern=None),
+        CountVectorizer(analyzer=_words_and_pairs),
         LogisticRegression(class_weight="balanced", max_iter=2000, random_state=_SEED_OF_SOLVER),
     )
     classifier.fit([train[i] for i in known], labels[known])
     return classifier.predict_proba(list(test))[:, 1]
+
+
+def _words_and_pairs(text: str) -> list[str]:
+    words = _WORD.findall(text.lower())
+    return words + [" ".join(pair) for pair in pairwise(words)]
 
 
 def auc_estimates(judged: Judged, resampling: Resampling) -> list[Estimate]:
@@ -233,7 +239,8 @@ def _score_sums(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> Score
     place = labels * CALIBRATION_BINS + bin_of(on_grid(scores))
     parts = (np.ones_like(scores), scores, scores**2)
     shape = (1, 2, CALIBRATION_BINS)
-    return ScoreSums(*(np.bincount(place, weights=p, minlength=2 * CALIBRATION_BINS).reshape(shape) for p in parts))
+    sums = [np.bincount(place, weights=part, minlength=2 * CALIBRATION_BINS).reshape(shape) for part in parts]
+    return ScoreSums(*(part.astype(np.float64) for part in sums))
 
 
 def _own_texts(cases: Sequence[ReasonedCase]) -> list[str]:

@@ -50,11 +50,9 @@ class GoldRule:
         """Label every step, unlabelled ones included, in the order of `step_records`."""
         likelihoods = AnswerLikelihoods(lm=self.lm, batch_tokens=self.batch_tokens).after_prefixes(cases)
         owners = [reasoned.case for reasoned in cases for _ in reasoned.chains]
-        said = [
-            one
-            for case, logprobs in zip(owners, likelihoods, strict=True)
-            for one in gold_steps(case, logprobs, self.delta)
-        ]
+        said: list[Said] = []
+        for case, logprobs in zip(owners, likelihoods, strict=True):
+            said += gold_steps(case, logprobs, self.delta)
         return [
             StepLabel(case_id=step.case_id, chain=step.chain, step=step.step, unbiased=one, source=self.name)
             for step, one in zip(step_records(cases), said, strict=True)

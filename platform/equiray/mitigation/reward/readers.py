@@ -7,7 +7,7 @@ sides, so it shares nothing and reads padded sequences of about one length.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -159,8 +159,7 @@ class EncoderReader:
             yield Read(rows, features)
 
     def _whole(self, sequence: Sequence[int]) -> list[int]:
-        tokenizer = self.backbone.tokenizer
-        assert tokenizer is not None, "checked when it was made"
+        tokenizer: Any = self.backbone.tokenizer
         room = self.backbone.config.max_position_embeddings - 2
         return [tokenizer.cls_token_id, *sequence[-room:], tokenizer.sep_token_id]
 

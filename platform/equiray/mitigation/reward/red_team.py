@@ -35,7 +35,7 @@ class ProxyPair:
 
 def proxy_pairs() -> list[ProxyPair]:
     """The texts that equiray brings, in the order of their file."""
-    text = files(__package__).joinpath("proxies.yaml").read_text(encoding="utf-8")
+    text = files("equiray.mitigation.reward").joinpath("proxies.yaml").read_text(encoding="utf-8")
     document = yaml.safe_load(text)
     document.pop("written_for_the_test")
     return [ProxyPair(kind=kind, **pair) for kind, pairs in document.items() for pair in pairs]
