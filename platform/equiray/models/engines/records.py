@@ -1,5 +1,7 @@
 """What an engine is asked to write, and what it wrote."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -51,11 +53,19 @@ class Request:
     messages : tuple of Message
     n : int
         Completions, at least 1.
+    skip : frozenset of int
+        Indices of completions that are there already.
     """
 
     request_id: str
     messages: tuple[Message, ...]
     n: int = 1
+    skip: frozenset[int] = frozenset()
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """Indices of the completions to be written."""
+        return tuple(index for index in range(self.n) if index not in self.skip)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +90,9 @@ class Completion:
     text: str
     tokens: int
     finish: Finish
+
+
+def completion_key(messages: tuple[Message, ...], seed: int, index: int) -> int:
+    """128 bits that name the draws of one completion: its number in a stream of random numbers."""
+    content = json.dumps([seed, index, [[m.role, m.content] for m in messages]], ensure_ascii=False)
+    return int.from_bytes(hashlib.sha256(content.encode()).digest()[:16], "big")
