@@ -12,6 +12,7 @@ What is notable:
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -180,7 +181,8 @@ class TransformersEngine:
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Float32 [rows, vocabulary]."""
-        return capped_logits(self.lm, self.lm.model.get_output_embeddings()(hidden).float())
+        head = cast(torch.nn.Module, self.lm.model.get_output_embeddings())
+        return capped_logits(self.lm, head(hidden).float())
 
     def _room(self, request: Request, prompt: Sequence[int]) -> int:
         most = most_tokens(self.lm.model.config)
