@@ -87,7 +87,7 @@ class ChatServer:
         raise BadInput(
             f"the endpoint does not answer ({failure})",
             place=f"language_model.source, {self.url}, model {self.model!r}",
-            fix=f"check URL, model name and the key in {KEY_VARIABLE}; the same command asks only what is still missing",
+            fix=f"check URL, model name and the key in {KEY_VARIABLE}; the same command asks only what is missing",
         )
 
     def each(self, ask: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:

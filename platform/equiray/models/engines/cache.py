@@ -18,13 +18,20 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from equiray.errors import BadInput, Incomplete, writing
 from equiray.models.engines.protocol import Generator, Identity
 from equiray.models.engines.records import Completion, Request, Sampling
 
 _log = logging.getLogger(__name__)
+
+
+class Kept(NamedTuple):
+    """How many of the completions that are asked for are there, and their tokens."""
+
+    completions: int
+    tokens: int
 
 
 def request_key(request: Request, sampling: Sampling) -> str:
@@ -121,6 +128,17 @@ class CompletionCache:
             named = (replace(kept[index], request_id=request.request_id) for index in range(request.n))
             found.append(tuple(named))
         return found
+
+    def kept(self, requests: Sequence[Request], sampling: Sampling) -> Kept:
+        """How far it is."""
+        self._refresh()
+        counted = [
+            completion.tokens
+            for request in requests
+            for index, completion in self._kept.get(request_key(request, sampling), {}).items()
+            if index < request.n
+        ]
+        return Kept(len(counted), sum(counted))
 
     def _append(self, line: bytes) -> None:
         if self._shard is None:

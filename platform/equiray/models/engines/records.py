@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from equiray.errors import BadInput
+
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Finish: TypeAlias = Literal["stop", "length", "refusal"]
 
@@ -33,6 +35,11 @@ class Sampling:
         Texts that end a completion; they are not part of it.
     seed : int
         Completion k of a request depends on the seed, the request and k, and on nothing else that is asked beside it.
+
+    Raises
+    ------
+    BadInput
+        A stop text is empty.
     """
 
     temperature: float = 0.8
@@ -40,6 +47,14 @@ class Sampling:
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if "" in self.stop:
+            raise BadInput(
+                f"stop texts {list(self.stop)} hold an empty one, which would end a completion before its first token",
+                place="sampling.stop",
+                fix="leave it out, or write what completions are to end at",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

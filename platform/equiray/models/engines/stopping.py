@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
 from equiray.models.engines.records import Finish, Sampling
 from equiray.models.loading import CausalLM
 
@@ -64,13 +66,11 @@ class Stopper:
 
     @cached_property
     def _ends(self) -> frozenset[int]:
-        return end_tokens(self.lm)
+        return end_tokens(self.lm.tokenizer, getattr(self.lm.model, "generation_config", None))
 
 
-def end_tokens(lm: CausalLM) -> frozenset[int]:
-    """Tokens with which the model ends its turn."""
-    generation = getattr(lm.model, "generation_config", None)
+def end_tokens(tokenizer: PreTrainedTokenizerBase, generation: GenerationConfig | None) -> frozenset[int]:
+    """Tokens with which a model ends its turn: the tokenizer's, and those that its settings list."""
     listed = getattr(generation, "eos_token_id", None)
-    named = [] if listed is None else [listed] if isinstance(listed, int) else list(listed)
-    own = lm.tokenizer.eos_token_id
-    return frozenset(int(token) for token in [*named, *([] if own is None else [own])])
+    named = listed if isinstance(listed, list) else [listed]
+    return frozenset(int(token) for token in [*named, tokenizer.eos_token_id] if token is not None)
