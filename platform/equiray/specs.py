@@ -14,7 +14,7 @@ from equiray.errors import BadInput
 
 Stage = Literal["baseline", "cda", "unlearning", "cda_unlearning"]
 ModelType = Literal["raw", "embedding", "prompt", "lora"]
-TemplateSetName = Literal["poor_or_rich", "equiray"]
+TemplateSetName = Literal["poor_or_rich", "equiray", "equiray_es", "equiray_fr", "equiray_zh"]
 _T = TypeVar("_T")
 
 

@@ -91,7 +91,7 @@ class PairedRate:
     def sums(self, z: float) -> Curves:
         """Curves of both models' rates added up, less 1, up to the normal quantile z."""
         # in like manner as a change: rows agreed with the event, less rows agreed without it
-        known = _factored(*self.agreed, z) if self.agreed else self._added(self.first, self.second, z)
+        known = factored_curves(*self.agreed, z) if self.agreed else self._added(self.first, self.second, z)
         if self.ends is None:
             return known
         low, high = (self._added(p, q, z) for p, q in zip(*self.ends, strict=True))
@@ -108,7 +108,7 @@ class PairedRate:
     def _known_curves(self, z: float) -> Curves:
         if self.discordant is None or self.gained is None:
             return _correlated(curves_of(self.first, z), curves_of(self.second, z), self.correlation)
-        return _factored(self.discordant, self.gained, z)
+        return factored_curves(self.discordant, self.gained, z)
 
 
 def paired_rate(of: Rate, joint: Mass) -> PairedRate:
@@ -194,7 +194,7 @@ def _outcomes(of: Rate, classes: int, predictions: int) -> tuple[_Cells, _Cells]
     return event, other
 
 
-def _factored(discordant: Counted, gained: Counted, z: float) -> Curves:
+def factored_curves(discordant: Counted, gained: Counted, z: float) -> Curves:
     """Curves of delta (2 pi - 1), see above."""
     confidence = 1 - 2 * float(ndtr(-z))
     (differ, trials), (up, unlike) = (

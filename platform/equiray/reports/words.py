@@ -178,6 +178,9 @@ TASKS = {
     "acs": "ACS Employment",
     "poor_or_rich": "PoorOrRich templates",
     "equiray": "equiray templates",
+    "equiray_es": "equiray templates, Spanish (machine-written)",
+    "equiray_fr": "equiray templates, French (machine-written)",
+    "equiray_zh": "equiray templates, Chinese (machine-written)",
 }
 
 

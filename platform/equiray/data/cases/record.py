@@ -53,6 +53,9 @@ class Case:
         Of a bias benchmark.
     twin_of : str or None
         The case of which this one is the counterfactual.
+    family : str or None
+        Cases of one family are wordings of one question or twins of one row: they never lie in two splits, and
+        intervals are clustered by it. None: the case is a family of its own.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class Case:
     positive: int | None = None
     stereotype: Stereotype | None = None
     twin_of: str | None = None
+    family: str | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.options)) != len(self.options) or len(self.options) < 2:

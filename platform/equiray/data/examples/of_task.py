@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from equiray.data.compute import pc
 from equiray.data.examples.record import Examples
-from equiray.data.schema import ATTRIBUTE_PREFIX, MISSING_GROUP, Task
+from equiray.data.schema import ATTRIBUTE_PREFIX, MISSING_GROUP, Schema, Task
 from equiray.data.text import CountTokens, Serializer, question_frame
 from equiray.data.wording import Template
 from equiray.errors import BadInput
@@ -68,7 +68,7 @@ def examples_of_task(task: Task, serializer: Serializer, attributes: Sequence[st
         inputs=serializer.texts(table),
         label=table["label"].to_numpy(),
         classes=(negative, positive),
-        attributes={name: _groups(task, name) for name in attributes},
+        attributes={name: group_column(table, schema, name) for name in attributes},
         split=_strings(table["split"]),
         synthetic=False,
         source_sha256=task.source_sha256,
@@ -76,15 +76,21 @@ def examples_of_task(task: Task, serializer: Serializer, attributes: Sequence[st
     )
 
 
-def _groups(task: Task, name: str) -> NDArray[np.str_]:
-    """The group of each row; a row of an intersection is ``(missing)`` in the part that is."""
-    declared = [attribute.name for attribute in task.schema.sensitive]
+def group_column(table: pa.Table, schema: Schema, name: str) -> NDArray[np.str_]:
+    """The group of each row; a row of an intersection is ``(missing)`` in the part that is.
+
+    Raises
+    ------
+    BadInput
+        The schema does not declare the attribute, or a part of the intersection.
+    """
+    declared = [attribute.name for attribute in schema.sensitive]
     parts = name.split("*")
     for part in parts:
         if part not in declared:
-            place = f"attributes {name!r} of task {task.schema.name!r}"
+            place = f"attributes {name!r} of task {schema.name!r}"
             raise BadInput(f"{part!r} is not declared", place=place, fix=f"declared: {', '.join(declared)}")
-    columns = [pc.fill_null(task.table[ATTRIBUTE_PREFIX + part], MISSING_GROUP) for part in parts]
+    columns = [pc.fill_null(table[ATTRIBUTE_PREFIX + part], MISSING_GROUP) for part in parts]
     return _strings(pc.binary_join_element_wise(*columns, "*"))
 
 

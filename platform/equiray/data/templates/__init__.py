@@ -1,6 +1,7 @@
 """Template bias tests: sentences that name a group and leave open whether it is called poor or rich.
 
-Two sets: `poor_or_rich` (the official file of arXiv 2405.18662) and `equiray` (written for this project, embedded).
+Sets: `poor_or_rich` (the official file of arXiv 2405.18662), `equiray` (written for this project, embedded), and its
+machine-written relatives in Spanish, French and Chinese (`equiray_es`, `equiray_fr`, `equiray_zh`).
 A template and a target make a `Prompt`; a `ContinuationScorer` scores fillers after it; `equiray.metrics.intrinsic`
 turns the scores into estimates.
 """
@@ -8,7 +9,7 @@ turns the scores into estimates.
 from pathlib import Path
 from typing import Literal
 
-from equiray.data.templates import own, poor_or_rich
+from equiray.data.templates import own, poor_or_rich, translated
 from equiray.data.templates.families import fold_families, split_families
 from equiray.data.templates.prompts import ContinuationScorer, Prompt, build_prompts, score_prompts
 from equiray.data.templates.records import Exclusion, Fillers, TargetPair, TargetPairs, Template, TemplateSet
@@ -32,7 +33,7 @@ __all__ = [
 
 
 def load_templates(
-    name: Literal["poor_or_rich", "equiray"],
+    name: Literal["poor_or_rich", "equiray", "equiray_es", "equiray_fr", "equiray_zh"],
     *,
     path: Path | None = None,
     reversed_rows: Literal["drop", "flip"] = "drop",
@@ -43,7 +44,8 @@ def load_templates(
     Parameters
     ----------
     name : str
-        ``equiray`` (embedded; 200 templates, 50 families) or ``poor_or_rich`` (the official CSV; 50 families).
+        ``equiray`` (embedded; 200 templates, 50 families), ``poor_or_rich`` (the official CSV; 50 families), or
+        ``equiray_es``, ``equiray_fr``, ``equiray_zh`` (embedded, machine-written; 24 templates, 12 families each).
     path : Path, optional
         The official CSV or its folder; None looks in the mirror that EQUIRAY_DATA names.
     reversed_rows : str
@@ -67,6 +69,9 @@ def load_templates(
     """
     if name == poor_or_rich.NAME:
         return poor_or_rich.load(path, reversed_rows=reversed_rows, shared_prefix=shared_prefix)
+    if name in translated.FILES:
+        return translated.load(name)
     if name != own.NAME:
-        raise BadInput(f"unknown template set {name!r}", place="templates", fix="use poor_or_rich or equiray")
+        fix = f"use poor_or_rich, equiray, {', '.join(translated.FILES)}"
+        raise BadInput(f"unknown template set {name!r}", place="templates", fix=fix)
     return own.load()

@@ -38,7 +38,9 @@ class _Attribute(_Model):
         return self
 
 
-class _Words(_Model):
+class WordsDocument(_Model):
+    """What `targets.yaml` holds, checked."""
+
     poor: tuple[str, ...]
     rich: tuple[str, ...]
     irrelevant: tuple[str, ...]
@@ -46,7 +48,7 @@ class _Words(_Model):
     targets: dict[str, _Attribute]
 
     @model_validator(mode="after")
-    def _balanced(self) -> "_Words":
+    def _balanced(self) -> "WordsDocument":
         # An indifferent model must score PAR = .5 and LMCS = .5.
         if len(self.poor) != len(self.rich) or len(self.irrelevant) != 2 * len(self.poor):
             raise ValueError("as many poor as rich fillers are needed, and as many irrelevant ones as both together")
@@ -78,11 +80,17 @@ def load_words() -> Words:
 def parse_words(text: str, *, place: str) -> Words:
     """`load_words` from a document's text; `place` names it in errors."""
     try:
-        words = _Words.model_validate(yaml.safe_load(text))
+        document = WordsDocument.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, ValidationError) as error:
         raise BadInput(f"targets cannot be read: {error}", place=place, fix="mend the named key") from error
-    targets = {name: _pairs(name, attribute) for name, attribute in words.targets.items()}
-    return Words(targets, words.neutral, Fillers(poor=words.poor, rich=words.rich, irrelevant=words.irrelevant))
+    return words_of(document)
+
+
+def words_of(document: WordsDocument) -> Words:
+    """The targets and fillers of a checked document."""
+    targets = {name: _pairs(name, attribute) for name, attribute in document.targets.items()}
+    fillers = Fillers(poor=document.poor, rich=document.rich, irrelevant=document.irrelevant)
+    return Words(targets, document.neutral, fillers)
 
 
 def _pairs(name: str, attribute: _Attribute) -> TargetPairs:
