@@ -5,8 +5,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PEERS := .venv/.peers
 ORACLES := .venv/.oracles
+VLLM := .venv/.vllm
 
-.PHONY: install quickstart test test-slow bench lint format wheel clean
+.PHONY: install quickstart test test-slow vllm bench lint format wheel clean
 
 install: $(STAMP)
 
@@ -31,6 +32,13 @@ test: $(ORACLES)
 
 test-slow: $(ORACLES)
 	$(BIN)/pytest -m slow
+
+$(VLLM): $(STAMP) vllm.txt
+	$(BIN)/pip install --no-deps -r vllm.txt
+	touch $@
+
+# the second engine, for CPUs; without it the tests that need it skip
+vllm: $(VLLM)
 
 $(PEERS): $(STAMP) benchmarks/peers.txt
 	$(BIN)/pip install --no-deps -r benchmarks/peers.txt

@@ -12,9 +12,10 @@ import tiny_models
 
 
 class Served:
-    """What answers, and what its clients did; `failures` are statuses sent before the first answers."""
+    """What answers, and what its clients did; `failures` are sent before the first answers, all with `status`."""
 
     def __init__(self) -> None:
+        self.status = 200
         self.failures: list[tuple[int, dict[str, str]]] = []
         self.requests: list[dict] = []
         self.keys: set[str | None] = set()
@@ -75,12 +76,12 @@ def serving(served: Served) -> Iterator[str]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with served.lock:
                 served.keys.add(self.headers.get("Authorization"))
-                status, headers = served.failures.pop(0) if served.failures else (200, {})
+                status, headers = served.failures.pop(0) if served.failures else (served.status, {})
                 if self.path != "/v1/chat/completions":
                     status = 404
                 if status == 200:
                     served.requests.append(body)
-                payload = served.reply(body) if status == 200 else {"error": {"message": f"status {status}"}}
+                payload = served.reply(body) if status == served.status else {"error": {"message": f"status {status}"}}
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

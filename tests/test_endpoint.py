@@ -9,7 +9,8 @@ from endpoints import TinyModel, serving
 from equiray.data.text import Prompts
 from equiray.errors import BadInput
 from equiray.models.answers import Variant, score_answers
-from equiray.models.endpoint import KEY_VARIABLE, Endpoint, ask, read_reply
+from equiray.models.chat_api import KEY_VARIABLE
+from equiray.models.endpoint import Endpoint, ask, read_reply
 
 PROMPTS = Prompts(
     task_prefix="Read the description and answer the question about it . ",

@@ -7,31 +7,23 @@ What is notable:
 - An answer that is neither option is counted, never dropped: the row's probability is NaN and its outcome says whether
   the model refused or said something in which neither option is found.
 - Every reply is kept on disk under the sha256 of what was asked, so a rerun asks nothing twice, at no cost.
-- The API key is read from the environment when a request is sent; it is in no record, cache entry or message.
 """
 
-import json
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import numpy as np
 
 from equiray.data.text import Prompts
-from equiray.errors import BadInput
 from equiray.models.answers import Answers, Outcome, Variant, joint_outcome, variants
+from equiray.models.chat_api import ChatServer
 from equiray.models.reply_cache import ReplyCache
 
-KEY_VARIABLE = "EQUIRAY_API_KEY"
-
-_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
 _TOP_LOGPROBS = 20  # the most that the protocol allows
 _MAX_TOKENS = 8  # an answer is one word; more only lets a refusal be recognised
 _REFUSAL = re.compile(
@@ -40,32 +32,19 @@ _REFUSAL = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Endpoint:
+class Endpoint(ChatServer):
     """Where and how to ask.
 
     Attributes
     ----------
-    base_url : str
-        With the version, as clients of the protocol want it: ``http://host:8000/v1``.
-    model : str
-        The model's name there.
+    cache : Path
+        Directory of the replies.
     logprobs : bool
         Read answer probabilities; False: parse the answer's text.
-    concurrency : int
-        Requests in flight.
-    timeout_s : float
-        Of one request.
-    attempts : int
-        How often a request is sent before the run stops, with 1, 2, 4, ... s (or what ``Retry-After`` says) between.
     """
 
-    base_url: str
-    model: str
     cache: Path
     logprobs: bool = True
-    concurrency: int = 8
-    timeout_s: float = 60.0
-    attempts: int = 6
 
 
 class Asked(NamedTuple):
@@ -101,19 +80,18 @@ def ask(endpoint: Endpoint, prompts: Prompts, *, sleep: Callable[[float], None] 
         for variant in asked
     ]
     cache = ReplyCache(endpoint.cache)
-    headers = {"Authorization": f"Bearer {key}"} if (key := os.environ.get(KEY_VARIABLE)) else {}
     # a row asked twice (a duplicate, or a twin that is another's original) is one request
     distinct = {cache.key(endpoint.base_url, body): body for body, _ in questions}
     known = {name: reply for name in distinct if (reply := cache.get(name)) is not None}
     missing = [name for name in distinct if name not in known]
-    with httpx.Client(headers=headers, timeout=endpoint.timeout_s) as client:
+    with endpoint.connect() as client:
 
-        def fetch(name: str) -> dict[str, Any]:
-            reply = _post(client, endpoint, distinct[name], sleep)
+        def fetch(name: str) -> tuple[str, dict[str, Any]]:
+            reply = endpoint.post(client, distinct[name], sleep)
             cache.put(name, reply)
-            return reply
+            return name, reply
 
-        known.update(zip(missing, _all(fetch, missing, endpoint.concurrency), strict=True))
+        known.update(endpoint.each(fetch, missing))
     readings = [read_reply(known[cache.key(endpoint.base_url, body)], variant) for body, variant in questions]
     rows = [tuple(readings[i : i + len(asked)]) for i in range(0, len(readings), len(asked))]
     answers = Answers(
@@ -169,58 +147,3 @@ def _body(endpoint: Endpoint, text: str) -> dict[str, Any]:
         "max_tokens": _MAX_TOKENS,
     }
     return body | {"logprobs": True, "top_logprobs": _TOP_LOGPROBS} if endpoint.logprobs else body
-
-
-def _all(fetch: Callable[[str], dict[str, Any]], names: list[str], concurrency: int) -> list[dict[str, Any]]:
-    """Fetch concurrently; the first failure cancels what has not been sent yet."""
-    with ThreadPoolExecutor(max_workers=concurrency) as pool:
-        futures = [pool.submit(fetch, name) for name in names]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _post(
-    client: httpx.Client, endpoint: Endpoint, body: Mapping[str, Any], sleep: Callable[[float], None]
-) -> dict[str, Any]:
-    url = endpoint.base_url.rstrip("/") + "/chat/completions"
-    failure = ""
-    for attempt in range(endpoint.attempts):
-        pause = 2.0**attempt
-        try:
-            response = client.post(url, json=body)
-            if response.is_success:
-                return _completion(response, url)
-            failure = f"HTTP {response.status_code}: {response.text[:200]}"
-            if response.status_code not in _RETRIED:
-                break
-            pause = _retry_after(response) or pause
-        except httpx.HTTPError as error:
-            failure = f"{type(error).__name__}: {error}"
-        if attempt + 1 < endpoint.attempts:
-            sleep(pause)
-    raise BadInput(
-        f"the endpoint does not answer ({failure})",
-        place=f"language_model.source, {url}, model {endpoint.model!r}",
-        fix=f"check URL, model name and the key in {KEY_VARIABLE}; the same command asks only what is still missing",
-    )
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None  # its date form is not worth a parser
-
-
-def _completion(response: httpx.Response, url: str) -> dict[str, Any]:
-    try:
-        reply = response.json()
-        reply["choices"][0]["message"]
-    except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
-        raise BadInput(
-            f"the reply is no chat completion: {response.text[:200]!r}",
-            place=f"language_model.source, {url}",
-            fix="name the base URL of an OpenAI-compatible API, version included: http://host:8000/v1",
-        ) from error
-    return reply

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -67,7 +67,7 @@ def load_causal_lm(source: str, *, dtype: str = "bfloat16", device: torch.device
         No such file or hub id, a directory without tokenizer or weights or with broken ones, a file that is no GGUF,
         a cache that cannot be written.
     """
-    directory, name, identity = _locate(source)
+    directory, name, identity = locate(source)
     offline = identity is not None or not hub_answers(source)
     with loading_from(source):
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=offline)
@@ -97,15 +97,29 @@ def check_source(source: str) -> None:
             AutoConfig.from_pretrained(path, local_files_only=True)
 
 
-def _locate(source: str) -> tuple[str, str, str | None]:
-    """(directory or hub id to load, name, identity or None) with GGUF files converted on the way."""
+class Located(NamedTuple):
+    """What transformers and vLLM load: a directory or a hub id. `identity` is None for what only the hub names."""
+
+    directory: str
+    name: str
+    identity: str | None
+
+
+def locate(source: str) -> Located:
+    """Find a source's files, a GGUF file's converted on the way.
+
+    Raises
+    ------
+    BadInput
+        As `load_causal_lm` does for what is not there.
+    """
     path, name = find_source(source)
     if path is None:
-        return source, name, None
+        return Located(source, name, None)
     if path.is_dir():
-        return str(path), name, weights_sha256(path)
+        return Located(str(path), name, weights_sha256(path))
     identity = _sha256([path])
-    return str(converted(path, identity)), name, identity
+    return Located(str(converted(path, identity)), name, identity)
 
 
 def weights_sha256(directory: Path) -> str:

@@ -40,9 +40,9 @@ def token_logprobs(lm: CausalLM, hidden: torch.Tensor, scored: ScoredTokens) -> 
     nodes, where = torch.unique(scored.nodes, return_inverse=True)
     totals = []
     for first in range(0, len(nodes), _LOGIT_ROWS):
-        logits = _capped(lm, head(hidden[nodes[first : first + _LOGIT_ROWS]]).float())
+        logits = capped_logits(lm, head(hidden[nodes[first : first + _LOGIT_ROWS]]).float())
         totals.append(torch.logsumexp(logits, dim=-1))
-    own = _capped(lm, _target_logits(head, hidden[scored.nodes], scored.targets))
+    own = capped_logits(lm, _target_logits(head, hidden[scored.nodes], scored.targets))
     return own - torch.cat(totals)[where]
 
 
@@ -53,7 +53,8 @@ def _target_logits(head: torch.nn.Module, states: torch.Tensor, targets: torch.T
     return logits if head.bias is None else logits + head.bias[targets].float()
 
 
-def _capped(lm: CausalLM, logits: torch.Tensor) -> torch.Tensor:
+def capped_logits(lm: CausalLM, logits: torch.Tensor) -> torch.Tensor:
+    """Logits within the bound that some models (Gemma-2) set them."""
     cap = getattr(lm.model.config, "final_logit_softcapping", None)
     return logits if cap is None else torch.tanh(logits / cap) * cap
 

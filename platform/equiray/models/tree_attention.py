@@ -6,8 +6,8 @@ through transformers' attention interface (Llama, Phi-3, Gemma-2, Qwen, GPT-2, .
 gradients flow through it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from equiray.errors import BadInput
 from equiray.models.prefix_tree import TreeBatch
 
 NAME = "equiray_tree"
+_LIMITS = ("max_position_embeddings", "sliding_window")
 
 
 TILE_TOKENS = 64
@@ -67,7 +68,7 @@ def tree_attention_forward(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention over the flat axis: query [1, H, T, D], key and value [1, H_kv, T, D] -> [1, T, H, D]."""
-    attend = scaled_dot_product_attention if softcap is None else _softcapped(softcap)
+    attend = attend_with(softcap)
     heads, width, groups = query.shape[1], query.shape[3], key.shape[1]
     outputs = []
     for tile in tiles:
@@ -86,6 +87,11 @@ def tree_attention_forward(
     return torch.cat(outputs, dim=1), None
 
 
+def attend_with(softcap: float | None) -> Callable[..., torch.Tensor]:
+    """The attention kernel for a model that bounds its attention scores by so much, or does not (None)."""
+    return scaled_dot_product_attention if softcap is None else _softcapped(softcap)
+
+
 def _softcapped(cap: float):
     """Gemma-2's bounded attention scores, which sdpa does not offer."""
 
@@ -101,14 +107,19 @@ AttentionInterface.register(NAME, tree_attention_forward)
 
 
 @contextmanager
-def tree_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Switch a model's attention to the tree's for the length of a block."""
+def attention(model: PreTrainedModel, name: str) -> Iterator[None]:
+    """Switch a model's attention to a registered one for the length of a block."""
     before = model.config._attn_implementation
-    model.config._attn_implementation = NAME
+    model.config._attn_implementation = name
     try:
         yield
     finally:
         model.config._attn_implementation = before
+
+
+def tree_attention(model: PreTrainedModel) -> AbstractContextManager[None]:
+    """Switch a model's attention to the tree's for the length of a block."""
+    return attention(model, NAME)
 
 
 def tree_hidden_states(model: PreTrainedModel, backbone: torch.nn.Module, batch: TreeBatch) -> torch.Tensor:
@@ -129,9 +140,15 @@ def tree_hidden_states(model: PreTrainedModel, backbone: torch.nn.Module, batch:
     return output.last_hidden_state[0]
 
 
+def most_tokens(config: PreTrainedConfig) -> int | None:
+    """How many tokens a model reads at once; None: as many as fit the memory."""
+    limits = [limit for name in _LIMITS if (limit := getattr(config, name, None)) is not None]
+    return min(limits, default=None)
+
+
 def _check_length(config: PreTrainedConfig, tokens: int) -> None:
     """Refuse what the architecture's own attention would read otherwise, or not at all."""
-    for name in ("max_position_embeddings", "sliding_window"):
+    for name in _LIMITS:
         limit = getattr(config, name, None)
         if limit is not None and tokens > limit:
             raise BadInput(

@@ -27,17 +27,21 @@ class RowProgress:
     Parameters
     ----------
     label : str
-        What is being embedded.
+        What is being done.
     total : int
-        Rows to embed, with those that an earlier run finished.
+        Rows to finish, with those that an earlier run finished.
     done : int
         Rows that an earlier run finished.
     console : rich.console.Console, optional
         Default: standard error.
+    unit : str
+        What is counted.
     """
 
-    def __init__(self, label: str, *, total: int, done: int = 0, console: Console | None = None) -> None:
-        self.label, self.total, self.found = label, total, done
+    def __init__(
+        self, label: str, *, total: int, done: int = 0, console: Console | None = None, unit: str = "rows"
+    ) -> None:
+        self.label, self.total, self.found, self.unit = label, total, done, unit
         self._console = console or Console(stderr=True)
         self._start = _Mark(time.monotonic(), done, 0)
         self._marks = deque([self._start], maxlen=_WINDOW)
@@ -68,13 +72,13 @@ class RowProgress:
     def figures(self) -> str:
         """For example ``512 of 1,000 rows, 14.2 rows/s, 1,310 tokens/s, 34 s left``."""
         first, last = self._marks[0], self._marks[-1]
-        counted = f"{last.rows:,} of {self.total:,} rows"
+        counted = f"{last.rows:,} of {self.total:,} {self.unit}"
         seconds, rows = last.seconds - first.seconds, last.rows - first.rows
         if not rows or not seconds:
             return f"{counted}, {self.found:,} of them found finished" if self.found else counted
         left = (self.total - last.rows) * seconds / rows
         tokens = (last.tokens - first.tokens) / seconds
-        return f"{counted}, {rows / seconds:,.1f} rows/s, {tokens:,.0f} tokens/s, {_duration(left)} left"
+        return f"{counted}, {rows / seconds:,.1f} {self.unit}/s, {tokens:,.0f} tokens/s, {_duration(left)} left"
 
     def __enter__(self) -> "RowProgress":
         self._bar.start()

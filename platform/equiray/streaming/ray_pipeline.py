@@ -48,9 +48,9 @@ def run_on_ray(
     try:
         _follow(stream, progress, streaming, stall_s)
     except RayTaskError as error:
-        raise _cause(error) from error
+        raise cause_of(error) from error
     except RayError as error:
-        raise Incomplete(f"Ray lost the run: {_first_line(error)}\n  fix:   {_RESUME}") from error
+        raise Incomplete(f"Ray lost the run: {first_line(error)}\n  fix:   {_RESUME}") from error
     finally:
         ray.cancel(stream, force=True)
 
@@ -139,7 +139,7 @@ class _EmbedBlocks:
         return pa.table({"rows": [done.rows], "tokens": [done.tokens]})
 
 
-def _cause(error: RayTaskError) -> Exception:
+def cause_of(error: RayTaskError) -> Exception:
     """What went wrong in the kernel, however deep Ray has wrapped it."""
     cause: BaseException | None = error
     while cause is not None:
@@ -160,5 +160,6 @@ def _stalled(streaming: StreamingSpec, stall_s: float) -> str:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says first; its type's name if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,7 +1,11 @@
 """What an engine is asked to write, and what it wrote."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from equiray.errors import BadInput
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Finish: TypeAlias = Literal["stop", "length", "refusal"]
@@ -31,6 +35,11 @@ class Sampling:
         Texts that end a completion; they are not part of it.
     seed : int
         Completion k of a request depends on the seed, the request and k, and on nothing else that is asked beside it.
+
+    Raises
+    ------
+    BadInput
+        A stop text is empty.
     """
 
     temperature: float = 0.8
@@ -38,6 +47,14 @@ class Sampling:
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if "" in self.stop:
+            raise BadInput(
+                f"stop texts {list(self.stop)} hold an empty one, which would end a completion before its first token",
+                place="sampling.stop",
+                fix="leave it out, or write what completions are to end at",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +68,19 @@ class Request:
     messages : tuple of Message
     n : int
         Completions, at least 1.
+    skip : frozenset of int
+        Indices of completions that are there already.
     """
 
     request_id: str
     messages: tuple[Message, ...]
     n: int = 1
+    skip: frozenset[int] = frozenset()
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """Indices of the completions to be written."""
+        return tuple(index for index in range(self.n) if index not in self.skip)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +105,9 @@ class Completion:
     text: str
     tokens: int
     finish: Finish
+
+
+def completion_key(messages: tuple[Message, ...], seed: int, index: int) -> int:
+    """128 bits that name the draws of one completion: its number in a stream of random numbers."""
+    content = json.dumps([seed, index, [[m.role, m.content] for m in messages]], ensure_ascii=False)
+    return int.from_bytes(hashlib.sha256(content.encode()).digest()[:16], "big")
