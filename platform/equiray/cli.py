@@ -18,6 +18,7 @@ from equiray import __version__
 from equiray.commands_audit import audit
 from equiray.commands_compare import compare
 from equiray.commands_gate import EXIT_CODES, gate, show
+from equiray.commands_label import label
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
@@ -114,6 +115,9 @@ def report(directory: Path, markdown: bool) -> None:
 commands.add_command(_debug(audit))
 commands.add_command(_debug(compare))
 commands.add_command(_debug(gate))
+for command in label.commands.values():
+    _debug(command)
+commands.add_command(label)
 
 
 @commands.group()

@@ -5,7 +5,7 @@ effective sample size. Every statistic here is a function of totals over cluster
 product of resampling counts and per-cluster sums, and no row is ever touched again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from scipy import special
 from equiray.metrics.estimates import Direction, Estimate
 
 _BLOCK = 4_000_000  # resampling counts held at once: bounds memory at 32 MB whatever the number of clusters
+_MOST_MISSING = 0.1  # share of draws that may be NaN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +87,29 @@ def cluster_interval(
     count = len(sums)
     if count < 2:
         return None
+    draws = np.concatenate([statistic(weights @ sums) for weights in cluster_weights(count, resampling)])
+    return expanded_interval(draws, count, resampling.confidence)
+
+
+def cluster_weights(count: int, resampling: Resampling) -> Iterator[np.ndarray]:
+    """How often each of `count` clusters is drawn in the replicates, int64 [some replicates, count] at a time."""
     rng = np.random.default_rng(resampling.seed)
     rows = max(1, _BLOCK // count)
-    blocks = []
     for start in range(0, resampling.replicates, rows):
         size = min(rows, resampling.replicates - start)
-        weights = rng.multinomial(count, np.full(count, 1 / count), size=size)
-        blocks.append(statistic(weights @ sums))
-    t = special.stdtrit(count - 1, (1 + resampling.confidence) / 2)
+        yield rng.multinomial(count, np.full(count, 1 / count), size=size)
+
+
+def expanded_interval(draws: np.ndarray, count: int, confidence: float) -> Interval:
+    """Expanded percentiles of draws [replicates, M] over `count` clusters (see `cluster_interval`).
+
+    A draw that is NaN, for want of a denominator, says nothing; where a tenth of them are, the limits are NaN.
+    """
+    t = special.stdtrit(count - 1, (1 + confidence) / 2)
     tail = special.ndtr(-t * np.sqrt(count / (count - 1)))
-    low, high = np.quantile(np.concatenate(blocks), [tail, 1 - tail], axis=0)
-    return Interval(low, high)
+    missing = np.isnan(draws).mean(axis=0) > _MOST_MISSING
+    low, high = np.nanquantile(np.where(missing, 0, draws), [tail, 1 - tail], axis=0)
+    return Interval(np.where(missing, np.nan, low), np.where(missing, np.nan, high))
 
 
 def clustered_estimates(
@@ -128,7 +141,8 @@ def clustered_estimates(
     estimates = []
     for i, heading in enumerate(headings):
         known = bool(np.isfinite(values[i]))
-        low, high = (float(interval.low[i]), float(interval.high[i])) if known and interval else (None, None)
+        limited = known and interval is not None and bool(np.isfinite(interval.low[i]))
+        low, high = (float(interval.low[i]), float(interval.high[i])) if limited and interval else (None, None)
         estimates.append(
             Estimate(
                 task=task,
