@@ -46,6 +46,7 @@ class SamplingSpec(Document):
     max_tokens: int = Field(default=128, ge=1, description="of a chain")
     stop: tuple[str, ...] = ()
     seed: int = 0
+    examples: bool = Field(default=True, description="solved questions stand before each case; small models need them")
 
 
 class CasesSpec(Document):

@@ -50,7 +50,7 @@ class ReadChain:
     answer : int or None
         Place in `Case.options`; None unless answered.
     steps : tuple of str
-        The text between blank lines, in order; without text there is none.
+        The text between separators, in order; without text there is none.
     """
 
     outcome: Outcome
@@ -58,7 +58,14 @@ class ReadChain:
     steps: tuple[str, ...]
 
 
-def read_chain(text: str, question: Question, *, keep_answer_line: bool = False, declined: bool = False) -> ReadChain:
+def read_chain(
+    text: str,
+    question: Question,
+    *,
+    separator: str = "\n\n",
+    keep_answer_line: bool = False,
+    declined: bool = False,
+) -> ReadChain:
     """Read a completion of a question.
 
     Parameters
@@ -66,6 +73,8 @@ def read_chain(text: str, question: Question, *, keep_answer_line: bool = False,
     text : str
     question : Question
         As it was asked: letters belong to the order shown.
+    separator : str
+        Between steps; blanks at the ends of lines do not count, so that the default is a blank line.
     keep_answer_line : bool
         Whether lines that state an answer stay in the steps. A reward model that sees them reads the answer.
     declined : bool
@@ -74,7 +83,7 @@ def read_chain(text: str, question: Question, *, keep_answer_line: bool = False,
     lines = unicodedata.normalize("NFKC", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     stated = _statements(lines, question.options)
     cut = set() if keep_answer_line else {place for each in stated for place in each.cut}
-    steps = _steps([line for place, line in enumerate(lines) if place not in cut])
+    steps = _steps([line for place, line in enumerate(lines) if place not in cut], separator)
     if declined:
         return ReadChain(outcome="refused", answer=None, steps=steps)
     shown = stated[-1].option if stated else None
@@ -137,6 +146,6 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(words[1:] if len(words) > 1 and words[0] in ("the", "a", "an") else words)
 
 
-def _steps(lines: list[str]) -> tuple[str, ...]:
-    parts = re.split(r"\n[ \t]*(?:\n[ \t]*)+", "\n".join(lines))
+def _steps(lines: list[str], separator: str) -> tuple[str, ...]:
+    parts = "\n".join(line.rstrip() for line in lines).split(separator)
     return tuple(part.strip() for part in parts if part.strip())
