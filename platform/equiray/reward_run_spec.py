@@ -7,15 +7,17 @@ from pydantic import Field, ValidationError, model_validator
 
 from equiray.documents import as_bad_input, read_mapping
 from equiray.generation_spec import CasesSpec, EngineSpec, SamplingSpec
+from equiray.reward_spec import RewardModelSpec
 from equiray.specs import Document, apply_overrides
 
-Judge = Literal["gold", "likelihood", "endpoint"]
+JudgeKind = Literal["gold", "likelihood", "endpoint"]
 
 
 class JudgeSpec(Document):
     """Who says whether a step is biased; methods: section 3.1. A judge is never taken for truth."""
 
-    kind: Judge = "gold"
+    kind: JudgeKind = "gold"
+    compared: tuple[JudgeKind, ...] = Field(default=(), description="others, whose agreement with gold is reported")
     delta: float = Field(default=0.5, gt=0, description="gold: nats by which an answer's likelihood has to rise")
     engine: EngineSpec | None = Field(default=None, description="that judges or scores; none: the one that writes")
     check_steps: int = Field(default=100, ge=0, description="steps of the sheet that people check")
@@ -33,6 +35,9 @@ class RewardSpec(Document):
     sampling: SamplingSpec = SamplingSpec()
     separator: str = Field(default="\n\n", min_length=1, description="between the steps of a chain")
     judge: JudgeSpec = JudgeSpec()
+    reward: RewardModelSpec = RewardModelSpec()
+    masked_training: bool = Field(default=True, description="each chain is learnt from with its names masked, too")
+    outcome: bool = Field(default=True, description="train a model of whole chains beside it, which `chains` compares")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     replicates: int = Field(default=2000, ge=100, description="of the bootstrap over cases")
 
@@ -41,6 +46,20 @@ class RewardSpec(Document):
         chosen = self.cases.categories
         if chosen and not set(chosen) - set(self.held_out):
             raise ValueError("`held_out` leaves none of `cases.categories` to train on")
+        return self
+
+    @model_validator(mode="after")
+    def _judges_that_can_be_asked(self) -> "RewardSpec":
+        """What judges read a likelihood of, and the scorer of the gold rule, has to be a model in this process."""
+        used, judged = {self.judge.kind, *self.judge.compared}, self.judge.engine or self.engine
+        if len(used) < 1 + len(self.judge.compared):
+            raise ValueError("`judge.compared` names a judge twice, or the one that labels")
+        if "endpoint" in used and judged.backend != "endpoint":
+            raise ValueError("judge `endpoint` needs `judge.engine` with backend endpoint, source and name")
+        if judged.backend == "endpoint" and used != {"endpoint"}:
+            raise ValueError(
+                "an endpoint gives no likelihoods of whole answers: name `judge.engine` with a model in this process"
+            )
         return self
 
 

@@ -1,0 +1,52 @@
+"""Labels of steps: from the judge that trains, and from those that are only compared with it."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from equiray.mitigation.reward.gold import GoldRule
+from equiray.mitigation.reward.judges import EndpointJudge, Judge, LikelihoodJudge
+from equiray.mitigation.reward.labels import StepLabel
+from equiray.mitigation.reward.steps import ReasonedCase
+from equiray.models.endpoint import Endpoint
+from equiray.reward_run_spec import JudgeKind, RewardSpec
+from equiray.runs.directory import RunDirectory
+from equiray.runs.sampling.chains import completions_directory
+from equiray.runs.sampling.engines import Engines
+
+_SCHEMA = pa.schema(
+    [
+        ("case_id", pa.string()),
+        ("chain", pa.int64()),
+        ("step", pa.int64()),
+        ("unbiased", pa.int64()),
+        ("probability", pa.float64()),
+        ("outcome", pa.string()),
+        ("source", pa.string()),
+    ]
+)
+
+
+def judge_of(kind: JudgeKind, spec: RewardSpec, engines: Engines) -> Judge:
+    """A judge of a spec; the gold rule and the likelihood judge use a model in this process, in float32."""
+    chosen = spec.judge.engine or spec.engine
+    if kind == "endpoint":
+        cache = completions_directory().with_name("judges")
+        return EndpointJudge(endpoint=Endpoint(base_url=chosen.source, model=chosen.name or "", cache=cache))
+    if kind == "likelihood":
+        return LikelihoodJudge(lm=engines.model(chosen.source, chosen.adapter, chosen.dtype))
+    return GoldRule(lm=engines.model(chosen.source, chosen.adapter, "float32"), delta=spec.judge.delta)
+
+
+def labelled(
+    judge: Judge, kind: JudgeKind, side: str, cases: Sequence[ReasonedCase], directory: RunDirectory
+) -> list[StepLabel]:
+    """Labels of all steps of a side, kept as ``labels/<judge>.<side>.parquet``."""
+    file = f"labels/{kind}.{side}.parquet"
+    table = directory.read_table(file)
+    if table is None:
+        labels = judge.label(cases)
+        rows = [{name: getattr(label, name) for name in _SCHEMA.names} for label in labels]
+        directory.write_table(file, pa.Table.from_pylist(rows, schema=_SCHEMA))
+        return labels
+    return [StepLabel(**row) for row in table.to_pylist()]
