@@ -1,17 +1,25 @@
-"""What `equiray run` and `equiray submit` take: the YAML of an evaluation, or of a FairNet correction."""
+"""What `equiray run` and `equiray submit` take: an evaluation, a FairNet correction, a reward model, or decisions."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from equiray.chains_spec import ChainsSpec, load_chains_spec
 from equiray.documents import read_mapping
 from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
+from equiray.reward_run_spec import RewardSpec, load_reward_spec
 from equiray.specs import RunSpec, load_run_spec
 
-AnyRunSpec = RunSpec | FairNetSpec
-"""What leaves predictions by task, model and stage."""
+AnyRunSpec = RunSpec | FairNetSpec | RewardSpec | ChainsSpec
+"""What `equiray run` can be given."""
+
+_LOADERS: Mapping[str, Callable[[Path, tuple[str, ...]], AnyRunSpec]] = {
+    "equiray.fairnet/1": load_fairnet_spec,
+    "equiray.reward/1": load_reward_spec,
+    "equiray.chains/1": load_chains_spec,
+}
 
 
 def load_any_spec(path: Path, overrides: tuple[str, ...] = ()) -> AnyRunSpec:
-    """Read a spec by its ``schema``; raises BadInput as `load_run_spec` and `load_fairnet_spec` do."""
-    if read_mapping(path, "spec").get("schema") == "equiray.fairnet/1":
-        return load_fairnet_spec(path, overrides)
-    return load_run_spec(path, overrides)
+    """Read a spec by its ``schema``; raises BadInput as `load_run_spec` and the others do."""
+    schema = str(read_mapping(path, "spec").get("schema"))
+    return _LOADERS.get(schema, load_run_spec)(path, overrides)

@@ -1,7 +1,7 @@
 """The YAML of decisions by many chains (arXiv 2507.11344): sampled, scored by a reward model, and weighed."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
@@ -9,6 +9,7 @@ from equiray.documents import as_bad_input, read_mapping
 from equiray.generation_spec import CasesSpec, EngineSpec, SamplingSpec
 from equiray.specs import Distinct, Document, apply_overrides
 
+Temperature = Annotated[float, Field(ge=0)]
 Aggregate = Literal["mean", "log_mean", "low"]
 StepWeights = Literal["uniform", "causal"]
 Baseline = Literal["single", "majority", "fairness_prompt", "outcome"]
@@ -19,7 +20,7 @@ class DecisionSpec(Document):
 
     aggregate: Aggregate = Field(default="mean", description="a chain's score; ``low`` is what serving uses")
     step_weights: StepWeights = "uniform"
-    temperatures: Distinct[float] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+    temperatures: Distinct[Temperature] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
     min_impact_ratio: float | None = Field(
         default=None,
         gt=0,
@@ -45,6 +46,7 @@ class ChainsSpec(Document):
     decision: DecisionSpec = DecisionSpec()
     baselines: Distinct[Baseline] = ("single", "majority", "fairness_prompt", "outcome")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    replicates: int = Field(default=2000, ge=100, description="of the bootstrap over families of questions")
 
 
 def load_chains_spec(path: Path, overrides: tuple[str, ...] = ()) -> ChainsSpec:

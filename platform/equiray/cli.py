@@ -71,7 +71,8 @@ def run(
     judgement = start(loaded, out, policy=named, address=address, command=command)
     if judgement is not None:
         show(judgement, all_of_them="results.json lists all")
-    click.echo(f"done: {out / 'report.html'}")
+    page = out / "report.html"
+    click.echo(f"done: {page if page.is_file() else out}")
     return EXIT_CODES[judgement.answer] if judgement else 0
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from equiray.any_spec import AnyRunSpec
+from equiray.chains_spec import ChainsSpec
 from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.policies.document import NamedPolicy
+from equiray.reward_run_spec import RewardSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +76,37 @@ def plan_job(spec: AnyRunSpec, spec_path: Path, out: str | None = None, policy: 
 
 def _refuse_local_paths(spec: AnyRunSpec, spec_path: Path) -> None:
     """A relative path would be looked for beside the uploaded spec, where there is nothing else."""
-    if isinstance(spec, FairNetSpec):
-        model, source = "backbone.source", spec.backbone.source
-    else:
-        model, source = "language_model.source", spec.language_model.source
-    named: dict[str, str | None] = {model: source}
-    for number, task in enumerate(spec.tasks):
-        named |= {f"tasks.{number}.path": task.path, f"tasks.{number}.table_schema": task.table_schema}
+    models, named = _named(spec)
     for key, value in named.items():
         # A hub id looks like a relative path; it is one only where such a file exists.
-        is_path = key != model or (value is not None and Path(value).exists())
+        is_path = key not in models or (value is not None and Path(value).exists())
         if value is not None and is_path and "://" not in value and not value.startswith("/"):
             raise BadInput(
                 f"{key}: {value} is a path of this machine",
                 place=str(spec_path),
                 fix="put the file on storage that the cluster's nodes see and name it by an absolute path",
             )
+
+
+def _named(spec: AnyRunSpec) -> tuple[frozenset[str], dict[str, str | None]]:
+    """What a spec names outside itself, by key; and the keys of models, which may be hub ids."""
+    models: dict[str, str | None] = {}
+    files: dict[str, str | None] = {}
+    if isinstance(spec, RewardSpec):
+        models = {"engine.source": spec.engine.source, "reward.source": spec.reward.source}
+        files = {"engine.adapter": spec.engine.adapter, "cases.path": spec.cases.path}
+        if spec.judge.engine is not None:
+            models["judge.engine.source"] = spec.judge.engine.source
+            files["judge.engine.adapter"] = spec.judge.engine.adapter
+    elif isinstance(spec, ChainsSpec):
+        models = {"engine.source": spec.engine.source}
+        files = {"engine.adapter": spec.engine.adapter, "reward_model": spec.reward_model}
+        files |= {f"cases.{number}.path": cases.path for number, cases in enumerate(spec.cases)}
+    else:
+        if isinstance(spec, FairNetSpec):
+            models = {"backbone.source": spec.backbone.source}
+        else:
+            models = {"language_model.source": spec.language_model.source}
+        for number, task in enumerate(spec.tasks):
+            files |= {f"tasks.{number}.path": task.path, f"tasks.{number}.table_schema": task.table_schema}
+    return frozenset(models), {**models, **files}

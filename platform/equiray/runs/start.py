@@ -1,16 +1,27 @@
-"""`equiray run`: the start of what a spec describes, an evaluation or a FairNet correction."""
+"""`equiray run`: the start of what a spec describes."""
 
 from pathlib import Path
 
 from equiray.any_spec import AnyRunSpec
+from equiray.chains_spec import ChainsSpec
 from equiray.fairnet_spec import FairNetSpec
 from equiray.policies import Judgement, NamedPolicy
+from equiray.reward_run_spec import RewardSpec
 
 
 def start(
     spec: AnyRunSpec, out: Path, *, policy: NamedPolicy | None, address: str | None, command: str
 ) -> Judgement | None:
     """Run a spec that is known to be good; torch is imported here and not before."""
+    if isinstance(spec, RewardSpec):
+        from equiray.runs.reward import run_reward
+
+        run_reward(spec, out, policy=policy, address=address, command=command)
+        return None
+    if isinstance(spec, ChainsSpec):
+        from equiray.runs.chains import run_chains
+
+        return run_chains(spec, out, policy=policy, address=address, command=command)
     if isinstance(spec, FairNetSpec):
         from equiray.runs.fairnet import run_fairnet
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from equiray.any_spec import AnyRunSpec
+from equiray.chains_spec import ChainsSpec, load_chains_spec
 from equiray.documents import read_mapping
 from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
+from equiray.reward_run_spec import RewardSpec, load_reward_spec
 from equiray.runs.audit_spec import AuditSpec, load_audit_spec
 from equiray.runs.compare_spec import CompareSpec, load_compare_spec
 from equiray.specs import load_run_spec
@@ -16,6 +18,8 @@ _LOADERS: Mapping[str, Callable[[Path], Spec]] = {
     "equiray.audit/1": load_audit_spec,
     "equiray.compare/1": load_compare_spec,
     "equiray.fairnet/1": load_fairnet_spec,
+    "equiray.reward/1": load_reward_spec,
+    "equiray.chains/1": load_chains_spec,
 }
 
 
@@ -28,4 +32,6 @@ def seeds_of(spec: Spec) -> dict[str, int]:
     """What each seed was used for -> the seed; a comparison draws nothing."""
     if isinstance(spec, FairNetSpec):
         return {f"training {number}": seed for number, seed in enumerate(spec.seeds)}
+    if isinstance(spec, RewardSpec | ChainsSpec):
+        return {"run": spec.seed, "chains": spec.sampling.seed}
     return {} if isinstance(spec, CompareSpec) else {"run": spec.seed}

@@ -1,0 +1,133 @@
+"""`run_chains`: from the spec of decisions by chains to predictions, figures and the evidence.
+
+Reads top to bottom: what can be known to fail is checked first; then data set by data set chains are sampled and
+scored, temperature and number of chains chosen on validation cases, and every method read on test cases. Every part is
+on disk when it is finished, so the same command takes up where a killed run stopped.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from equiray import __version__
+from equiray.chains_spec import ChainsSpec
+from equiray.errors import BadInput
+from equiray.metrics.estimates import Estimate
+from equiray.metrics.verdicts import Evidence
+from equiray.policies import Judgement, NamedPolicy, StoredEvidence, Subject, apply_policy
+from equiray.reports.evidence import write_evidence
+from equiray.runs.chains.details import chains_document
+from equiray.runs.chains.planning import SIDES, PlannedCases, plan_cases
+from equiray.runs.chains.reward_run import RewardRun
+from equiray.runs.chains.scored import ChainScorer
+from equiray.runs.chains.summary import print_chains
+from equiray.runs.chains.task import TaskFigures, figures_of
+from equiray.runs.directory import RunDirectory
+from equiray.runs.gate import subjects_of
+from equiray.runs.reward.training import load_base
+from equiray.runs.sampling.chains import Sampler
+from equiray.runs.sampling.engines import Engines
+
+RESULTS, DOCUMENT = "results.json", "chains.json"
+
+
+def run_chains(
+    spec: ChainsSpec, out: Path, *, policy: NamedPolicy | None = None, address: str | None = None, command: str
+) -> Judgement | None:
+    """Run a spec, or what is left of it, and leave decisions, results and evidence in a run directory.
+
+    Parameters
+    ----------
+    spec : ChainsSpec
+    out : Path
+        Run directory; an unfinished run of the same spec is resumed.
+    policy : NamedPolicy, optional
+        Every method is judged by it.
+    address : str, optional
+        Ray cluster that samples chains; the rest is in this process.
+    command : str
+        The command line, for the report.
+
+    Raises
+    ------
+    BadInput
+        Anything wrong with spec, data or models, before compute starts wherever it can be known; the reward run is not
+        finished, or has learnt from what is decided on; or another process is writing to `out`.
+    Incomplete
+        Workers were lost or the disk is full; the same call goes on from what is finished.
+    """
+    reward = RewardRun.read(Path(spec.reward_model))
+    reward.check(spec)
+    engines = Engines(spec=spec.engine)
+    engines.check()
+    if spec.decision.step_weights == "causal" and spec.engine.backend == "endpoint":
+        raise BadInput(
+            "an endpoint gives no likelihoods of whole answers, of which causal step weights are made",
+            place="decision.step_weights",
+            fix="use step_weights: uniform, or an engine in this process",
+        )
+    planned = plan_cases(spec, reward, engines)
+    base = load_base(reward.spec.reward)
+    with RunDirectory.open(out, spec) as directory:
+        inputs = {f"cases {task.name}": task.source_sha256 for task in planned}
+        directory.hold_inputs({"equiray": __version__, "reward model": reward.weights, **inputs})
+        found = []
+        for task in planned:
+            sampler = Sampler(
+                engines=engines,
+                sampling=spec.sampling,
+                separator=spec.separator,
+                order_seed=task.spec.seed,
+                address=address,
+            )
+            scorer = ChainScorer(spec=spec, reward=reward, base=base, sampler=sampler, directory=directory)
+            sides = {side: scorer.side(task, side) for side in SIDES}
+            with directory.step(f"{task.name}: figures"):
+                found.append(figures_of(task, sides, spec, _model_name(engines), directory))
+        judgement = _write(planned, found, reward, spec, policy, directory, command)
+        write_evidence(out, seeds={"run": spec.seed, "chains": spec.sampling.seed}, spec_sha256=spec.sha256())
+        print_chains(out, directory.console)
+    return judgement
+
+
+def _model_name(engines: Engines) -> str:
+    """How results call the engine; dots would part a file's name."""
+    chosen = engines.spec
+    name = chosen.name or (chosen.source if chosen.backend == "vllm" else engines.lm().name)
+    return name.replace(".", "-").replace("/", "-")
+
+
+def _write(
+    planned: list[PlannedCases],
+    found: list[TaskFigures],
+    reward: RewardRun,
+    spec: ChainsSpec,
+    policy: NamedPolicy | None,
+    directory: RunDirectory,
+    command: str,
+) -> Judgement | None:
+    estimates = [estimate for task in found for estimate in task.estimates]
+    judgement = None if policy is None else apply_policy(policy, _evidence(estimates, found))
+    rows = {task.name: len(task.parts["test"]) for task in planned}
+    directory.write_json(
+        RESULTS,
+        {
+            "schema": "equiray.results/1",
+            "spec_sha256": spec.sha256(),
+            "task": list(rows) if len(rows) > 1 else next(iter(rows)),
+            "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
+            "estimates": [estimate.to_json() for estimate in estimates],
+            "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
+        },
+    )
+    document: dict[str, Any] = chains_document(planned, found, reward, spec)
+    directory.write_json(DOCUMENT, {**document, "durations_s": directory.durations(), "command": command})
+    return judgement
+
+
+def _evidence(estimates: list[Estimate], found: list[TaskFigures]) -> dict[Subject, Evidence]:
+    """What `gate` would read: what was counted, and of all else the estimates."""
+    counted = {subject: one for task in found for subject, one in task.evidence.items()}
+    return {
+        subject: counted.get(subject) or StoredEvidence(estimates=tuple(of))
+        for subject, of in subjects_of(estimates).items()
+    }
