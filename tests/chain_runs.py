@@ -174,3 +174,39 @@ def chains_document(source: Path, reward: Path, **changes: Any) -> dict[str, Any
         "replicates": 100,
     }
     return document | changes
+
+
+_KEYED_BY_DATA = {
+    "by_category",
+    "by_group",
+    "labels",
+    "labels_by_category",
+    "steps_a_chain",
+    "figures",
+    "bounds",
+    "groups",
+    "excluded",
+    "durations_s",
+}
+"""Mappings whose keys are names of the data: what they hold is alike under every key."""
+
+
+def shape(document: Any, path: str = "") -> set[str]:
+    """Paths of a document's keys; entries of a list, and of a mapping keyed by data, count as one."""
+    if isinstance(document, list):
+        return {path}.union(*(shape(each, f"{path}[]") for each in document))
+    if not isinstance(document, dict):
+        return {path}
+    keyed = path.rsplit(".", 1)[-1] in _KEYED_BY_DATA
+    return {path}.union(*(shape(each, f"{path}.{'*' if keyed else key}") for key, each in document.items()))
+
+
+def shortened(document: Any) -> Any:
+    """The example of a contract: two entries of every list, no path of this machine."""
+    if isinstance(document, list):
+        return [shortened(each) for each in document[:2]]
+    if isinstance(document, dict):
+        return {key: shortened(each) for key, each in document.items()}
+    if isinstance(document, float):
+        return float(f"{document:.4g}")
+    return "tiny" if isinstance(document, str) and document.startswith("/") else document

@@ -16,6 +16,7 @@ from chain_runs import (
     finished_reward_run,
     put_chains,
     sampler_of,
+    shape,
     start,
     tiny_lm,
     write_spec,
@@ -31,6 +32,7 @@ from equiray.runs.reward.training import load_base
 from equiray.runs.sampling.chains import reasoned_cases
 from equiray.runs.sampling.engines import Engines
 
+CONTRACTS = Path(__file__).parents[1] / "docs" / "contracts"
 STAGES = ("single", "majority", "fairness_prompt", "outcome", "reward")
 
 
@@ -90,6 +92,11 @@ def decided(out: Path, task: str, stage: str) -> pd.DataFrame:
 def estimates(out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     names = ("task", "stage", "metric", "attribute", "group")
     return {tuple(e[name] for name in names): e for e in read(out, "results.json")["estimates"]}
+
+
+def test_the_contract_has_the_keys_of_a_real_document(whole: Path):
+    contract = json.loads((CONTRACTS / "chains_results.json").read_text(encoding="utf-8"))
+    assert shape(contract) == shape(read(whole, "chains.json"))
 
 
 def test_every_file_is_there_and_witnessed(whole: Path):

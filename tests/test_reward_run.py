@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chain_runs import HELD_OUT, finished_reward_run, reward_document, sampler_of, start, tiny_lm, write_spec
+from chain_runs import HELD_OUT, finished_reward_run, reward_document, sampler_of, shape, start, tiny_lm, write_spec
 from equiray.reports import verify_evidence
 from equiray.reward_run_spec import load_reward_spec
 from equiray.runs.reward.planning import SIDES, plan_reward
+
+CONTRACTS = Path(__file__).parents[1] / "docs" / "contracts"
 
 
 @pytest.fixture
@@ -42,6 +44,11 @@ def whole(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(out: Path, name: str) -> Any:
     return json.loads((out / name).read_text(encoding="utf-8"))
+
+
+def test_the_contract_has_the_keys_of_a_real_document(whole: Path):
+    contract = json.loads((CONTRACTS / "reward_results.json").read_text(encoding="utf-8"))
+    assert shape(contract) == shape(read(whole, "reward.json"))
 
 
 def test_every_file_is_there_and_witnessed(whole: Path):

@@ -71,9 +71,14 @@ def run(
     judgement = start(loaded, out, policy=named, address=address, command=command)
     if judgement is not None:
         show(judgement, all_of_them="results.json lists all")
-    page = out / "report.html"
-    click.echo(f"done: {page if page.is_file() else out}")
+    click.echo(f"done: {_page(out)}")
     return EXIT_CODES[judgement.answer] if judgement else 0
+
+
+def _page(directory: Path) -> Path:
+    """What is opened first: the report, where there is one."""
+    page = directory / "report.html"
+    return page if page.is_file() else directory
 
 
 @commands.command()
@@ -110,7 +115,7 @@ def report(directory: Path, markdown: bool) -> None:
     spec = load_spec(directory / "spec.yaml")
     with sole_writer(directory):
         publish(directory, spec)
-    click.echo(f"done: {directory / 'report.html'}")
+    click.echo(f"done: {_page(directory)}")
 
 
 commands.add_command(_debug(audit))

@@ -14,7 +14,6 @@ from equiray.errors import BadInput
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.verdicts import Evidence
 from equiray.policies import Judgement, NamedPolicy, StoredEvidence, Subject, apply_policy
-from equiray.reports.evidence import write_evidence
 from equiray.runs.chains.details import chains_document
 from equiray.runs.chains.planning import SIDES, PlannedCases, plan_cases
 from equiray.runs.chains.reward_run import RewardRun
@@ -23,6 +22,7 @@ from equiray.runs.chains.summary import print_chains
 from equiray.runs.chains.task import TaskFigures, figures_of
 from equiray.runs.directory import RunDirectory
 from equiray.runs.gate import subjects_of
+from equiray.runs.publish import publish
 from equiray.runs.reward.training import load_base
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
@@ -84,7 +84,7 @@ def run_chains(
             with directory.step(f"{task.name}: figures"):
                 found.append(figures_of(task, sides, spec, _model_name(engines), directory))
         judgement = _write(planned, found, reward, spec, policy, directory, command)
-        write_evidence(out, seeds={"run": spec.seed, "chains": spec.sampling.seed}, spec_sha256=spec.sha256())
+        publish(out, spec)
         print_chains(out, directory.console)
     return judgement
 

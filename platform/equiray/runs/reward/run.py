@@ -16,9 +16,9 @@ from equiray.mitigation.reward.model import Base
 from equiray.mitigation.reward.red_team import red_team
 from equiray.mitigation.reward.store import load_reward_model
 from equiray.policies import NamedPolicy
-from equiray.reports.evidence import write_evidence
 from equiray.reward_run_spec import RewardSpec
 from equiray.runs.directory import RunDirectory
+from equiray.runs.publish import publish
 from equiray.runs.reward.details import reward_document
 from equiray.runs.reward.evaluating import evaluate, masked_side, scores_of, scores_of_chains
 from equiray.runs.reward.planning import RewardPlan, plan_reward
@@ -77,7 +77,7 @@ def run_reward(
         sides = prepare_sides(plan, spec, sampler, directory)
         trained = train_models(base, sides, spec, directory)
         _measure(plan, sides, base, trained, spec, directory, command)
-        write_evidence(out, seeds={"run": spec.seed, "chains": spec.sampling.seed}, spec_sha256=spec.sha256())
+        publish(out, spec)
         print_reward(out, directory.console)
 
 

@@ -1,5 +1,6 @@
 """`Engines`: the models of a run in this process, each loaded once and when it is first asked for."""
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ class Engines:
         """Raise BadInput where the spec's source cannot be loaded or its backend is not there."""
         if self.spec.backend == "endpoint":
             return
+        if self.spec.backend == "vllm" and importlib.util.find_spec("vllm") is None:
+            fix = "make vllm, or use backend: transformers"
+            raise BadInput("vLLM is not installed", place="engine.backend: vllm", fix=fix)
         check_source(self.spec.source)
         if self.spec.adapter is not None and not Path(self.spec.adapter).is_dir():
             fix = "name the directory that unlearning wrote"
