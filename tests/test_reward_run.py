@@ -60,6 +60,14 @@ def test_every_file_is_there_and_witnessed(whole: Path):
         assert len(list(csv.DictReader(sheet))) == 10
 
 
+def test_people_can_label_what_the_models_differ_on(whole: Path, tmp_path: Path):
+    assert start("label", "write", whole / "scores.parquet", "--out", tmp_path / "sheet.csv", "--chains", 6) == 0
+    with (tmp_path / "sheet.csv").open(newline="") as sheet:
+        rows = list(csv.DictReader(sheet))
+    validation = set(pq.read_table(whole / "chains/validation.parquet")["case_id"].to_pylist())
+    assert {row["case_id"] for row in rows} <= validation and all(row["outcome"] for row in rows)
+
+
 def test_no_category_or_question_is_on_two_sides(whole: Path):
     document = read(whole, "reward.json")
     chains = {side: pq.read_table(whole / f"chains/{side}.parquet").to_pandas() for side in SIDES}

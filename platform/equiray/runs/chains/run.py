@@ -69,7 +69,7 @@ def run_chains(
     base = load_base(reward.spec.reward)
     with RunDirectory.open(out, spec) as directory:
         inputs = {f"cases {task.name}": task.source_sha256 for task in planned}
-        directory.hold_inputs({"equiray": __version__, "reward model": reward.weights, **inputs})
+        directory.hold_inputs({"equiray": __version__, "reward model": reward.weights, **engines.identity, **inputs})
         found = []
         for task in planned:
             sampler = Sampler(

@@ -1,6 +1,6 @@
 """Labels of steps: from the judge that trains, and from those that are only compared with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -39,13 +39,13 @@ def judge_of(kind: JudgeKind, spec: RewardSpec, engines: Engines) -> Judge:
 
 
 def labelled(
-    judge: Judge, kind: JudgeKind, side: str, cases: Sequence[ReasonedCase], directory: RunDirectory
+    judge: Callable[[], Judge], kind: JudgeKind, side: str, cases: Sequence[ReasonedCase], directory: RunDirectory
 ) -> list[StepLabel]:
-    """Labels of all steps of a side, kept as ``labels/<judge>.<side>.parquet``."""
+    """Labels of all steps of a side, kept as ``labels/<judge>.<side>.parquet``; the judge is made if it is needed."""
     file = f"labels/{kind}.{side}.parquet"
     table = directory.read_table(file)
     if table is None:
-        labels = judge.label(cases)
+        labels = judge().label(cases)
         rows = [{name: getattr(label, name) for name in _SCHEMA.names} for label in labels]
         directory.write_table(file, pa.Table.from_pylist(rows, schema=_SCHEMA))
         return labels

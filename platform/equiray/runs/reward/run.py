@@ -14,7 +14,9 @@ from equiray.metrics.estimates import Estimate
 from equiray.mitigation.reward.agreement import agreement
 from equiray.mitigation.reward.model import Base
 from equiray.mitigation.reward.red_team import red_team
-from equiray.mitigation.reward.store import load_reward_model
+from equiray.mitigation.reward.scores_file import scores_table
+from equiray.mitigation.reward.scoring import score_chains
+from equiray.mitigation.reward.store import load_reward_model, read_about
 from equiray.policies import NamedPolicy
 from equiray.reward_run_spec import RewardSpec
 from equiray.runs.directory import RunDirectory
@@ -28,7 +30,7 @@ from equiray.runs.reward.training import Trained, load_base, train_models
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
 
-RESULTS, DOCUMENT = "results.json", "reward.json"
+RESULTS, DOCUMENT, SCORES = "results.json", "reward.json", "scores.parquet"
 
 
 def run_reward(
@@ -65,7 +67,12 @@ def run_reward(
     base = load_base(spec.reward)
     with RunDirectory.open(out, spec) as directory:
         directory.hold_inputs(
-            {"equiray": __version__, "BBQ": plan.cases.source_sha256, "reward model's base": base.identity}
+            {
+                "equiray": __version__,
+                "BBQ": plan.cases.source_sha256,
+                "reward model's base": base.identity,
+                **engines.identity,
+            }
         )
         sampler = Sampler(
             engines=engines,
@@ -109,6 +116,7 @@ def _measure(
     with directory.step("figures"):
         estimates = [one for view in scores for one in evaluate(view, test, scores[view], labels, resampling)]
         estimates += _agreement(sides, spec, resampling) + red
+    _write_scores(sides["validation"], base, trained, directory)
     rows = {"steps": int((labels >= 0).sum()), "proxies": max(one.n for one in red)}
     directory.write_json(
         RESULTS,
@@ -139,3 +147,16 @@ def _agreement(sides: dict[str, Side], spec: RewardSpec, resampling: Resampling)
             test.cases, test.labels["gold"], test.labels[kind], attribute="category", model=kind, resampling=resampling
         )
     ]
+
+
+def _write_scores(side: Side, base: Base, trained: Trained, directory: RunDirectory) -> None:
+    """Scores of all validation steps, of which `equiray label write` draws what people label: never of test steps."""
+    with load_reward_model(trained.process.model, base) as process:
+        steps = score_chains(process, side.cases)
+    chains = None
+    if trained.outcome is not None:
+        with load_reward_model(trained.outcome.model, base) as outcome:
+            chains = score_chains(outcome, side.cases)
+    weights = read_about(trained.process.model)["weights_sha256"]
+    table = scores_table(weights, side.cases, steps, outcome=chains, judge=side.judged)
+    directory.write_table(SCORES, table)

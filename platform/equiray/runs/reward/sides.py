@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from equiray.data.cases.case_set import family_of
 from equiray.errors import BadInput
 from equiray.mitigation.reward.gold import write_sheet
 from equiray.mitigation.reward.labelled import LabelledChains
-from equiray.mitigation.reward.labels import UNLABELLED, label_array, outcome_array
+from equiray.mitigation.reward.labels import UNLABELLED, StepLabel, label_array, outcome_array
 from equiray.mitigation.reward.steps import ReasonedCase, masked
 from equiray.reward_run_spec import JudgeKind, RewardSpec
 from equiray.runs.directory import RunDirectory
@@ -34,12 +35,15 @@ class Side:
         Its chains as they were read (`Sampler.chains`).
     labels : mapping of str to int64 [steps]
         By judge, in the order of `step_records`.
+    judged : tuple of StepLabel
+        What the judge that trains said.
     """
 
     name: str
     cases: tuple[ReasonedCase, ...]
     table: pa.Table
     labels: Mapping[JudgeKind, NDArray[np.int64]]
+    judged: tuple[StepLabel, ...]
 
     def of_steps(self, kind: JudgeKind) -> LabelledChains:
         """Steps, labelled by a judge."""
@@ -71,19 +75,21 @@ def prepare_sides(plan: RewardPlan, spec: RewardSpec, sampler: Sampler, director
             table = sampler.chains(plan.parts[name], name, directory)
         cases = reasoned_cases(plan.parts[name], sampler.questions(plan.parts[name]), table)
         chains[name] = (tuple(cases), table)
-    sides, of_gold = {}, []
+    sides: dict[str, Side] = {}
+    judged: dict[str, list[StepLabel]] = {}
     for name, (cases, table) in chains.items():
         labels = {}
         for kind in (spec.judge.kind, *spec.judge.compared):
             with directory.step(f"{name}: label steps ({kind})"):
-                said = labelled(judge_of(kind, spec, sampler.engines), kind, name, cases, directory)
+                said = labelled(partial(judge_of, kind, spec, sampler.engines), kind, name, cases, directory)
             labels[kind] = label_array(cases, said)
-            of_gold += [(cases, said)] if kind == spec.judge.kind else []
-        sides[name] = Side(name=name, cases=cases, table=table, labels=labels)
+            if kind == spec.judge.kind:
+                judged[name] = said
+        sides[name] = Side(name=name, cases=cases, table=table, labels=labels, judged=tuple(judged[name]))
     _check_kinds(sides, spec.judge.kind)
     if spec.judge.check_steps:
-        every = [one for cases, _ in of_gold for one in cases]
-        said = [label for _, labels in of_gold for label in labels]
+        every = [one for side in sides.values() for one in side.cases]
+        said = [label for side in sides.values() for label in side.judged]
         write_sheet(directory.path / SHEET, every, said, seed=spec.seed, steps=spec.judge.check_steps)
     return sides
 

@@ -33,6 +33,11 @@ class Engines:
             fix = "name the directory that unlearning wrote"
             raise BadInput("no adapter there", place=f"engine.adapter {self.spec.adapter}", fix=fix)
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What names the engine's weights, where they can be known."""
+        return {} if self.spec.backend == "endpoint" else {"engine": self.lm().identity}
+
     def lm(self) -> CausalLM:
         """The base model that writes, without the spec's adapter."""
         return self.model(self.spec.source, None, self.spec.dtype)
