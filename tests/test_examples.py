@@ -7,6 +7,7 @@ import pytest
 
 import people
 from equiray.data.examples import Examples, examples_of_task, fit_row_serializer, skewed
+from equiray.data.examples.binary import one_against_rest
 from equiray.data.examples.official import find_official, read_official
 from equiray.data.sources import MIRROR_VARIABLE
 from equiray.data.text import Serializer
@@ -186,3 +187,18 @@ def test_an_official_file_that_is_not_utf8_is_refused(tmp_path):
         read_official(file)
     with pytest.raises(BadInput, match="cannot read it"):
         read_official(tmp_path)
+
+
+def test_one_class_is_told_from_the_others_and_two_classes_may_be_turned():
+    three = replace(many(9), label=np.arange(9, dtype=np.int8) % 3, classes=("a", "b", "c"), warnings=("said",))
+    binary = one_against_rest(three, "b")
+    assert binary.label.tolist() == [0, 1, 0] * 3 and binary.classes == ("not b", "b")
+    assert binary.warnings == ("said", "two classes of 3: b against a and c")
+    two = replace(many(4), label=np.array([0, 1, 1, 0], np.int8), classes=("no", "yes"), warnings=())
+    assert one_against_rest(two, None) is two
+    turned = one_against_rest(two, "no")
+    assert turned.label.tolist() == [1, 0, 0, 1] and turned.classes == ("yes", "no") and turned.warnings == ()
+    with pytest.raises(BadInput, match=r"3 classes \(a, b, c\)(.|\n)*positive(.|\n)*positive: a"):
+        one_against_rest(three, None)
+    with pytest.raises(BadInput, match=r"no class 'd'(.|\n)*it has: a, b, c"):
+        one_against_rest(three, "d")

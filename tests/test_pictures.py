@@ -196,17 +196,16 @@ def test_twenty_pictures_a_second_on_one_core(draw):
 
 def test_the_tiny_vit_reads_avatars():
     torch = pytest.importorskip("torch", reason="the extra `llm` is not installed")
-    from transformers import ViTModel
-
-    from equiray.models.tiny_vit import pixel_values, tiny_vit_config
+    from equiray.models.backbones import pixel_values
+    from equiray.models.tiny_vit import draw_tiny_vit, tiny_vit_config
 
     config = tiny_vit_config()
     assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads) == (8, 192, 3)
-    model = ViTModel(config, add_pooling_layer=False)
+    model = draw_tiny_vit(0)
     assert 3.5e6 < sum(each.numel() for each in model.parameters()) < 3.7e6
     pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     pictures[0, 1, 2] = (0, 255, 51)
-    values = pixel_values(pictures)
+    values = pixel_values(pictures, 64)
     assert values.dtype == torch.float32 and values[0, :, 1, 2].tolist() == pytest.approx([-1, 1, -0.6])
     with torch.no_grad():
         assert model(values).last_hidden_state.shape == (2, 65, 192)

@@ -1,15 +1,18 @@
 """Run specs: the shipped documents load, and a wrong one is refused with the key and the file named."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from equiray.errors import BadInput
+from equiray.examples_spec import ExamplesSpec
 from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
 from equiray.specs import RunSpec, TaskSpec, load_run_spec
 
 ROOT = Path(__file__).parent.parent
+DATA_SETS = get_args(ExamplesSpec)
 DOCUMENT = "schema: equiray.run/1\nname: x\ntasks: [{name: german}]\n"
 
 
@@ -34,11 +37,16 @@ def test_the_contract_of_a_fairnet_run_lists_every_key_with_its_default():
     assert load_fairnet_spec(ROOT / "docs/contracts/fairnet.yaml").model_dump(mode="json")["baselines"]
     least = {"schema": "equiray.fairnet/1", "name": "x", "tasks": [{"name": "adult"}]}
     defaults = FairNetSpec.model_validate(least).model_dump(mode="json", by_alias=True)
-    assert set().union(*document["tasks"]) == set(TaskSpec.model_fields)
+    kinds = {"table": TaskSpec, **{get_args(each.model_fields["examples"].annotation)[0]: each for each in DATA_SETS}}
+    assert {task.get("examples", "table") for task in document["tasks"]} == set(kinds)
+    for name, kind in kinds.items():
+        told = [task for task in document["tasks"] if task.get("examples", "table") == name]
+        assert set().union(*told) | {"name", "positive"} == set(kind.model_fields) | {"name", "positive"}
     for required in ("schema", "name", "tasks"):
         del document[required], defaults[required]
     assert document == defaults
     assert load_fairnet_spec(ROOT / "jobs/fairnet.yaml").stress
+    assert load_fairnet_spec(ROOT / "jobs/fairnet_pictures.yaml").backbone.from_scratch
 
 
 def test_equal_documents_have_equal_hashes_however_written(tmp_path: Path):

@@ -38,7 +38,8 @@ def as_bad_input(
     """The first five complaints about a document, each with the path of its key."""
     lines = []
     for item in _own_errors(error.errors())[:5]:
-        where = ".".join(str(part) for part in item["loc"]) or "document"
+        keys = (str(part) for part in item["loc"])
+        where = ".".join(key for key in keys if not key.startswith("(")) or "document"  # in parentheses: no key, a kind
         whole = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
         shown = "" if whole else f" (got {item['input']!r:.80})"
         said = item["msg"].removeprefix("Value error, ")

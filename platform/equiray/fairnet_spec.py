@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from equiray.documents import as_bad_input, read_mapping
-from equiray.specs import Distinct, Document, StreamingSpec, TaskSpec, apply_overrides
+from equiray.examples_spec import AnyTaskSpec
+from equiray.specs import Distinct, Document, StreamingSpec, apply_overrides
 
 DetectorKind = Literal["group", "risk", "both"]
 Regime = Literal["full", "partial", "unlabelled"]
@@ -27,15 +28,33 @@ class RowsSpec(Document):
 class BackboneSpec(Document):
     """The transformer that is corrected: where it comes from, how rows are read, and what of it is trained.
 
-    `source` is ``minilm`` (the asset package), ``embedded`` (SmolLM2), a directory or a hub id.
+    `source` is ``minilm`` (the asset package), ``embedded`` (SmolLM2), ``tiny_vit`` (reads pictures, trained from
+    scratch), a directory or a hub id.
     """
 
     source: str = "minilm"
     max_tokens: int = Field(default=64, ge=16, description="rows are cut to that many, least important features first")
     frozen_layers: int | None = Field(
-        default=None, ge=0, description="lower layers that nobody trains: run once and cached; default: two thirds"
+        default=None,
+        ge=0,
+        description="lower layers that nobody trains: run once and cached; default: two thirds, none of `tiny_vit`; "
+        "0: the embeddings are trained, too",
     )
     dtype: Literal["bfloat16", "float32"] = "float32"
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether its weights are drawn from a run's seed and not read."""
+        return self.source == "tiny_vit"
+
+    @model_validator(mode="after")
+    def _nothing_random_is_frozen(self) -> "BackboneSpec":
+        if self.from_scratch and self.frozen_layers:
+            raise ValueError(
+                f"`frozen_layers` is {self.frozen_layers}, but {self.source} is trained from scratch and frozen layers "
+                "would stay random; leave it out"
+            )
+        return self
 
 
 class TrainingSpec(Document):
@@ -49,7 +68,9 @@ class TrainingSpec(Document):
 class DetectorSpec(Document):
     """What flags a row, and what it learns that from (methods: sections 2.1 and 2.4)."""
 
-    layer: int | None = Field(default=None, ge=0, description="whose states it reads; default: the last frozen layer")
+    layer: int | None = Field(
+        default=None, ge=0, description="whose states it reads; default: the last frozen layer, or halfway up"
+    )
     kind: DetectorKind = Field(default="both", description="flag a group, rows likely to be decided wrongly, or both")
     regime: Regime = "full"
     label_share: float = Field(default=0.1, gt=0, le=1, description="`partial`: share of rows whose group is known")
@@ -95,7 +116,7 @@ class FairNetSpec(Document):
     schema_: Literal["equiray.fairnet/1"] = Field(alias="schema")
     name: str
     seeds: Distinct[int] = (0,)
-    tasks: tuple[TaskSpec, ...] = Field(min_length=1)
+    tasks: tuple[AnyTaskSpec, ...] = Field(min_length=1)
     rows: RowsSpec = RowsSpec()
     vulnerable: dict[str, str] = Field(
         default={}, description="attribute -> its vulnerable group; default: the worst on validation"

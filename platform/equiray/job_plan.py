@@ -108,5 +108,5 @@ def _named(spec: AnyRunSpec) -> tuple[frozenset[str], dict[str, str | None]]:
         else:
             models = {"language_model.source": spec.language_model.source}
         for number, task in enumerate(spec.tasks):
-            files |= {f"tasks.{number}.path": task.path, f"tasks.{number}.table_schema": task.table_schema}
+            files |= {f"tasks.{number}.{key}": getattr(task, key, None) for key in ("path", "table_schema")}
     return frozenset(models), {**models, **files}

@@ -1,10 +1,8 @@
 """A vision transformer small enough to be trained from scratch on two cores."""
 
 import torch
-from torch import Tensor
-from transformers import ViTConfig
+from transformers import ViTConfig, ViTModel
 
-from equiray.data.examples.record import Pixels
 from equiray.data.pictures.drawing import SIDE
 
 
@@ -27,6 +25,8 @@ def tiny_vit_config() -> ViTConfig:
     )
 
 
-def pixel_values(pictures: Pixels) -> Tensor:
-    """Pictures uint8 [N, H, W, 3] as a ViT reads them: float32 [N, 3, H, W] from -1 to 1 (mean and deviation .5)."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+def draw_tiny_vit(seed: int) -> ViTModel:
+    """The model before any training; torch's own generator is as it was afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ViTModel(tiny_vit_config(), add_pooling_layer=False)

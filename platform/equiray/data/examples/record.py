@@ -92,6 +92,14 @@ class Examples:
             split=self.split[places],
         )
 
+    def described(self, place: int) -> str:
+        """A row in words: its text, its picture file's name, or what is known of a drawn picture."""
+        if isinstance(self.inputs, np.ndarray):
+            known = (f"{name}: {groups[place]}" for name, groups in self.attributes.items() if "*" not in name)
+            return f"picture {self.row_id[place]} ({', '.join(known)})"
+        found = self.inputs[place]
+        return found.name if isinstance(found, Path) else found
+
     def of_split(self, name: str) -> "Examples":
         """The rows of one split."""
         return self.take(self.split == name)

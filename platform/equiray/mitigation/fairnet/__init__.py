@@ -1,7 +1,7 @@
 """FairNet (arXiv 2510.19421): detectors flag rows that a classifier is likely to wrong, adapters act on those alone."""
 
 from equiray.mitigation.fairnet.cached import LowerStates, lower_states
-from equiray.mitigation.fairnet.classifier import Classifier, Validation, fit, row_losses
+from equiray.mitigation.fairnet.classifier import Classifier, Lower, Validation, fit, row_losses
 from equiray.mitigation.fairnet.fairnet import FairNet, Layers
 from equiray.mitigation.fairnet.inference import (
     from_states,
@@ -10,6 +10,7 @@ from equiray.mitigation.fairnet.inference import (
     two_pass,
     two_pass_stopped,
 )
+from equiray.mitigation.fairnet.raw import RawRows
 from equiray.mitigation.fairnet.store import load_fairnet, save_fairnet, set_thresholds
 from equiray.mitigation.fairnet.train import TrainingRows, correct, train_base
 
@@ -17,7 +18,9 @@ __all__ = [
     "Classifier",
     "FairNet",
     "Layers",
+    "Lower",
     "LowerStates",
+    "RawRows",
     "TrainingRows",
     "Validation",
     "correct",

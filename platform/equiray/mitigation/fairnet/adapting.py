@@ -15,8 +15,7 @@ from torch.nn.functional import cross_entropy
 from equiray.errors import BadInput
 from equiray.fairnet_spec import AdapterSpec
 from equiray.mitigation.fairnet.batches import Rows
-from equiray.mitigation.fairnet.cached import LowerStates
-from equiray.mitigation.fairnet.classifier import Classifier, Labels, descend, steps_of
+from equiray.mitigation.fairnet.classifier import Classifier, Labels, Lower, descend, steps_of
 from equiray.mitigation.fairnet.contrastive import contrastive_losses
 from equiray.mitigation.fairnet.draws import drawing
 from equiray.mitigation.fairnet.gates import Adapter, Opened, gates
@@ -57,22 +56,22 @@ class Anchors:
 
     Attributes
     ----------
-    lower : LowerStates
+    lower : LowerStates or RawRows
         Of all training rows.
     rows : int64 [n]
         Those of the vulnerable group.
     labels : int64 [N]
     losses : float32 [N], optional
         Of the base; where given, rows are drawn in proportion to it (hard negatives).
-    twins : LowerStates, optional
+    twins : LowerStates or RawRows, optional
         Label-preserving twins of all training rows; where given, they stand for half of the anchors.
     """
 
-    lower: LowerStates
+    lower: Lower
     rows: Rows
     labels: Labels
     losses: NDArray[np.float32] | None = None
-    twins: LowerStates | None = None
+    twins: Lower | None = None
 
     def draw(self, count: int, random: np.random.Generator) -> Rows:
         """`count` rows, int64, of each class about alike."""
@@ -149,7 +148,7 @@ def _step(
     device = classifier.backbone.device
     labels = torch.from_numpy(anchors.labels[rows]).to(device)
     with gates(classifier.backbone, [Opened(adapter, None)]):
-        features = classifier.features(lower.batch(rows, device), lower.layer)
+        features = classifier.features(classifier.read(lower, rows), lower.layer)
     task = cross_entropy(classifier.head(features), labels)
     hinges = contrastive_losses(features, labels, prototypes, spec.margin)
     descend(task + spec.lambda_contrastive * hinges.mean(), optimizer)

@@ -1,7 +1,7 @@
 """Hidden states of frozen layers, computed once: what every stage of training and every baseline starts from."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from equiray.errors import BadInput, reading_back, writing
 from equiray.mitigation.fairnet.batches import Rows, sorted_batches
-from equiray.models.backbones import Backbone, States, TokenBatch, padded
+from equiray.mitigation.fairnet.raw import Inputs, embed_rows, lengths_of
+from equiray.models.backbones import Backbone, States
 
 SCHEMA = "equiray.lower_states/1"
 BATCH_ROWS = 64
@@ -61,6 +62,13 @@ class LowerStates:
         hidden[mask] = self.tokens[(starts[:, None] + places)[mask]].float()
         return States(hidden.to(device), mask.to(device))
 
+    def take(self, rows: Rows) -> "LowerStates":
+        """States of some rows, in that order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return replace(self, tokens=self.tokens[torch.from_numpy(places)], offsets=offsets)
+
     def save(self, file: Path) -> None:
         """Write one safetensors file.
 
@@ -99,7 +107,7 @@ class LowerStates:
 @torch.no_grad()
 def lower_states(
     backbone: Backbone,
-    inputs: Sequence[Sequence[int]] | Tensor,
+    inputs: Inputs,
     layer: int,
     *,
     batch_rows: int = BATCH_ROWS,
@@ -110,7 +118,7 @@ def lower_states(
     Parameters
     ----------
     backbone : Backbone
-    inputs : ragged token ids, or pixels float32 [N, C, H, W]
+    inputs : ragged token ids, pixels float32 [N, C, H, W], or pictures uint8 [N, H, W, 3]
     layer : int
     batch_rows : int
     progress : callable, optional
@@ -125,27 +133,15 @@ def lower_states(
         raise BadInput(
             f"cannot run lower layers: {problem}", place="backbone.frozen_layers", fix="lower it, or add rows"
         )
-    lengths = _lengths(backbone, inputs)
+    lengths = lengths_of(backbone, inputs)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     tokens = torch.empty(int(offsets[-1]), backbone.width, dtype=backbone.dtype)
     for rows in sorted_batches(lengths, batch_rows):
         with backbone.computing():
-            states = backbone.run(backbone.embed(_batch(backbone, inputs, rows)), 0, layer)
+            states = backbone.run(embed_rows(backbone, inputs, rows), 0, layer)
         mask = states.mask.cpu()
         places = torch.from_numpy(offsets[rows])[:, None] + torch.arange(mask.shape[1])
         tokens[places[mask]] = states.hidden.cpu().to(tokens.dtype)[mask]
         if progress is not None:
             progress(len(rows))
     return LowerStates(tokens=tokens, offsets=offsets, layer=layer, identity=backbone.identity)
-
-
-def _lengths(backbone: Backbone, inputs: Sequence[Sequence[int]] | Tensor) -> Rows:
-    if isinstance(inputs, Tensor):
-        return np.full(len(inputs), backbone.embed(inputs[:1].to(backbone.device)).hidden.shape[1])
-    return np.array([len(ids) for ids in inputs])
-
-
-def _batch(backbone: Backbone, inputs: Sequence[Sequence[int]] | Tensor, rows: Rows) -> TokenBatch | Tensor:
-    if isinstance(inputs, Tensor):
-        return inputs[torch.from_numpy(rows)].to(backbone.device)
-    return padded(backbone, [inputs[i] for i in rows])

@@ -1,5 +1,7 @@
 """The base model: a backbone with a linear head, its upper layers trained on cached states of the frozen ones.
 
+Where none is frozen, embeddings and all layers are trained, from the rows themselves (`RawRows`).
+
 Notable: `fit` is the one training loop for the base and for every baseline, which differ in how they reduce the losses
 of a batch's rows; the checkpoint with the best validation accuracy is kept. Dropout is off: on a CPU it costs more than
 it brings in an epoch or two.
@@ -8,7 +10,7 @@ it brings in an epoch or two.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from equiray.fairnet_spec import TrainingSpec
 from equiray.mitigation.fairnet.batches import Rows, shuffled_batches, sorted_batches
 from equiray.mitigation.fairnet.cached import BATCH_ROWS, LowerStates, Progress
 from equiray.mitigation.fairnet.draws import drawing, torch_drawing
+from equiray.mitigation.fairnet.raw import RawRows, embed_rows
 from equiray.models.backbones import Backbone, States
 
 _CHECKS_PER_EPOCH = 2
@@ -29,6 +32,9 @@ _GRADIENT_NORM = 1.0
 _HEAD_DEVIATION = 0.02
 
 Labels = NDArray[np.int64]
+
+Lower: TypeAlias = LowerStates | RawRows
+"""What a classifier starts from: states of the frozen layers or, where there are none, the rows themselves."""
 
 Reducer = Callable[[Tensor, Tensor], Tensor]
 """Makes one number of a batch's losses, float32 [n], and its row numbers, int64 [n]."""
@@ -40,7 +46,7 @@ class Classifier(nn.Module):
     Attributes
     ----------
     backbone : Backbone
-        Layers from `frozen_layers` on, and the final norm, are this classifier's own.
+        Layers from `frozen_layers` on, and the final norm, are this classifier's own; from 0 on the embeddings, too.
     head : Linear
         Feature to logits.
     """
@@ -62,12 +68,20 @@ class Classifier(nn.Module):
     def trained(self) -> dict[str, nn.Parameter]:
         """What `fit` moves, by name."""
         own: dict[str, nn.Module] = {str(i): self.backbone.layers[i] for i in self._own_layers}
+        if self.frozen_layers == 0:
+            own["embeddings"] = self.backbone.embeddings
         own |= {"norm": self.backbone.norm, "head": self.head}
         return {f"{place}.{name}": p for place, module in own.items() for name, p in module.named_parameters()}
 
     @property
     def _own_layers(self) -> range:
         return range(self.frozen_layers, self.backbone.depth)
+
+    def read(self, lower: Lower, rows: Rows) -> States:
+        """States of some rows before layer `lower.layer`."""
+        if isinstance(lower, RawRows):
+            return embed_rows(self.backbone, lower.inputs, rows)
+        return lower.batch(rows, self.backbone.device)
 
     def features(self, states: States, layer: int) -> Tensor:
         """Pooled features, float32 [N, D], of states before layer `layer`."""
@@ -79,11 +93,11 @@ class Classifier(nn.Module):
         return self.head(self.features(states, layer))
 
     @torch.no_grad()
-    def predict(self, lower: LowerStates, batch_rows: int = BATCH_ROWS) -> Tensor:
-        """Logits of cached rows, float32 [N, classes] on the CPU."""
+    def predict(self, lower: Lower, batch_rows: int = BATCH_ROWS) -> Tensor:
+        """Logits of rows, float32 [N, classes] on the CPU."""
         made = torch.empty(len(lower), self.classes)
         for rows in sorted_batches(lower.lengths, batch_rows):
-            made[torch.from_numpy(rows)] = self.logits(lower.batch(rows, self.backbone.device), lower.layer).cpu()
+            made[torch.from_numpy(rows)] = self.logits(self.read(lower, rows), lower.layer).cpu()
         return made
 
 
@@ -109,7 +123,7 @@ class Validation(NamedTuple):
     Rows of a cell below 0 count for no cell.
     """
 
-    lower: LowerStates
+    lower: Lower
     labels: Labels
     cell: Labels | None = None
 
@@ -128,7 +142,7 @@ def mean_loss(losses: Tensor, rows: Tensor) -> Tensor:
 
 def fit(
     classifier: Classifier,
-    lower: LowerStates,
+    lower: Lower,
     labels: Labels,
     *,
     spec: TrainingSpec,
@@ -146,7 +160,7 @@ def fit(
     Parameters
     ----------
     classifier : Classifier
-    lower : LowerStates
+    lower : LowerStates or RawRows
         Of the training rows, before any layer that is trained.
     labels : int64 [N]
     spec : TrainingSpec
@@ -175,7 +189,7 @@ def fit(
     for parameter in parameters.values():
         parameter.requires_grad_(True)
     for step, rows in enumerate(_order(lower, spec, seed, stage, steps), start=1):
-        logits = classifier.logits(lower.batch(rows, device), lower.layer)
+        logits = classifier.logits(classifier.read(lower, rows), lower.layer)
         chosen = torch.from_numpy(rows)
         each = cross_entropy(logits, targets[chosen].to(device), reduction="none")
         descend(reduce(each, chosen.to(device)), optimizer)
@@ -203,12 +217,12 @@ def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
 
 
-def row_losses(classifier: Classifier, lower: LowerStates, labels: Labels) -> Tensor:
+def row_losses(classifier: Classifier, lower: Lower, labels: Labels) -> Tensor:
     """Cross entropy of each row, float32 [N]."""
     return cross_entropy(classifier.predict(lower), torch.from_numpy(labels), reduction="none")
 
 
-def check_rows(lower: LowerStates, labels: Labels, classifier: Classifier) -> None:
+def check_rows(lower: Lower, labels: Labels, classifier: Classifier) -> None:
     """Raise `BadInput` unless states and labels are of the same rows, and a classifier can be trained on them."""
     present = np.unique(labels)
     if len(lower) != len(labels):
@@ -218,6 +232,12 @@ def check_rows(lower: LowerStates, labels: Labels, classifier: Classifier) -> No
             f"labels {present.tolist()} of {classifier.classes} classes",
             place="training rows",
             fix="code the labels 0, 1, ..., and have two of them or more",
+        )
+    if classifier.frozen_layers == 0 and isinstance(lower, LowerStates):
+        raise BadInput(
+            f"states after {lower.layer} layers, but no layer is frozen and the embeddings are trained, too",
+            place="backbone.frozen_layers",
+            fix="pass the rows themselves, or freeze a layer",
         )
     if lower.layer > classifier.frozen_layers:
         raise BadInput(
@@ -239,7 +259,7 @@ def steps_of(rows: int, spec: TrainingSpec) -> int:
     return max(1, math.ceil(spec.epochs * math.ceil(rows / spec.batch_rows)))
 
 
-def _order(lower: LowerStates, spec: TrainingSpec, seed: int, stage: str, steps: int) -> list[Rows]:
+def _order(lower: Lower, spec: TrainingSpec, seed: int, stage: str, steps: int) -> list[Rows]:
     batches: list[Rows] = []
     for epoch in range(math.ceil(spec.epochs)):
         batches += shuffled_batches(lower.lengths, spec.batch_rows, drawing(seed, stage, epoch))

@@ -21,7 +21,7 @@ class Layers:
     Attributes
     ----------
     frozen : int
-        Layers below it are nobody's to train.
+        Layers below it are nobody's to train; 0: nor are the embeddings frozen.
     detector : int
         Detectors read the states after that many layers.
     adapter : int
@@ -35,15 +35,16 @@ class Layers:
 
     @classmethod
     def of(cls, spec: FairNetSpec, depth: int) -> "Layers":
-        """A spec's layers with its defaults filled in.
+        """A spec's layers with its defaults filled in; where none is frozen, a detector reads halfway up, as published.
 
         Raises
         ------
         BadInput
             The backbone has not that many, or an adapter would change what a detector reads.
         """
-        frozen = depth * 2 // 3 if spec.backbone.frozen_layers is None else spec.backbone.frozen_layers
-        detector = frozen if spec.detector.layer is None else spec.detector.layer
+        usual = 0 if spec.backbone.from_scratch else depth * 2 // 3
+        frozen = usual if spec.backbone.frozen_layers is None else spec.backbone.frozen_layers
+        detector = (frozen or depth // 2) if spec.detector.layer is None else spec.detector.layer
         adapter = detector if spec.adapter.first_layer is None else spec.adapter.first_layer
         bounds = {
             "backbone.frozen_layers": (frozen, 0, depth),

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from equiray.errors import BadInput
 from equiray.mitigation.fairnet.batches import sorted_batches
-from equiray.mitigation.fairnet.cached import BATCH_ROWS, LowerStates, Progress
+from equiray.mitigation.fairnet.cached import BATCH_ROWS, Progress
+from equiray.mitigation.fairnet.classifier import Lower
 from equiray.mitigation.fairnet.fairnet import FairNet
 from equiray.mitigation.fairnet.gates import Opened, gates
 from equiray.models.backbones import States
@@ -147,18 +148,18 @@ class SubsetOutput(NamedTuple):
 @torch.inference_mode()
 def subset_probabilities(
     fairnet: FairNet,
-    lower: LowerStates,
+    lower: Lower,
     *,
     subsets: Sequence[int] | None = None,
     batch_rows: int = BATCH_ROWS,
     progress: Progress | None = None,
 ) -> SubsetOutput:
-    """The output of every subset of open gates for cached rows; no row's gate is decided here.
+    """The output of every subset of open gates for rows; no row's gate is decided here.
 
     Parameters
     ----------
     fairnet : FairNet
-    lower : LowerStates
+    lower : LowerStates or RawRows
         Before layer `fairnet.layers.cached`, or a lower one.
     subsets : sequence of int, optional
         Default: all 2^A, from none open to all; beyond three attributes name those that are wanted.
@@ -183,7 +184,7 @@ def subset_probabilities(
     probability = np.empty((len(lower), len(chosen)), np.float32)
     risk = np.empty((len(lower), count), np.float32)
     for rows in sorted_batches(lower.lengths, batch_rows):
-        states = lower.batch(rows, fairnet.classifier.backbone.device)
+        states = fairnet.classifier.read(lower, rows)
         below, read = _read(fairnet, states, lower.layer)
         risk[rows] = risks(fairnet, read).cpu().numpy()
         for column, subset in enumerate(chosen):

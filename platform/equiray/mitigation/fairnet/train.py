@@ -1,7 +1,8 @@
 """The stages of FairNet: base, detector, prototypes, adapter (arXiv 2510.19421; methods section 2).
 
-Notable: what is frozen is never trained again, so each stage starts from cached states; detector and adapter see the
-base with the adapters off, and an adapter's training moves the adapter alone.
+Notable: what is frozen is never trained again, so each stage starts from cached states, or from the rows themselves
+where nothing is frozen; detector and adapter see the base with the adapters off, and an adapter's training moves the
+adapter alone.
 """
 
 import time
@@ -16,8 +17,17 @@ from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet.adapting import AdapterFit, Anchors, fit_adapter
 from equiray.mitigation.fairnet.batches import Rows, sorted_batches
-from equiray.mitigation.fairnet.cached import LowerStates, Progress
-from equiray.mitigation.fairnet.classifier import Classifier, Fitted, Labels, Validation, check_rows, fit, row_losses
+from equiray.mitigation.fairnet.cached import Progress
+from equiray.mitigation.fairnet.classifier import (
+    Classifier,
+    Fitted,
+    Labels,
+    Lower,
+    Validation,
+    check_rows,
+    fit,
+    row_losses,
+)
 from equiray.mitigation.fairnet.detector import Detector, Flags, detector_targets, fit_detector
 from equiray.mitigation.fairnet.fairnet import FairNet, Layers
 from equiray.mitigation.fairnet.gates import Adapter
@@ -36,21 +46,21 @@ class TrainingRows:
 
     Attributes
     ----------
-    lower : LowerStates
+    lower : LowerStates or RawRows
         Before layer `Layers.cached`.
     labels : int64 [N]
     vulnerable : mapping from attribute to bool [N]
         Which rows are of the attribute's vulnerable group; empty in the regime ``unlabelled``.
-    twins : LowerStates, optional
+    twins : LowerStates or RawRows, optional
         A label-preserving twin of each row, for `adapter.augmentation`.
     grouped : mapping from attribute to bool [N], optional
         Which rows have a group at all; default: all.
     """
 
-    lower: LowerStates
+    lower: Lower
     labels: Labels
     vulnerable: Mapping[str, Flags]
-    twins: LowerStates | None = None
+    twins: Lower | None = None
     grouped: Mapping[str, Flags] = field(default_factory=dict)
 
 
@@ -167,7 +177,7 @@ class _Stage:
         """States that a detector reads."""
         lower, backbone = self.rows.lower, self.classifier.backbone
         with backbone.computing():
-            return backbone.run(lower.batch(rows, backbone.device), lower.layer, self.layers.detector)
+            return backbone.run(self.classifier.read(lower, rows), lower.layer, self.layers.detector)
 
     def known(self, name: str) -> Known:
         """Whose group is known, or presumed."""

@@ -66,6 +66,7 @@ class Backbone(nn.Module, ABC):
         None where inputs are pictures.
     """
 
+    embeddings: nn.Module
     layers: nn.ModuleList
     norm: nn.Module
 
@@ -104,9 +105,14 @@ class Backbone(nn.Module, ABC):
             yield
 
     def copied_above(self: _Self, first: int) -> _Self:
-        """The same backbone with layers from `first` on, and the final norm, of its own; what lies below is shared."""
+        """The same backbone with layers from `first` on, and the final norm, of its own; what lies below is shared.
+
+        From layer 0 on nothing is: its embeddings are its own, too.
+        """
         made = copy.copy(self)
         made._modules = dict(self._modules)
+        if first == 0:
+            made.embeddings = copy.deepcopy(self.embeddings)
         made.layers = nn.ModuleList([*self.layers[:first], *copy.deepcopy(self.layers[first:])])
         made.norm = copy.deepcopy(self.norm)
         return made

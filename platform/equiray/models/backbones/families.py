@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from equiray.models.backbones.backbone import Backbone, States, TokenBatch, at, attend_at, attention_mask, heads
+from equiray.models.backbones.pictures import PixelScale
 
 
 class BertBackbone(Backbone):
@@ -94,7 +95,15 @@ class LlamaBackbone(Backbone):
 
 
 class VitBackbone(Backbone):
-    """ViT: normalised before each part, patches attend to all; pooled at [CLS]."""
+    """ViT: normalised before each part, patches attend to all; pooled at [CLS].
+
+    Attributes
+    ----------
+    scale : PixelScale
+        What its pictures are brought to before it reads them.
+    """
+
+    scale = PixelScale()
 
     def __init__(self, model: Any, **about: Any) -> None:
         super().__init__(model, model.layers, **about)

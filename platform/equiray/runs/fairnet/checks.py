@@ -1,6 +1,6 @@
 """What makes a FairNet run fail, found before anything is trained: each a clear error instead of a lost hour."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,18 +11,15 @@ from equiray.mitigation.baselines.dfr import balanced_rows
 from equiray.mitigation.fairnet import Layers
 from equiray.mitigation.gating.outcomes import MOST_CACHED
 from equiray.models.backbones import Backbone, encode_texts
-from equiray.runs.decisions import Reported, plan_counting
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.results import counted_cells
 
 
 def check_backbone(backbone: Backbone, spec: FairNetSpec) -> None:
-    """Raise BadInput where the backbone cannot read the rows, or has not the layers that the spec names."""
+    """Raise BadInput where the backbone has not the layers or the positions that the spec names."""
     layers = Layers.of(spec, backbone.depth)
-    if backbone.tokenizer is None:
-        fix = "name a text model: `minilm`, a directory, a hub id"
-        raise BadInput(f"{backbone.name} reads pictures, tasks are tables", place="backbone.source", fix=fix)
-    encode_texts(backbone, (), spec.backbone.max_tokens)
+    if backbone.tokenizer is not None:
+        encode_texts(backbone, (), spec.backbone.max_tokens)
     several = [task for task in spec.tasks if len({name for name in task.attributes if "*" not in name}) > 1]
     if layers.reran and several:
         raise BadInput(
@@ -94,12 +91,3 @@ def check_rows(task: PlannedTask, spec: FairNetSpec, place: str = "") -> None:
             place=f"{where}, attributes",
             fix="use more rows, or attributes with fewer groups",
         )
-
-
-def reported(tasks: Iterable[PlannedTask]) -> frozenset[Reported]:
-    """What results will hold, paired changes aside."""
-    found: set[Reported] = set()
-    for task in tasks:
-        attributes = tuple(task.examples.attributes)
-        found |= plan_counting(task.spec.model_copy(update={"attributes": attributes}), task.task).reported
-    return frozenset(found)

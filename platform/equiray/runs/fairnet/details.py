@@ -167,7 +167,7 @@ def _flagged(seed: Seed, test: GatedOutcomes) -> dict[str, Any]:
         for place in places[np.argsort(order[places])][:most].tolist():
             found.append(
                 {
-                    "text": str(examples.inputs[int(rows[place])]),
+                    "text": examples.described(int(rows[place])),
                     "label": examples.classes[int(test.label[place])],
                     "group": groups.groups[int(groups.code[place])],
                     "risk": number(float(np.nanmax(test.risk[place]))),

@@ -1,14 +1,18 @@
-"""States of the frozen layers in a run directory: computed once for a task, shared by all methods and seeds."""
+"""What every training of a task starts from: states of the frozen layers, computed once, or rows where none is frozen.
 
-from collections.abc import Sequence
+States are kept in the run directory and shared by all methods and seeds.
+"""
+
 from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equiray.data.pictures.reading import read_pictures
 from equiray.fairnet_spec import FairNetSpec
-from equiray.mitigation.fairnet import Layers, LowerStates, lower_states
+from equiray.mitigation.fairnet import Layers, Lower, LowerStates, RawRows, lower_states
+from equiray.mitigation.fairnet.raw import Inputs
 from equiray.models.backbones import Backbone, encode_texts
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.planning import PlannedTask
@@ -18,7 +22,7 @@ FOLDER = "lower"
 
 
 class TaskStates:
-    """Lower states of a task's rows, and of their twins, in memory while the task is worked on.
+    """A task's rows, and their twins, as far as no training changes them, in memory while the task is worked on.
 
     They are made, or read, when the first part asks for them. Their files, 1.5 GB for 28,000 rows of 70 tokens and
     width 384 in bfloat16, are removed when a task is finished, and a run that is taken up again does not compute them
@@ -37,31 +41,39 @@ class TaskStates:
     ) -> None:
         self.planned, self.backbone, self.spec, self.directory = planned, backbone, spec, directory
         self.address = address
-        self.layer = Layers.of(spec, backbone.depth).cached
+        self.layers = Layers.of(spec, backbone.depth)
         self._part = part
 
     @cached_property
-    def all(self) -> LowerStates:
+    def all(self) -> Lower:
         """Of every row of the task."""
         if self._part is not None:
             whole, places = self._part
             return whole.of(places)
-        texts = self.planned.examples.inputs
-        assert isinstance(texts, list)
-        return self._states(f"{self.planned.name}", [str(text) for text in texts])
+        return self._lower(self.planned.name, self.planned.examples.inputs)
 
     @cached_property
-    def twins(self) -> LowerStates | None:
+    def twins(self) -> Lower | None:
         """Of the twins, where there are any."""
         twins = self.planned.twins
-        return None if twins is None else self._states(f"{self.planned.name}.twins", twins.texts)
+        return None if twins is None else self._lower(f"{self.planned.name}.twins", twins.texts)
 
-    def of(self, rows: NDArray[np.int64]) -> LowerStates:
-        """States of some of the task's rows."""
-        return taken(self.all, rows)
+    def of(self, rows: NDArray[np.int64]) -> Lower:
+        """Of some of the task's rows."""
+        return self.all.take(rows)
+
+    def twin_of_each(self, rows: NDArray[np.int64]) -> Lower:
+        """A twin of each of some rows, the first that it has; a row without one stands for itself."""
+        twins, made = self.planned.twins, self.twins
+        assert twins is not None and made is not None
+        place_of = {place: number for number, place in enumerate(rows.tolist())}
+        chosen = np.arange(len(rows))
+        for number, place in reversed(list(enumerate(twins.of.tolist()))):
+            chosen[place_of[place]] = len(rows) + number
+        return joined(self.of(rows), made).take(chosen)
 
     def under(self, planned: PlannedTask, places: NDArray[np.int64]) -> "TaskStates":
-        """The same states for a task that is made of some of this one's rows, in that order, without twins."""
+        """The same for a task that is made of some of this one's rows, in that order, without twins."""
         return TaskStates(planned, self.backbone, self.spec, self.directory, self.address, part=(self, places))
 
     def forget(self) -> None:
@@ -69,30 +81,38 @@ class TaskStates:
         for file in (self.directory.path / FOLDER).glob(f"{self.planned.name}.*safetensors"):
             file.unlink()
 
-    def _states(self, name: str, texts: Sequence[str]) -> LowerStates:
-        file = self.directory.path / FOLDER / f"{name}.layer{self.layer}.safetensors"
+    def _lower(self, name: str, inputs: object) -> Lower:
+        if self.layers.frozen == 0:
+            return RawRows.of(self.backbone, self._readable(inputs))
+        layer = self.layers.cached
+        file = self.directory.path / FOLDER / f"{name}.layer{layer}.safetensors"
         if file.is_file():
             return LowerStates.load(file, self.backbone)
-        ids = encode_texts(self.backbone, texts, self.spec.backbone.max_tokens)
-        with self.directory.step(f"{name}: frozen layers"), RowProgress(name, total=len(ids), done=0) as progress:
-            made = lower_states(self.backbone, ids, self.layer, progress=lambda rows: progress.advance(rows, 0))
+        readable = self._readable(inputs)
+        rows = len(readable)
+        with self.directory.step(f"{name}: frozen layers"), RowProgress(name, total=rows, done=0) as progress:
+            made = lower_states(self.backbone, readable, layer, progress=lambda n: progress.advance(n, 0))
         scratch = file.with_name(f".{file.name}")
         made.save(scratch)
         scratch.replace(file)
         return made
 
+    def _readable(self, inputs: object) -> Inputs:
+        """Inputs of examples as the backbone reads them; picture files are all read, at the size it wants."""
+        if isinstance(inputs, np.ndarray):
+            return inputs
+        assert isinstance(inputs, list)
+        if self.backbone.tokenizer is None:
+            return read_pictures(inputs, side=self.backbone.config.image_size)
+        return encode_texts(self.backbone, inputs, self.spec.backbone.max_tokens)
 
-def taken(states: LowerStates, rows: NDArray[np.int64]) -> LowerStates:
-    """States of some rows, in that order."""
-    lengths = states.lengths[rows]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    places = np.repeat(states.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    tokens = states.tokens[torch.from_numpy(places)]
-    return LowerStates(tokens=tokens, offsets=offsets, layer=states.layer, identity=states.identity)
 
-
-def joined(first: LowerStates, second: LowerStates) -> LowerStates:
-    """Rows of one after those of the other."""
+def joined(first: Lower, second: Lower) -> Lower:
+    """Rows of one after those of the other; of texts, for only these have twins."""
+    if isinstance(first, RawRows) and isinstance(second, RawRows):
+        assert isinstance(first.inputs, list) and isinstance(second.inputs, list)
+        return RawRows(inputs=first.inputs + second.inputs, lengths=np.concatenate([first.lengths, second.lengths]))
+    assert isinstance(first, LowerStates) and isinstance(second, LowerStates)
     return LowerStates(
         tokens=torch.cat([first.tokens, second.tokens]),
         offsets=np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),

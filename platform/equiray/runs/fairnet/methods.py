@@ -11,7 +11,7 @@ from equiray.mitigation.baselines.dfr import fit_last_layer
 from equiray.mitigation.baselines.group_dro import GroupDro
 from equiray.mitigation.baselines.group_thresholds import fit_group_thresholds
 from equiray.mitigation.baselines.jtt import UPWEIGHTS, error_weights
-from equiray.mitigation.fairnet import Classifier, Layers, LowerStates, Validation, fit
+from equiray.mitigation.fairnet import Classifier, Layers, Lower, Validation, fit
 from equiray.mitigation.fairnet.classifier import Reducer, mean_loss
 from equiray.runs.fairnet.lower import joined
 from equiray.runs.fairnet.seed import EVALUATED, Scores, Seed, positive
@@ -147,12 +147,12 @@ def _choosing(seed: Seed, by_cell: bool) -> Validation:
     return seed.validation._replace(cell=cell) if by_cell and (cell >= 0).any() else seed.validation
 
 
-def _features_of(classifier: Classifier, lower: LowerStates) -> NDArray[np.float32]:
+def _features_of(classifier: Classifier, lower: Lower) -> NDArray[np.float32]:
     made = np.empty((len(lower), classifier.backbone.width), np.float32)
     with torch.no_grad():
         for first in range(0, len(lower), 256):
             rows = np.arange(first, min(first + 256, len(lower)))
-            made[rows] = classifier.features(lower.batch(rows, classifier.backbone.device), lower.layer).cpu().numpy()
+            made[rows] = classifier.features(classifier.read(lower, rows), lower.layer).cpu().numpy()
     return made
 
 

@@ -5,29 +5,25 @@ the order of rows. Rows above a split's bound are left out by a keyed hash of th
 a subset.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from equiray.data.examples import Examples, examples_of_task, skewed
-from equiray.data.examples.of_task import fit_row_serializer
-from equiray.data.importance import feature_importance
-from equiray.data.schema import MISSING_GROUP, SPLITS, Task
+from equiray.data.examples.load import ABOUT, About, Sizes, load_examples
+from equiray.data.schema import MISSING_GROUP, SPLITS
 from equiray.data.splits import keyed_hash
 from equiray.data.tasks.load import load_task
-from equiray.data.text import CountTokens, Serializer
+from equiray.data.text import CountTokens
 from equiray.errors import BadInput
+from equiray.examples_spec import ExamplesSpec
 from equiray.fairnet_spec import FairNetSpec, RowsSpec
 from equiray.metrics.estimation import GroupedScores
-from equiray.mitigation.cda import augment
-from equiray.runs.predictions import prepare_twins
+from equiray.runs.fairnet.tables import SPLIT_SEED, TaskTable, Twins, attributes_of, make_twins, read_table
 from equiray.specs import TaskSpec
-
-SPLIT_SEED = 0
-"""Splits do not move with a run's seeds: trainings are compared on the same rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +32,12 @@ class PlannedTask:
 
     Attributes
     ----------
-    serializer : Serializer
-        What made texts of the task's rows.
+    table : TaskTable, optional
+        What texts were made of, where the task is a table.
     examples : Examples
-        The rows that are used, as texts.
+        The rows that are used: texts, pictures, or picture files.
+    others : mapping from attribute to str [rows]
+        Attributes that nobody asked to be reported by themselves: parts of intersections, and what stress is made of.
     gates : tuple of str
         Attributes with a detector and an adapter.
     steering : str
@@ -48,26 +46,24 @@ class PlannedTask:
         Where the baseline `cda` or augmented anchors are asked for.
     """
 
-    spec: TaskSpec
-    task: Task
-    serializer: Serializer
+    name: str
+    about: About
+    table: TaskTable | None
     examples: Examples
+    others: Mapping[str, NDArray[np.str_]]
     gates: tuple[str, ...]
     steering: str
-    twins: "Twins | None"
+    twins: Twins | None
 
     @property
-    def name(self) -> str:
-        return self.spec.name
+    def single(self) -> dict[str, NDArray[np.str_]]:
+        """Groups of what is reported and of the parts of its intersections, these parts named or not."""
+        known = {**self.others, **self.examples.attributes}
+        return {part: known[part] for name in self.examples.attributes for part in name.split("*")}
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Places of a split's rows."""
         return np.flatnonzero(self.examples.split == split)
-
-    def table(self, rows: NDArray[np.int64]) -> pa.Table:
-        """Some rows as they stand in the task's table, in the order of `rows`."""
-        place_of = {row_id: place for place, row_id in enumerate(self.task.table["row_id"].to_pylist())}
-        return self.task.table.take([place_of[row_id] for row_id in self.examples.row_id[rows].tolist()])
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.examples.label[rows].astype(np.int64)
@@ -95,63 +91,77 @@ class PlannedTask:
         return 2 * self.steering_groups(rows).code + self.labels(rows)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Twins:
-    """Counterfactual twins of training rows: `texts` [M], and `of` [M], each one's original as a place in the task."""
+def plan_task(task_spec: TaskSpec | ExamplesSpec, spec: FairNetSpec, count_tokens: CountTokens | None) -> PlannedTask:
+    """Load a task and cut it to the rows that are used; those of a table are written as text.
 
-    texts: list[str]
-    of: NDArray[np.int64]
-
-
-def plan_task(task_spec: TaskSpec, spec: FairNetSpec, count_tokens: CountTokens) -> PlannedTask:
-    """Load a task, cut it to the rows that are used, and write these as text.
+    `count_tokens` is the backbone's; None where it reads pictures.
 
     Raises
     ------
     BadInput
-        As `load_task`, `examples_of_task` and `skewed`; or an attribute has one group only, or more than one
-        vulnerable group is meant; or twins are needed and no flip is declared.
+        As `load_task`, `examples_of_task`, `load_examples` and `skewed`; or an attribute has one group only, or more
+        than one vulnerable group is meant; or a split has no rows of a class; or twins are needed and there are none.
     """
+    if isinstance(task_spec, TaskSpec):
+        assert count_tokens is not None, "tables are not given to backbones that read pictures"
+        found = _from_table(task_spec, spec, count_tokens)
+    else:
+        found = _from_data_set(task_spec, spec)
+    used = found.whole.take(_used(found.whole, spec.rows))
+    if spec.skew is not None:
+        gate, group = _to_skew(spec, found.gates, task_spec.name)
+        used = skewed(used, attribute=gate, group=group, keep=spec.skew, seed=SPLIT_SEED)
+    if found.table is None and count_tokens is not None:
+        used = _with_cut_texts(used, spec.backbone.max_tokens, count_tokens)
+    _check_splits(used)
+    _check_groups(used, found.gates, spec)
+    asked = {name: groups for name, groups in used.attributes.items() if name in found.asked}
+    twins = "cda" in spec.baselines or spec.adapter.augmentation
+    return PlannedTask(
+        name=task_spec.name,
+        about=found.about,
+        table=found.table,
+        examples=replace(used, attributes=asked),
+        others={name: groups for name, groups in used.attributes.items() if name not in asked},
+        gates=found.gates,
+        steering="*".join(found.gates),
+        twins=make_twins(found.table, used) if twins and found.table is not None else None,
+    )
+
+
+class _Found(NamedTuple):
+    """A task's rows before any is left out, with attributes that nobody asked for, too."""
+
+    whole: Examples
+    gates: tuple[str, ...]
+    asked: tuple[str, ...]
+    about: About
+    table: TaskTable | None
+
+
+def _from_table(task_spec: TaskSpec, spec: FairNetSpec, count_tokens: CountTokens) -> _Found:
     task = load_task(task_spec, SPLIT_SEED)
-    names = task_spec.attributes or (task.schema.sensitive[0].name,)
+    gates, asked = _gates(attributes_of(task_spec, task), task_spec.name)
+    table = read_table(task_spec, task, spec, gates, count_tokens)
+    declared = (attribute.name for attribute in task.schema.sensitive)
+    whole = examples_of_task(task, table.serializer, tuple(dict.fromkeys((*asked, *declared))))
+    return _Found(whole, gates, asked, About(task.schema.source, task.schema.licence), table)
+
+
+def _from_data_set(task_spec: ExamplesSpec, spec: FairNetSpec) -> _Found:
+    gates, asked = _gates(task_spec.attributes, task_spec.name)
+    sizes = Sizes(spec.rows.train, spec.rows.validation, spec.rows.test)
+    whole = load_examples(task_spec, asked, sizes=sizes, split_seed=SPLIT_SEED)
+    return _Found(whole, gates, asked, ABOUT[task_spec.examples], None)
+
+
+def _gates(names: Sequence[str], task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Attributes with a gate of their own; and all that are reported, the intersection of the gates among them."""
     gates = tuple(dict.fromkeys(name for name in names if "*" not in name))
     if not gates:
-        fix = f"name one alone, too: {names[0].split('*')[0]}"
-        raise BadInput("no attribute has a gate of its own", place=f"task {task_spec.name}, attributes", fix=fix)
-    steering = "*".join(gates)
-    serializer = _serializer(task, spec, gates, count_tokens)
-    whole = examples_of_task(task, serializer, tuple(dict.fromkeys((*names, steering))))
-    used = whole.take(_used(whole, spec.rows))
-    if spec.skew is not None:
-        gate, group = _to_skew(spec, gates, task_spec.name)
-        used = skewed(used, attribute=gate, group=group, keep=spec.skew, seed=SPLIT_SEED)
-    _check_groups(used, gates, spec)
-    twins = None
-    if "cda" in spec.baselines or spec.adapter.augmentation:
-        twins = _twins(task_spec, task, used, serializer)
-    return PlannedTask(
-        spec=task_spec,
-        task=task,
-        serializer=serializer,
-        examples=used,
-        gates=gates,
-        steering=steering,
-        twins=twins,
-    )
-
-
-def _serializer(task: Task, spec: FairNetSpec, gates: Sequence[str], count_tokens: CountTokens) -> Serializer:
-    """Rows as lists, the shortest of the templates.
-
-    The gates' own columns come first: what a budget cuts from a row no detector can find in it.
-    """
-    own = [attribute.column for attribute in task.schema.sensitive if attribute.name in gates]
-    features = {feature.name for feature in task.schema.features}
-    ranked = feature_importance(task, seed=SPLIT_SEED).order
-    order = dict.fromkeys((*(column for column in own if column in features), *ranked))
-    return fit_row_serializer(
-        task, template="list", order=tuple(order), max_tokens=spec.backbone.max_tokens, count_tokens=count_tokens
-    )
+        fix = "name one alone, too" + (f": {names[0].split('*')[0]}" if names else "")
+        raise BadInput("no attribute has a gate of its own", place=f"task {task}, attributes", fix=fix)
+    return gates, tuple(dict.fromkeys((*names, "*".join(gates))))
 
 
 def _used(examples: Examples, most: RowsSpec) -> NDArray[np.int64]:
@@ -187,11 +197,20 @@ def _check_groups(examples: Examples, gates: Sequence[str], spec: FairNetSpec) -
             )
 
 
-def _twins(task_spec: TaskSpec, task: Task, used: Examples, serializer: Serializer) -> Twins:
-    place_of = {row_id: place for place, row_id in enumerate(used.row_id.tolist()) if used.split[place] == "train"}
-    train = task.split("train")
-    flips = prepare_twins(task_spec, task, ("cda",))[0]
-    kept = train.filter(np.isin(train["row_id"].to_numpy(), list(place_of)))
-    table = augment(kept, task.schema, flips).table
-    made = table.filter(table["counterfactual"].is_valid())
-    return Twins(texts=serializer.texts(made), of=np.array([place_of[row_id] for row_id in made["row_id"].to_pylist()]))
+def _with_cut_texts(examples: Examples, most: int, count_tokens: CountTokens) -> Examples:
+    """Says how many texts are longer than what is read of them; their ends are cut."""
+    assert isinstance(examples.inputs, list)
+    cut = sum(count > most for count in count_tokens([str(text) for text in examples.inputs]))
+    said = f"{cut:,} of {len(examples):,} texts have more than {most} tokens: what follows is not read"
+    return replace(examples, warnings=(*examples.warnings, said)) if cut else examples
+
+
+def _check_splits(examples: Examples) -> None:
+    """Each split needs rows of both classes: one to learn, one to choose, one to be tested on."""
+    for split in SPLITS:
+        counts = np.bincount(examples.label[examples.split == split], minlength=2)
+        if not counts.all():
+            said = " and ".join(f"{count} of {name!r}" for count, name in zip(counts, examples.classes, strict=True))
+            raise BadInput(
+                f"the rows of {split} are {said}", place=f"task {examples.name}, {split}", fix="bring rows of both"
+            )

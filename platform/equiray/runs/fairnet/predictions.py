@@ -57,8 +57,7 @@ def _table(planned: PlannedTask, subject: Subject, found: dict[str, np.ndarray])
         "prediction": pa.array((score > THRESHOLD).astype(np.int8)),
         "outcome": pa.array(["answered"] * len(rows)),
     }
-    for attribute, groups in examples.attributes.items():
-        if "*" not in attribute:
-            named = groups[rows].tolist()
-            columns[attribute] = pa.array([None if name == MISSING_GROUP else name for name in named], pa.string())
+    for attribute, groups in planned.single.items():
+        named = groups[rows].tolist()
+        columns[attribute] = pa.array([None if name == MISSING_GROUP else name for name in named], pa.string())
     return pa.table(columns)

@@ -7,32 +7,37 @@ same command takes up where a killed run stopped.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+import pyarrow as pa
 
 from equiray import __version__
 from equiray.fairnet_spec import FairNetSpec
-from equiray.metrics.estimation import CountedEvidence, Labels
-from equiray.mitigation.fairnet import Layers
+from equiray.metrics.estimation import Labels
 from equiray.models.backbones import Backbone, load_backbone
 from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
 from equiray.reports import print_summary
 from equiray.runs.directory import RunDirectory
-from equiray.runs.fairnet.checks import check_backbone, check_names, check_tasks, reported
-from equiray.runs.fairnet.details import seed_document
+from equiray.runs.fairnet.checks import check_backbone, check_names, check_tasks
+from equiray.runs.fairnet.documents import (
+    Figures,
+    details_document,
+    fairnet_document,
+    results_document,
+    task_document,
+)
+from equiray.runs.fairnet.kinds import check_kinds
 from equiray.runs.fairnet.lower import TaskStates
 from equiray.runs.fairnet.planning import PlannedTask, plan_task
 from equiray.runs.fairnet.predictions import of_split, predicted, subject_of
-from equiray.runs.fairnet.results import ASKED, BASE, Decided, change_of, effects_of, evidence_of
+from equiray.runs.fairnet.reported import reported
+from equiray.runs.fairnet.results import BASE, Decided, effects_of, evidence_of
 from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.variants import ablations_of, check_stress, stress_of
-from equiray.runs.fairnet.words import gates_of, methods_of
+from equiray.runs.fairnet.words import methods_of
 from equiray.runs.frontiers import frontiers_file, frontiers_of_predictions
 from equiray.runs.policy_check import check_policy
 from equiray.runs.publish import publish
 from equiray.streaming.language_model import TokenCounter
-
-SCHEMA = "equiray.fairnet-results/2"
-FULL_ROWS = 500
 
 
 def run_fairnet(
@@ -62,9 +67,9 @@ def run_fairnet(
     """
     check_names(spec)
     backbone = load_backbone(spec.backbone)
+    check_kinds(spec, backbone, address)
     check_backbone(backbone, spec)
-    assert backbone.tokenizer is not None, "it was just checked"
-    count_tokens = TokenCounter(tokenizer=backbone.tokenizer)
+    count_tokens = None if backbone.tokenizer is None else TokenCounter(tokenizer=backbone.tokenizer)
     planned = [plan_task(task, spec, count_tokens) for task in spec.tasks]
     check_tasks(planned, spec)
     for task in planned:
@@ -88,58 +93,41 @@ def _work(
     address: str | None,
     command: str,
 ) -> Judgement | None:
-    tasks, ablations, stress = [], [], []
-    evidence: dict[Subject, CountedEvidence] = {}
-    effects, frontiers = [], []
+    found = Figures()
     for number, task in enumerate(planned):
         states = TaskStates(task, backbone, spec, directory, address)
         seeds = _trained(states, spec, directory)
         tables = {subject_of(seed, m): predicted(seed, m) for seed in seeds for m in methods_of(spec)}
         if number == 0:
-            ablations = ablations_of(states, seeds, spec, directory)
-        stress += stress_of(states, seeds, spec, directory)
+            found.ablations = ablations_of(states, seeds, spec, directory)
+        found.stress += stress_of(states, seeds, spec, directory)
         with directory.step(f"{task.name}: figures"):
-            decided = Decided(planned=task, tables={s: of_split(t, "test") for s, t in tables.items()})
-            found = evidence_of(decided, spec.sha256(), spec.confidence, directory)
-            evidence |= found
-            effects += effects_of(decided, spec.confidence)
-            tasks.append(_task_document(task, seeds, tables, found, spec))
-            for base in (subject_of(seed, BASE) for seed in seeds):
-                labels = Labels(task=task.name, stage=BASE, model=base.model)
-                frontiers += frontiers_of_predictions(tables[base], tuple(decided.groups), labels)
+            _add_figures(found, task, seeds, tables, spec, directory)
         states.forget()
-    judgement = None if policy is None else apply_policy(policy, dict(evidence))
-    directory.write_json("frontiers.json", frontiers_file(frontiers))
-    rows = {task.name: len(task.examples) for task in planned}
-    levels = [estimate for one in evidence.values() for estimate in one.estimates]
-    directory.write_json(
-        "results.json",
-        {
-            "schema": "equiray.results/1",
-            "spec_sha256": spec.sha256(),
-            "task": list(rows) if len(rows) > 1 else next(iter(rows)),
-            "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
-            "estimates": [estimate.to_json() for estimate in (*levels, *effects)],
-            "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
-        },
-    )
-    smoke = any(len(task.rows("test")) < FULL_ROWS for task in planned)
-    directory.write_json(
-        "fairnet.json",
-        {
-            "schema": SCHEMA,
-            "name": spec.name,
-            "smoke": smoke,
-            "asked": ASKED,
-            "backbone": _backbone_document(backbone, spec),
-            "methods": list(methods_of(spec).values()),
-            "tasks": tasks,
-            "ablations": ablations,
-            "stress": stress,
-        },
-    )
-    directory.write_json("details.json", _details(planned, spec, directory, command, smoke))
+    judgement = None if policy is None else apply_policy(policy, dict(found.evidence))
+    directory.write_json("frontiers.json", frontiers_file(found.frontiers))
+    directory.write_json("results.json", results_document(planned, found, judgement, spec))
+    directory.write_json("fairnet.json", fairnet_document(planned, found, backbone, spec))
+    directory.write_json("details.json", details_document(planned, spec, directory, command))
     return judgement
+
+
+def _add_figures(
+    found: Figures,
+    task: PlannedTask,
+    seeds: list[Seed],
+    tables: Mapping[Subject, pa.Table],
+    spec: FairNetSpec,
+    directory: RunDirectory,
+) -> None:
+    decided = Decided(planned=task, tables={s: of_split(t, "test") for s, t in tables.items()})
+    evidence = evidence_of(decided, spec.sha256(), spec.confidence, directory)
+    found.evidence |= evidence
+    found.effects += effects_of(decided, spec.confidence)
+    found.tasks.append(task_document(task, seeds, tables, evidence, spec))
+    for base in (subject_of(seed, BASE) for seed in seeds):
+        labels = Labels(task=task.name, stage=BASE, model=base.model)
+        found.frontiers += frontiers_of_predictions(tables[base], tuple(decided.groups), labels)
 
 
 def _trained(states: TaskStates, spec: FairNetSpec, directory: RunDirectory) -> list[Seed]:
@@ -151,72 +139,3 @@ def _trained(states: TaskStates, spec: FairNetSpec, directory: RunDirectory) -> 
 def _inputs(planned: list[PlannedTask], backbone: Backbone) -> dict[str, str]:
     tasks = {f"task {task.name}": task.examples.source_sha256 for task in planned}
     return {"equiray": __version__, "backbone": backbone.identity, **tasks}
-
-
-def _task_document(
-    task: PlannedTask,
-    seeds: list[Seed],
-    tables: Mapping[Subject, Any],
-    evidence: Mapping[Subject, CountedEvidence],
-    spec: FairNetSpec,
-) -> dict[str, Any]:
-    methods = list(methods_of(spec))
-    by_method = {m: [tables[subject_of(seed, m)] for seed in seeds] for m in methods}
-    return {
-        "task": task.name,
-        "title": task.examples.title,
-        "synthetic": task.examples.synthetic,
-        "warnings": list(task.examples.warnings),
-        "rows": {split: len(task.rows(split)) for split in ("train", "validation", "test")},
-        "attribute": task.steering,
-        "gates": gates_of(spec, seeds[0].vulnerable, task.gates),
-        "changes": [change_of(task, m, by_method[BASE], by_method[m], spec.confidence) for m in methods if m != BASE],
-        "seeds": [
-            seed_document(
-                seed,
-                {m: evidence[subject_of(seed, m)].estimates for m in methods},
-                {m: tables[subject_of(seed, m)] for m in methods},
-            )
-            for seed in seeds
-        ],
-    }
-
-
-def _backbone_document(backbone: Backbone, spec: FairNetSpec) -> dict[str, Any]:
-    layers = Layers.of(spec, backbone.depth)
-    sizes = [p.numel() for layer in range(layers.frozen, backbone.depth) for p in backbone.layers[layer].parameters()]
-    per_layer = [sum(p.weight.shape) * spec.adapter.rank for p in backbone.projections(layers.adapter).values()]
-    return {
-        "name": backbone.name,
-        "identity": backbone.identity,
-        "depth": backbone.depth,
-        "width": backbone.width,
-        "frozen_layers": layers.frozen,
-        "detector_layer": layers.detector,
-        "adapter_first_layer": layers.adapter,
-        "trained_parameters": sum(sizes) + 2 * (backbone.width + 1),
-        "adapter_parameters": sum(per_layer) * (backbone.depth - layers.adapter),
-    }
-
-
-def _details(
-    planned: list[PlannedTask], spec: FairNetSpec, directory: RunDirectory, command: str, smoke: bool
-) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "tasks": {
-            task.name: {
-                "title": task.examples.title,
-                "rows": len(task.examples),
-                "splits": {split: len(task.rows(split)) for split in ("train", "validation", "test")},
-                "warnings": list(task.examples.warnings),
-                "source": task.task.schema.source,
-                "source_sha256": task.examples.source_sha256,
-                "licence": task.task.schema.licence,
-            }
-            for task in planned
-        },
-        "durations_s": directory.durations(),
-        "command": command,
-        "smoke": smoke,
-    }

@@ -20,7 +20,7 @@ from equiray.mitigation.fairnet import (
     Classifier,
     FairNet,
     Layers,
-    LowerStates,
+    Lower,
     TrainingRows,
     Validation,
     correct,
@@ -33,15 +33,15 @@ from equiray.mitigation.fairnet import (
 from equiray.mitigation.gating.choice import Choice
 from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.mitigation.gating.store import load_outcomes, save_outcomes
-from equiray.models.backbones import Backbone
+from equiray.models.backbones import Backbone, load_backbone
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.choosing import chosen, known_outcomes, known_rows
-from equiray.runs.fairnet.lower import TaskStates, joined, taken
+from equiray.runs.fairnet.lower import TaskStates
+from equiray.runs.fairnet.steps import Step
 from equiray.runs.fairnet.streamed import streamed
 from equiray.runs.fairnet.vulnerable import worst_group
 from equiray.runs.fairnet.weights import load_classifier, save_classifier
 from equiray.streaming.embed import uses_ray
-from equiray.streaming.progress import RowProgress
 
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -72,9 +72,11 @@ class Seed:
         self.name = ".".join(filter(None, (self.base_name, variant)))
         self._vulnerable = vulnerable
 
-    @property
+    @cached_property
     def backbone(self) -> Backbone:
-        return self.states.backbone
+        """The run's; one that is trained from scratch has this seed's own first weights."""
+        spec = self.spec.backbone
+        return load_backbone(spec, seed=self.seed) if spec.from_scratch else self.states.backbone
 
     @cached_property
     def vulnerable(self) -> Mapping[str, str]:
@@ -171,7 +173,7 @@ class Seed:
 
     def _outcomes(self, split: str) -> GatedOutcomes:
         rows, fairnet, stage = self.planned.rows(split), self.fairnet, f"outputs of every gate, {split}"
-        if uses_ray(self.spec.streaming, self.states.address, len(rows)):
+        if self.planned.table is not None and uses_ray(self.spec.streaming, self.states.address, len(rows)):
             with self.directory.step(f"{self.name}: {stage}"):
                 found = streamed(self.states, rows, self._fairnet_place, f"{self.name}.{split}")
         else:
@@ -200,50 +202,23 @@ class Seed:
         return Validation(self.states.of(rows), self.planned.labels(rows))
 
     def training_rows(self, members: Mapping[str, NDArray[np.bool_]]) -> TrainingRows:
-        twins = self._twins_of_rows() if self.spec.adapter.augmentation else None
+        twins = self.states.twin_of_each(self.train) if self.spec.adapter.augmentation else None
         lower = self.states.of(self.train)
         return TrainingRows(lower=lower, labels=self.planned.labels(self.train), vulnerable=members, twins=twins)
-
-    def _twins_of_rows(self) -> Any:
-        """A twin of each training row, the first that it has; a row without one stands for itself."""
-        twins, states = self.planned.twins, self.states.twins
-        assert twins is not None and states is not None
-        both = joined(self.states.of(self.train), states)
-        place_of = {place: number for number, place in enumerate(self.train.tolist())}
-        chosen = np.arange(len(self.train))
-        for number, place in reversed(list(enumerate(twins.of.tolist()))):
-            chosen[place_of[place]] = len(self.train) + number
-        return taken(both, chosen)
 
     def predicted(self, classifier: Classifier) -> dict[str, Scores]:
         """A classifier's scores of the rows that are evaluated."""
         return {split: positive(classifier, self.states.of(self.planned.rows(split))) for split in EVALUATED}
 
-    def step(self, stage: str, rows: int) -> "_Timed":
-        return _Timed(self, stage, rows)
+    def step(self, stage: str, rows: int) -> Step:
+        """A step of this training, over so many rows."""
+        return Step(self.directory, self.name, stage, rows)
 
     def _note(self, name: str, document: Mapping[str, Any]) -> None:
         self.directory.write_json(f"training/{self.name}.{name}.json", document)
 
 
-class _Timed:
-    """A step of the run with a progress bar."""
-
-    def __init__(self, seed: Seed, stage: str, rows: int) -> None:
-        self.seed, self.stage = seed, stage
-        self.progress = RowProgress(f"{seed.name} {stage}", total=rows)
-        self._announced = seed.directory.step(f"{seed.name}: {stage}")
-
-    def __enter__(self) -> RowProgress:
-        self._announced.__enter__()
-        return self.progress.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.progress.__exit__(*error)
-        self._announced.__exit__(*error)
-
-
-def positive(classifier: Classifier, lower: LowerStates) -> Scores:
+def positive(classifier: Classifier, lower: Lower) -> Scores:
     """Probability of the positive class, float64 [N]."""
     return classifier.predict(lower).softmax(1)[:, 1].numpy().astype(np.float64)
 

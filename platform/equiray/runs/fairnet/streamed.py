@@ -29,9 +29,11 @@ def streamed(states: TaskStates, rows: NDArray[np.int64], fairnet: Path, name: s
         Names the blocks' folder.
     """
     planned = states.planned
+    assert planned.table is not None, "only tables are streamed"
+    row_ids = planned.examples.row_id[rows]
     out = gate_table(
-        planned.table(rows),
-        planned.serializer,
+        planned.table.rows(row_ids),
+        planned.table.serializer,
         states.spec.backbone,
         fairnet,
         states.directory.path / FOLDER / name,
@@ -41,5 +43,5 @@ def streamed(states: TaskStates, rows: NDArray[np.int64], fairnet: Path, name: s
         label=name,
     )
     found = read_gated(out)
-    assert np.array_equal(found.row_id, planned.examples.row_id[rows])
+    assert np.array_equal(found.row_id, row_ids)
     return SubsetOutput(found.probability, found.risk)

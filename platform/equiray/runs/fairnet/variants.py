@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.data.examples import Examples
-from equiray.data.schema import ATTRIBUTE_PREFIX
+from equiray.data.schema import MISSING_GROUP
 from equiray.errors import BadInput
 from equiray.fairnet_spec import Ablation, FairNetSpec, Stress
 from equiray.mitigation.gating.outcomes import GatedOutcomes
@@ -104,7 +104,7 @@ def stress_of(
     found = []
     for name in spec.stress:
         condition = _CONDITIONS[name](states.planned, seeds[0].seed)
-        planned = replace(states.planned, examples=condition.examples, twins=None)
+        planned = replace(states.planned, examples=condition.examples, others={}, twins=None)
         under = states.under(planned, condition.places)
         seed = Seed(under, seeds[0].seed, seeds[0].vulnerable, spec, directory, condition=name)
         before, after = _right_with(seed, seed.choice.thresholds)
@@ -167,7 +167,7 @@ def _label_noise(planned: PlannedTask, seed: int) -> Condition:
 
 def _temporal(planned: PlannedTask, _: int) -> Condition:
     """Trained on earlier people, read on later ones; the rows that validate stay in time with those that train."""
-    if planned.name != "compas":
+    if planned.name != "compas" or planned.table is None:
         raise BadInput(
             f"task {planned.name} has no dates", place="stress: temporal", fix="use it with the task compas alone"
         )
@@ -187,13 +187,12 @@ def _temporal(planned: PlannedTask, _: int) -> Condition:
 
 def _subpopulation(planned: PlannedTask, _: int) -> Condition:
     """Trained without the second largest group of another attribute, read on that group alone."""
-    others = [a.name for a in planned.task.schema.sensitive if a.name not in planned.gates]
-    examples, table = planned.examples, planned.task.table
-    place_of = {row_id: place for place, row_id in enumerate(table["row_id"].to_pylist())}
-    mine = [place_of[row_id] for row_id in examples.row_id.tolist()]
-    for attribute in others:
-        groups = np.array(table[ATTRIBUTE_PREFIX + attribute].to_pylist(), dtype=object)[mine]
-        names, sizes = np.unique([name for name in groups if name is not None], return_counts=True)
+    examples = planned.examples
+    reported = {name: groups for name, groups in examples.attributes.items() if "*" not in name}
+    for attribute, groups in {**reported, **planned.others}.items():
+        if attribute in planned.gates:
+            continue
+        names, sizes = np.unique(groups[groups != MISSING_GROUP], return_counts=True)
         if len(names) < 2:
             continue
         group = names[np.argsort(-sizes, kind="stable")[1]]
