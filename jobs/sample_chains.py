@@ -20,7 +20,7 @@ from equiray.runs.sampling.ahead import sample_ahead
 
 def main(argv: Sequence[str]) -> int:
     """Write the chains; the exit codes are those of `equiray run`."""
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("spec", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--fair", action="store_true", help="of held-out cases chains of the fairness prompt, too")

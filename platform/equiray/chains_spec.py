@@ -25,7 +25,7 @@ class DecisionSpec(Document):
         default=None,
         gt=0,
         le=1,
-        description="the most accurate on validation that reaches it; .8: the 80 % rule",
+        description="of people: the most accurate on validation that reaches it; .8: the 80 % rule",
     )
     max_accuracy_loss: float = Field(
         default=0.01, ge=0, description="without a ratio: the fairest that costs no more against the majority"

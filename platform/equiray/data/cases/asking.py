@@ -7,9 +7,9 @@ What is notable:
   asked in the same order, so that it cancels there exactly.
 - ``fair`` differs from ``reason`` in one sentence, so a comparison of the two is one of that sentence.
 - Solved questions may stand before the case, because small models do not keep to a form that they have not seen: of
-  SmolLM2-135M's chains about one in six ends in a readable answer without any, one in two after one, and seven in
-  eight after two. They are about customers and furniture, name no group of people and are questions of no data set;
-  they are asked in the same words, each letter is right once, and one of them cannot be known.
+  SmolLM2-135M's chains about one in six ends in a readable answer without any, one in two after one, and more than
+  four in five after three. They are about customers and furniture, name no group of people and are questions of no
+  data set; they are asked in the same words, each letter is right once, and one of them cannot be known.
 """
 
 from collections.abc import Mapping
