@@ -122,7 +122,7 @@ def bag_of_words(train: Sequence[str], labels: NDArray[np.int64], test: Sequence
     if len(np.unique(labels[known])) < 2:
         raise BadInput("labels of one kind only", place="training chains of a baseline", fix="label both kinds")
     classifier = make_pipeline(
-        CountVectorizer(analyzer=_words_and_pairs),
+        CountVectorizer(analyzer=_words_and_pairs),  # pyright: ignore[reportArgumentType]  # stubs know names only
         LogisticRegression(class_weight="balanced", max_iter=2000, random_state=_SEED_OF_SOLVER),
     )
     classifier.fit([train[i] for i in known], labels[known])

@@ -145,7 +145,7 @@ def grid_of(cases: Sequence[Case], votes: Votes, taus: Sequence[float], counts: 
         "cases": len(cases),
         "temperatures": [plain(tau) for tau in taus],
         "chains": list(counts),
-        "figures": {name: [[plain(v) for v in row] for row in of.tolist()] for name, of in made.items()},
+        "figures": {name: [list(map(plain, row)) for row in list(of)] for name, of in made.items()},
     }
 
 

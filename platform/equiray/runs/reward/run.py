@@ -18,7 +18,7 @@ from equiray.mitigation.reward.scores_file import scores_table
 from equiray.mitigation.reward.scoring import score_chains
 from equiray.mitigation.reward.store import load_reward_model, read_about
 from equiray.policies import NamedPolicy
-from equiray.reward_run_spec import RewardSpec
+from equiray.reward_run_spec import JudgeKind, RewardSpec
 from equiray.runs.directory import RunDirectory
 from equiray.runs.publish import publish
 from equiray.runs.reward.details import reward_document
@@ -139,7 +139,7 @@ def _agreement(sides: dict[str, Side], spec: RewardSpec, resampling: Resampling)
     test = sides["test"]
     if "gold" not in test.labels:
         return []
-    others = [kind for kind in test.labels if kind != "gold"]
+    others: list[JudgeKind] = [kind for kind in test.labels if kind != "gold"]
     return [
         one
         for kind in others

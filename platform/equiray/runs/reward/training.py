@@ -62,7 +62,13 @@ def train_models(base: Base, sides: Mapping[str, Side], spec: RewardSpec, direct
     with directory.step("train the model of whole chains"):
         whole = reward.model_copy(update={"reading": "outcome"})
         outcome = train_reward_model(
-            base, chains["train"], chains["validation"], whole, directory.path / OUTCOME, seed=spec.seed, say=directory.say
+            base,
+            chains["train"],
+            chains["validation"],
+            whole,
+            directory.path / OUTCOME,
+            seed=spec.seed,
+            say=directory.say,
         )
     return Trained(process=process, outcome=outcome, no_outcome=None)
 
