@@ -1,8 +1,7 @@
 """What must never happen in a fairness tool: the ten traps, each a test through the code that users run.
 
-Not yet applicable, for the code does not exist (`NOT_YET` fails when it does): 3, an always-stereotyping responder
-that scores 0 on BBQ; 9, a bias number from an auditor (a judge, a classifier of images) whose own error is not in the
-interval.
+Not yet applicable, for the code does not exist (`NOT_YET` fails when it does): 9, a bias number from an auditor (a
+judge, a classifier of images) whose own error is not in the interval.
 """
 
 import inspect
@@ -21,9 +20,12 @@ from scipy.stats import binomtest
 
 import fairnet_runs
 from counting_cases import COLUMNS, LAYOUT, rows, table
+from equiray.data.cases.bbq import load_bbq
 from equiray.data.row_blocks import BlockId
 from equiray.errors import BadInput
 from equiray.fairnet_spec import FairNetSpec, ThresholdSpec
+from equiray.metrics.bbq import bbq_estimates
+from equiray.metrics.bbq_answers import BbqAnswers
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.counting import Counts, count_table
 from equiray.metrics.counting.kernel import count_block
@@ -44,7 +46,7 @@ from gated_cases import drawn
 from score_tables import scored_rows, split_of
 from test_metric_catalogue import ideal_parts
 
-NOT_YET = {3: "equiray.metrics.bbq", 9: "equiray.audits"}
+NOT_YET = {9: "equiray.audits"}
 DP, EODDS = "demographic_parity_difference", "equalized_odds_difference_max"
 OPPORTUNITY = "equal_opportunity_difference"
 
@@ -128,6 +130,26 @@ def harmed_parts() -> dict[str, Any]:
     parts["twin_scores"] = scores._replace(twin=scores.twin / 2)
     parts["neighbourhood"] = Neighbourhood(np.arange(30.0)[:, None], np.arange(30) % 2)
     return parts
+
+
+def test_never_3_an_always_stereotyping_responder_scores_0_on_bbq():
+    """On real questions of all eleven categories; who answers against the stereotype is told apart."""
+    cases = load_bbq(download=False).sample(1_100, seed=0).cases
+    stereotyping, opposite = [], []
+    for case in cases:
+        assert case.stereotype is not None
+        target, unknown = case.stereotype.target, case.stereotype.unknown
+        other = next(option for option in range(3) if option not in (target, unknown))
+        stereotyping.append(unknown if target is None else target)
+        opposite.append(unknown if target is None else other)
+    for answers, value in ((stereotyping, 1.0), (opposite, -1.0)):
+        found = bbq_estimates(BbqAnswers.of(cases, answers), task="bbq", stage="baseline", model="m")
+        of_all = [each for each in found if each.metric.startswith("bbq_bias") and each.group is None]
+        assert len({each.attribute for each in of_all}) == 11 and {each.metric for each in of_all} == {
+            "bbq_bias_ambiguous",
+            "bbq_bias_disambiguated",
+        }
+        assert {each.value for each in of_all} == {value}
 
 
 def test_never_4_refusals_and_parse_failures_are_dropped_from_the_denominator():

@@ -99,7 +99,8 @@ def _print(table: Table | None, title: str, console: Console) -> None:
     out = RichTable(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     out.add_column(table.corner)
     for place, (short, _) in enumerate(table.columns):
-        cells = [row.cells[place].value for block in table.blocks for row in block.rows]
+        # rows that speak of what is left out have no cells
+        cells = [cell.value for block in table.blocks for row in block.rows for cell in row.cells[place : place + 1]]
         # a column of verdicts keeps its width, others break their lines first: a verdict is never cut
         verdicts = [len(cell) for cell in cells if cell in VERDICTS]
         out.add_column(Text(short), justify="left", no_wrap=bool(verdicts), min_width=max(verdicts, default=None))

@@ -1,11 +1,11 @@
 """The chains that a spec like `jobs/reward_model.yaml` asks for, written ahead of its run.
 
-    python jobs/sample_chains.py jobs/reward_model.yaml --set cases.items=600 --set sampling.chains=16 --fair
+    python jobs/run_sampling.py jobs/reward_model.yaml --set cases.items=600 --set sampling.chains=16 --fair
 
 On a GPU, or beside other work, the slow part can be done first and be stopped at any time: what is written is kept, and
 the same command, or `equiray run` with the same spec, goes on from there. CPU variant, in seconds:
 
-    python jobs/sample_chains.py jobs/reward_model.yaml --set cases.items=22 --set sampling.chains=2
+    python jobs/run_sampling.py jobs/reward_model.yaml --set cases.items=22 --set sampling.chains=2
 """
 
 import sys
