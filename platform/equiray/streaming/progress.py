@@ -78,7 +78,8 @@ class RowProgress:
             return f"{counted}, {self.found:,} of them found finished" if self.found else counted
         left = (self.total - last.rows) * seconds / rows
         tokens = (last.tokens - first.tokens) / seconds
-        return f"{counted}, {rows / seconds:,.1f} {self.unit}/s, {tokens:,.0f} tokens/s, {_duration(left)} left"
+        speed = f"{rows / seconds:,.1f} {self.unit}/s" + (f", {tokens:,.0f} tokens/s" if tokens else "")
+        return f"{counted}, {speed}, {_duration(left)} left"
 
     def __enter__(self) -> "RowProgress":
         self._bar.start()

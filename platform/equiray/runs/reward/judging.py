@@ -1,5 +1,6 @@
 """Labels of steps: from the judge that trains, and from those that are only compared with it."""
 
+import shutil
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
@@ -13,6 +14,10 @@ from equiray.reward_run_spec import JudgeKind, RewardSpec
 from equiray.runs.directory import RunDirectory
 from equiray.runs.sampling.chains import completions_directory
 from equiray.runs.sampling.engines import Engines
+from equiray.streaming.progress import RowProgress
+
+_CASES_AT_ONCE = 16
+"""Labelled between two files."""
 
 _SCHEMA = pa.schema(
     [
@@ -41,12 +46,31 @@ def judge_of(kind: JudgeKind, spec: RewardSpec, engines: Engines) -> Judge:
 def labelled(
     judge: Callable[[], Judge], kind: JudgeKind, side: str, cases: Sequence[ReasonedCase], directory: RunDirectory
 ) -> list[StepLabel]:
-    """Labels of all steps of a side, kept as ``labels/<judge>.<side>.parquet``; the judge is made if it is needed."""
+    """Labels of all steps of a side, kept as ``labels/<judge>.<side>.parquet``; the judge is made if it is needed.
+
+    Until all are there, each part stands in ``labels/<judge>.<side>/``: a run that was killed goes on from them.
+    """
     file = f"labels/{kind}.{side}.parquet"
     table = directory.read_table(file)
     if table is None:
-        labels = judge().label(cases)
-        rows = [{name: getattr(label, name) for name in _SCHEMA.names} for label in labels]
-        directory.write_table(file, pa.Table.from_pylist(rows, schema=_SCHEMA))
-        return labels
+        parts: list[pa.Table] = []
+        asked: Judge | None = None
+        with RowProgress(f"{side}: labels ({kind})", total=len(cases), unit="cases") as progress:
+            for first in range(0, len(cases), _CASES_AT_ONCE):
+                block, name = cases[first : first + _CASES_AT_ONCE], f"labels/{kind}.{side}/{first}.parquet"
+                part = directory.read_table(name)
+                if part is None:
+                    asked = asked or judge()
+                    part = _table(asked.label(block))
+                    directory.write_table(name, part)
+                parts.append(part)
+                progress.advance(len(block), 0)
+        table = pa.concat_tables(parts) if parts else _table([])
+        directory.write_table(file, table)
+        shutil.rmtree(directory.path / f"labels/{kind}.{side}", ignore_errors=True)
     return [StepLabel(**row) for row in table.to_pylist()]
+
+
+def _table(labels: Sequence[StepLabel]) -> pa.Table:
+    rows = [{name: getattr(label, name) for name in _SCHEMA.names} for label in labels]
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)
