@@ -13,6 +13,7 @@ import yaml
 
 from equiray.errors import writing
 from equiray.metrics.estimates import Estimate
+from equiray.reports.described import described_overview, load_described
 from equiray.reports.evidence import run_environment
 from equiray.reports.fairnet import FAIRNET_NAME, is_fairnet, load_fairnet
 from equiray.reports.fairnet.card import (
@@ -29,7 +30,7 @@ from equiray.reports.key_figures import task_words
 from equiray.reports.left_out import dropped_lines
 from equiray.reports.markdown_parts import bullets, escaped, pipe_table
 from equiray.reports.provenance import made_by
-from equiray.reports.run_directory import RunRecord, TaskDetails, load_run
+from equiray.reports.run_directory import RunRecord, TaskDetails
 from equiray.reports.summary import write_summary
 from equiray.reports.words import attribute_words, bracket, count, metric_words, model_words, number, stage_words
 
@@ -71,7 +72,7 @@ def write_model_card(run_dir: Path) -> Path:
     Incomplete
         The run stopped before its results, or the card cannot be written.
     """
-    run = load_run(run_dir)
+    run = load_described(run_dir)
     path = run_dir / CARD_NAME
     draft = path.with_suffix(".md.part")
     with writing(path):
@@ -91,7 +92,8 @@ def model_card(run: RunRecord) -> str:
         "model-index": [{"name": run.name, "results": _index(run, indexed)}],
     }
     front = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000)
-    told = overview(fairnet, run.frontiers) if fairnet else write_summary(run, Figures(run.results.estimates))
+    told = overview(fairnet, run.frontiers) if fairnet else described_overview(run.path)
+    told = told or write_summary(run, Figures(run.results.estimates))
     sections = (
         [f"# {escaped(run.name)}", *map(escaped, told)],
         _warnings(run, fairnet_warnings(fairnet) if fairnet else []),

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from equiray.reports import left_out, sections
+from equiray.reports.chains import is_chains
+from equiray.reports.chains.page import write_chains_report
 from equiray.reports.comparison import comparison_note
 from equiray.reports.evidence import run_environment
 from equiray.reports.fairnet import is_fairnet
@@ -11,6 +13,8 @@ from equiray.reports.figures import Figures
 from equiray.reports.fine_tuning import CAPTION, fine_tuning_section, is_short
 from equiray.reports.key_figures import key_figures
 from equiray.reports.provenance import durations, made_by
+from equiray.reports.reward import is_reward
+from equiray.reports.reward.page import write_reward_report
 from equiray.reports.run_directory import RunRecord, load_run
 from equiray.reports.run_tables import FULL_CAPTION
 from equiray.reports.summary import write_summary
@@ -41,6 +45,10 @@ def write_report(run_dir: Path) -> Path:
     """
     if is_fairnet(run_dir):
         return write_fairnet_report(run_dir)
+    if is_chains(run_dir):
+        return write_chains_report(run_dir)
+    if is_reward(run_dir):
+        return write_reward_report(run_dir)
     run = load_run(run_dir)
     return write_page(run_dir, render(run))
 

@@ -160,6 +160,11 @@ STAGES = {
     "dfr": "DFR",
     "thresholds": "Group thresholds",
     "gate_and_thresholds": "Gate and group thresholds",
+    "single": "Single chain",
+    "majority": "Majority vote",
+    "fairness_prompt": "Fairness prompt",
+    "outcome": "Outcome model",
+    "reward": "Reward-weighted vote",
 }
 
 MODELS = {

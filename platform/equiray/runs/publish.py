@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from equiray.chains_spec import ChainsSpec
 from equiray.reports import write_evidence, write_report
 from equiray.reports.model_card import write_model_card
-from equiray.reward_run_spec import RewardSpec
 from equiray.runs.stored_spec import Spec, seeds_of
 
 
@@ -19,7 +17,6 @@ def publish(directory: Path, spec: Spec) -> None:
     Incomplete
         There are no results yet, or a file cannot be written.
     """
-    if not isinstance(spec, RewardSpec | ChainsSpec):  # theirs are documents alone: reward.json, chains.json
-        write_report(directory)
-        write_model_card(directory)
+    write_report(directory)
+    write_model_card(directory)
     write_evidence(directory, seeds=seeds_of(spec), spec_sha256=spec.sha256())

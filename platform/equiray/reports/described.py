@@ -1,0 +1,70 @@
+"""Runs that have no ``details.json``: what chains.json and reward.json say about the run itself takes its place."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from equiray.reports.chains import is_chains, load_chains
+from equiray.reports.chains import summary as chains
+from equiray.reports.reward import is_reward, load_reward
+from equiray.reports.reward import summary as reward
+from equiray.reports.run_directory import RunDetails, RunRecord, TaskDetails, load_run
+
+
+def load_described(run_dir: Path) -> RunRecord:
+    """`load_run`, with name, command, durations, titles and warnings of a run of chains or of a reward model.
+
+    Raises
+    ------
+    BadInput, Incomplete
+        As `load_run`; also where the run's own document does not follow its contract.
+    """
+    run = load_run(run_dir)
+    if is_chains(run_dir):
+        return replace(run, details=_of_chains(run_dir))
+    return replace(run, details=_of_reward(run_dir)) if is_reward(run_dir) else run
+
+
+def described_overview(run_dir: Path) -> list[str]:
+    """The opening of the page of such a run, empty for other runs."""
+    if is_chains(run_dir):
+        return chains.overview(load_chains(run_dir))
+    return reward.overview(load_reward(run_dir)) if is_reward(run_dir) else []
+
+
+def _of_chains(run_dir: Path) -> RunDetails:
+    document = load_chains(run_dir)
+    return RunDetails(
+        name=document.name,
+        smoke=document.smoke,
+        durations_s=document.durations_s,
+        command=document.command,
+        tasks={
+            task.task: TaskDetails(
+                title=task.title,
+                rows=task.sides.test.cases,
+                warnings=task.warnings,
+                source_sha256=task.source_sha256,
+                licence=task.licence,
+            )
+            for task in document.tasks
+        },
+    )
+
+
+def _of_reward(run_dir: Path) -> RunDetails:
+    document = load_reward(run_dir)
+    cases = document.cases
+    told = TaskDetails(
+        title=f"Steps of chains about {cases.title}",
+        rows=document.sides.test.steps,
+        warnings=document.warnings,
+        source_sha256=cases.source_sha256,
+        licence=cases.licence,
+    )
+    return RunDetails(
+        name=document.name,
+        smoke=document.smoke,
+        durations_s=document.durations_s,
+        command=document.command,
+        tasks={"steps": told, "proxies": TaskDetails(title="Texts that hide a group behind a proxy")},
+    )
