@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from chains_sample import write_chains, write_reward
 from equiray.reports import write_report
 from fairnet_sample import sample_document, write_sample
 from report_run import estimate, synthetic_estimates, write_synthetic_run
@@ -132,6 +133,16 @@ def test_the_page_of_a_fairnet_run_fits_a_phone_and_asks_for_nothing(tmp_path: P
     document = sample_document()
     document["tasks"][0]["seeds"][0]["flagged"][0]["text"] = "a-text-that-never-breaks-" * 12
     run_dir = write_sample(tmp_path / "run", document)
+    write_report(run_dir)
+    with recorder(run_dir) as server:
+        assert measured(server, run_dir) == "width=360 wide= asked="
+
+
+@pytest.mark.parametrize("write", [write_chains, write_reward])
+def test_pages_of_chains_and_of_reward_models_fit_a_phone_and_ask_for_nothing(
+    tmp_path: Path, write: Callable[[Path], Path]
+) -> None:
+    run_dir = write(tmp_path / "run")
     write_report(run_dir)
     with recorder(run_dir) as server:
         assert measured(server, run_dir) == "width=360 wide= asked="

@@ -52,8 +52,8 @@ def _chart(task: ChainsTask, grid: Grid) -> PlaneChart | None:
     weighted = [p for p in same if p.tau != "inf"]
     return PlaneChart(
         title=_TITLES[grid.split],
-        meaning=f"{count(grid.cases, 'case')}, {grid.attribute}; up is better, and so is nearer to 0 on the lower axis; every dot "
-        "is read from cached scores, without asking a model again",
+        meaning=f"{count(grid.cases, 'case')}, {grid.attribute}; up is better, and nearer to 0 on the lower axis; "
+        "every point is read from cached scores, without asking a model again",
         x_label=figure_words(name)[:1].lower() + figure_words(name)[1:],
         promises=(plane.line("gated", [(p.unfair, p.right) for p in weighted]),) if len(weighted) > 1 else (),
         dots=tuple(_dot(plane, p) for p in points if p not in same),

@@ -101,10 +101,7 @@ def _facts(task: ChainsTask) -> list[Fact]:
         Fact("Engine", task.model),
         Fact("Test", _side_words(task.sides.test)),
         Fact("Validation", _side_words(task.sides.validation)),
-        *(
-            [Fact("Left out", f"{count(task.left_out, 'case')}, whose question trained the reward model")]
-            * bool(task.left_out)
-        ),
+        Fact("Left out", f"{count(task.left_out, 'case')}, whose question trained the reward model"),
         Fact("Licence", task.licence),
         Fact("Source sha256", task.source_sha256),
     ]
@@ -120,9 +117,8 @@ def _side_words(side: ChainCounts) -> str:
 def _choice(task: ChainsTask) -> list[str]:
     choice = task.choice
     words = choice_words(task)
-    lines = [
-        f"{words[:1].upper()}{words[1:]}: {choice.reason}." if choice.chosen else f"{words[:1].upper()}{words[1:]}."
-    ]
+    why = f": {choice.reason}" if choice.chosen else ""
+    lines = [f"{words[:1].upper()}{words[1:]}{why}."]
     out = "; ".join(f"{count(n)} broke “{rule}”" for rule, n in choice.excluded.items())
     lines.append(
         f"{count(choice.feasible)} of {count(choice.candidates)} points keep the policy"
@@ -153,7 +149,8 @@ def _length(task: ChainsTask) -> str:
     if found.low is not None and found.high is not None and not found.low <= 0 <= found.high:
         reading = "longer chains score higher" if found.value > 0 else "longer chains score lower"
     figure = figure_limits(found.value, found.low, found.high)
-    return f"Rank correlation of a chain’s score with its number of steps, within {count(found.cases, 'case')}: {figure}; {reading}."
+    what = f"Rank correlation of a chain’s score with its number of steps, within {count(found.cases, 'case')}"
+    return f"{what}: {figure}; {reading}."
 
 
 def method_facts(document: ChainsFile) -> list[Fact]:

@@ -44,7 +44,7 @@ def choice_words(task: ChainsTask) -> str:
     if chosen is None:
         return f"nothing was chosen: {task.choice.reason}"
     doubt = "" if task.choice.status == "chosen" else f" ({task.choice.status})"
-    return f"τ {tau_words(chosen.tau)} and {count(chosen.chains, 'chain')} were chosen on validation cases{doubt}"
+    return f"chosen on validation cases were τ {tau_words(chosen.tau)} and {count(chosen.chains, 'chain')}{doubt}"
 
 
 def headline_attribute(task: ChainsTask) -> str:

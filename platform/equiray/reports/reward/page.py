@@ -76,10 +76,7 @@ def _facts(document: RewardFile) -> list[Fact]:
         Fact("Judge", f"{document.labels.judge}, δ {number(document.labels.delta)}{sheet}"),
         Fact("Learnt", ", ".join(cases.learnt)),
         Fact("Held out", ", ".join(cases.held_out)),
-        *(
-            [Fact("Left out", f"{count(cases.left_out, 'case')}, whose question stands on both sides")]
-            * bool(cases.left_out)
-        ),
+        Fact("Left out", f"{count(cases.left_out, 'case')}, whose question stands on both sides"),
         Fact("Cases", f"{cases.title}; licence {cases.licence}"),
         Fact("Source sha256", cases.source_sha256),
         Fact("Weights sha256", models.process.weights_sha256),

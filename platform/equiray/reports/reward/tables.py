@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from equiray.metrics.estimates import Estimate
 from equiray.reports.axes import axis_over
-from equiray.reports.chains.names import figure_limits
 from equiray.reports.chains.tables import change_cell
 from equiray.reports.panels import Block, Panel, interval_row
 from equiray.reports.planes import Entry, Mark, Plane, PlaneChart
@@ -40,8 +39,8 @@ def model_words(model: str) -> str:
 
 def auc_panels(document: RewardFile) -> list[Panel]:
     """Step AUC of every model, masked beside unmasked, then what the reward model leads by."""
-    levels = {view: document.found("step_auc", view) for view in VIEWS}
-    changes = {view: document.found("step_auc", f"{view} difference") for view in VIEWS}
+    levels: dict[View, list[Estimate]] = {view: document.found("step_auc", view) for view in VIEWS}
+    changes: dict[View, list[Estimate]] = {view: document.found("step_auc", f"{view} difference") for view in VIEWS}
     return [
         *_panels(levels, "Step AUC", "held-out categories; 0.5 is chance", centred=False),
         *_panels(changes, "Lead of the reward model", "its step AUC less that of each other, paired", centred=True),
@@ -236,14 +235,9 @@ def training_words(model: TrainedModel) -> str:
     steps = ", ".join(f"{count(n)} {side}" for side, n in model.labels.items())
     fitted = model.calibration
     return (
-        f"{model.base}, reads {model.reading}; best after {count(model.best_step, 'step')}, stopped by {model.stopped_by}; "
-        f"labels: {steps}; calibrated by {fitted.method}, slope {number(fitted.slope)}"
+        f"{model.base}, reads {model.reading}; best after {count(model.best_step, 'step')}, stopped by "
+        f"{model.stopped_by}; labels: {steps}; calibrated by {fitted.method}, slope {number(fitted.slope)}"
     )
-
-
-def limits_of(e: Estimate) -> str:
-    """Value and interval."""
-    return figure_limits(e.value, e.low, e.high)
 
 
 def _dashed(e: Estimate) -> Estimate:
