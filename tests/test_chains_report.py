@@ -1,5 +1,6 @@
 """The reports of runs of chains and of reward models, held against the documents that they were written from."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -7,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from chains_sample import CONTRACTS, chains_document, reward_document, write_chains, write_document, write_reward
 from equiray.errors import BadInput
 from equiray.metrics.estimates import Estimate
-from equiray.reports import write_report
+from equiray.reports import markdown_tables, print_summary, write_report
 from equiray.reports.chains import ChainsFile, load_chains
 from equiray.reports.chains.charts import frontier_charts
 from equiray.reports.chains.names import verdict
@@ -194,3 +196,16 @@ def test_the_model_card_opens_with_the_same_answer(tmp_path: Path) -> None:
     assert "clearly lower" in card
     assert "equiray run jobs/chains.yaml" in card
     assert "Step AUC with texts masked" in write_model_card(write_reward(tmp_path / "r")).read_text(encoding="utf-8")
+
+
+def test_terminal_and_markdown_show_the_same_tables(tmp_path: Path) -> None:
+    out = io.StringIO()
+    for run_dir in (write_chains(tmp_path / "c"), write_reward(tmp_path / "r")):
+        print_summary(run_dir, Console(file=out, width=160))
+    printed, markdown = out.getvalue(), markdown_tables(tmp_path / "c")
+    for said in ("BBQ, Bias Benchmark for QA, by all categories", "−0.275", "[−0.375, −0.175]"):
+        assert said in printed
+        assert said in markdown
+    assert "Step AUC on held-out categories" in printed
+    assert "+0.188 [0.087, 0.287]" in printed
+    assert "command `equiray run jobs/chains.yaml" in markdown

@@ -5,9 +5,13 @@ from pathlib import Path
 
 from equiray.reports.chains import is_chains, load_chains
 from equiray.reports.chains import summary as chains
+from equiray.reports.chains.tables import methods_table
 from equiray.reports.reward import is_reward, load_reward
 from equiray.reports.reward import summary as reward
+from equiray.reports.reward.tables import auc_table, proxy_table
 from equiray.reports.run_directory import RunDetails, RunRecord, TaskDetails, load_run
+from equiray.reports.tables import Table
+from equiray.reports.words import attribute_words
 
 
 def load_described(run_dir: Path) -> RunRecord:
@@ -29,6 +33,21 @@ def described_overview(run_dir: Path) -> list[str]:
     if is_chains(run_dir):
         return chains.overview(load_chains(run_dir))
     return reward.overview(load_reward(run_dir)) if is_reward(run_dir) else []
+
+
+def described_tables(run_dir: Path) -> dict[str, Table]:
+    """What a terminal and a Markdown document show of such a run, by title; empty for other runs."""
+    found: dict[str, Table | None] = {}
+    if is_chains(run_dir):
+        document = load_chains(run_dir)
+        for task in document.tasks:
+            attribute = chains.headline_attribute(task)
+            title = f"{task.title}, by {attribute_words(attribute)}"
+            found[title] = methods_table(document, task, attribute)
+    elif is_reward(run_dir):
+        of = load_reward(run_dir)
+        found = {"Step AUC on held-out categories": auc_table(of), "Red team": proxy_table(of)}
+    return {title: table for title, table in found.items() if table is not None}
 
 
 def _of_chains(run_dir: Path) -> RunDetails:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from equiray.reports.comparison import comparison_table
+from equiray.reports.described import described_overview, described_tables, load_described
 from equiray.reports.fairnet import FairnetFile, is_fairnet, load_fairnet
 from equiray.reports.fairnet.checks import ablations_table, stress_table
 from equiray.reports.fairnet.summary import overview
 from equiray.reports.fairnet.tables import cells_table, short_table
 from equiray.reports.figures import TABLE_METRICS, Figures
 from equiray.reports.key_figures import task_words
-from equiray.reports.run_directory import RunRecord, load_run
+from equiray.reports.run_directory import RunRecord
 from equiray.reports.summary import write_summary
 from equiray.reports.tables import Cell, Table, TableBlock, TableRow, effect_cell, intrinsic_table, paper_table
 from equiray.reports.words import attribute_words, metric_words, model_words, stage_words
@@ -25,11 +26,15 @@ def markdown_tables(run_dir: Path) -> str:
     Incomplete
         The run stopped before its results.
     """
-    run = load_run(run_dir)
+    run = load_described(run_dir)
     figures = Figures(run.results.estimates)
     made = f"Spec sha256 `{run.results.spec_sha256[:16]}`, command `{run.details.command}`."
     if is_fairnet(run_dir):
         return "\n\n".join([made, *_fairnet_parts(run, load_fairnet(run_dir))]) + "\n"
+    tables = described_tables(run_dir)
+    if tables:
+        shown = [part for title, table in tables.items() for part in (f"### {title}", _markdown(table))]
+        return "\n\n".join([made, *described_overview(run_dir), *shown]) + "\n"
     parts = [made, *write_summary(run, figures)]
     for templates in figures.intrinsic_sets():
         parts += _section(run, templates, None, intrinsic_table(figures, templates))

@@ -15,12 +15,13 @@ from rich.text import Text
 
 from equiray.reports.audit_tables import disparity_table
 from equiray.reports.comparison import comparison_table, groups_table
+from equiray.reports.described import described_overview, described_tables, load_described
 from equiray.reports.fairnet import FairnetFile, is_fairnet, load_fairnet
 from equiray.reports.fairnet.summary import overview
 from equiray.reports.fairnet.tables import short_table
 from equiray.reports.figures import Figures
 from equiray.reports.key_figures import task_words
-from equiray.reports.run_directory import RunRecord, load_run
+from equiray.reports.run_directory import RunRecord
 from equiray.reports.summary import write_summary
 from equiray.reports.tables import Cell, Table, group_table, intrinsic_table, paper_table
 
@@ -41,7 +42,11 @@ def print_summary(run_dir: Path, console: Console) -> None:
     Incomplete
         The run stopped before its results.
     """
-    run = load_run(run_dir)
+    run = load_described(run_dir)
+    tables = described_tables(run_dir)
+    if tables:
+        _print_described(run, tables, console)
+        return
     if is_fairnet(run_dir):
         _print_fairnet(run, load_fairnet(run_dir), console)
         return
@@ -64,6 +69,13 @@ def print_summary(run_dir: Path, console: Console) -> None:
                 continue
             _print(disparity_table(figures, task, attribute, _alike(run, task, attribute)), title, console)
             _print(group_table(figures, task, attribute, metrics=_OF_GROUPS, most=_MOST_GROUPS), "Its groups", console)
+
+
+def _print_described(run: RunRecord, tables: Mapping[str, Table], console: Console) -> None:
+    console.print(Text(run.name, style="bold"))
+    console.print(Text("\n".join(described_overview(run.path))))
+    for title, table in tables.items():
+        _print(table, title, console)
 
 
 def _print_fairnet(run: RunRecord, document: FairnetFile, console: Console) -> None:

@@ -14,11 +14,11 @@ from equiray.errors import BadInput
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.verdicts import Evidence
 from equiray.policies import Judgement, NamedPolicy, StoredEvidence, Subject, apply_policy
+from equiray.reports import print_summary
 from equiray.runs.chains.details import chains_document
 from equiray.runs.chains.planning import SIDES, PlannedCases, plan_cases
 from equiray.runs.chains.reward_run import RewardRun
 from equiray.runs.chains.scored import ChainScorer
-from equiray.runs.chains.summary import print_chains
 from equiray.runs.chains.task import TaskFigures, figures_of
 from equiray.runs.directory import RunDirectory
 from equiray.runs.gate import subjects_of
@@ -85,7 +85,7 @@ def run_chains(
                 found.append(figures_of(task, sides, spec, _model_name(engines), directory))
         judgement = _write(planned, found, reward, spec, policy, directory, command)
         publish(out, spec)
-        print_chains(out, directory.console)
+        print_summary(out, directory.console)
     return judgement
 
 

@@ -18,6 +18,7 @@ from equiray.mitigation.reward.scores_file import scores_table
 from equiray.mitigation.reward.scoring import score_chains
 from equiray.mitigation.reward.store import load_reward_model, read_about
 from equiray.policies import NamedPolicy
+from equiray.reports import print_summary
 from equiray.reward_run_spec import JudgeKind, RewardSpec
 from equiray.runs.directory import RunDirectory
 from equiray.runs.publish import publish
@@ -25,7 +26,6 @@ from equiray.runs.reward.details import reward_document
 from equiray.runs.reward.evaluating import evaluate, masked_side, scores_of, scores_of_chains
 from equiray.runs.reward.planning import RewardPlan, plan_reward
 from equiray.runs.reward.sides import Side, prepare_sides, with_masked
-from equiray.runs.reward.summary import print_reward
 from equiray.runs.reward.training import Trained, load_base, train_models
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
@@ -85,7 +85,7 @@ def run_reward(
         trained = train_models(base, sides, spec, directory)
         _measure(plan, sides, base, trained, spec, directory, command)
         publish(out, spec)
-        print_reward(out, directory.console)
+        print_summary(out, directory.console)
 
 
 def _measure(
