@@ -70,7 +70,9 @@ def change_panels(document: ChainsFile, task: ChainsTask, attribute: str) -> lis
     """The paired change of each figure, a row a method."""
     found: dict[tuple[str, str | None], list[tuple[str, Estimate]]] = {}
     for column in columns_of(task):
-        stages = ((m, estimate_of(task, f"{m}-{document.reference}", column, attribute)) for m in document.methods)
+        stages = (
+            (m, estimate_of(task, f"{m}-{document.reference}", column, attribute)) for m in ordered(document.methods)
+        )
         rows = [(method_words(m), e) for m, e in stages if e is not None and e.value is not None]
         if rows:
             found[column] = rows
