@@ -7,7 +7,6 @@ The same requests and settings go to every backend. Completions are kept one by 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from equiray.generation_spec import EngineSpec
 from equiray.models.chat_api import ChatServer
@@ -15,50 +14,13 @@ from equiray.models.engines.cache import CompletionCache, write_missing
 from equiray.models.engines.endpoint_engine import EndpointEngine
 from equiray.models.engines.protocol import Generator, Identity
 from equiray.models.engines.records import Completion, Request, Sampling
-from equiray.models.engines.transformers_engine import TransformersEngine
 from equiray.models.loading import CausalLM, load_causal_lm
 from equiray.streaming.cluster import ray_cluster
-from equiray.streaming.language_model import load_on_node, unlearned
+from equiray.streaming.generation_job import Driven, EngineRecipe, GenerationJob
+from equiray.streaming.generation_vllm import VllmRecipe
 from equiray.streaming.progress import RowProgress
 
 STALL_S = 1800.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineRecipe:
-    """How an actor loads a transformers engine; `model` is `CausalLM.identity` of the base model."""
-
-    spec: EngineSpec
-    model: str
-
-    def load(self, threads: int | None) -> TransformersEngine:
-        """Load the weights, to compute on that many threads (None: as this process is set).
-
-        Raises
-        ------
-        BadInput
-            They cannot be loaded here, or are others than where the run started.
-        """
-        return self.with_model(load_on_node(self.spec.source, self.spec.dtype, self.model, threads))
-
-    def with_model(self, lm: CausalLM) -> TransformersEngine:
-        """The engine over a base model that is loaded already."""
-        return TransformersEngine(lm=unlearned(lm, adapter_of(self.spec)), live_chains=self.spec.batch_chains)
-
-
-def adapter_of(spec: EngineSpec) -> Path | None:
-    """The directory of a spec's adapter."""
-    return None if spec.adapter is None else Path(spec.adapter)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationJob:
-    """What is still to be written, and where it is kept."""
-
-    requests: Sequence[Request]
-    sampling: Sampling
-    directory: Path
-    identity: Identity
 
 
 def generate(
@@ -109,8 +71,6 @@ def generate(
         server = ChatServer(base_url=spec.source, model=spec.name or "")
         return where.here(EndpointEngine(server=server), requests, sampling)
     if spec.backend == "vllm":
-        from equiray.streaming.generation_vllm import VllmRecipe  # it imports this module
-
         vllm = VllmRecipe.of(spec)
         return where.on_ray(vllm, vllm.identity, requests, sampling)
     lm = lm or load_causal_lm(spec.source, dtype=spec.dtype)
@@ -119,19 +79,6 @@ def generate(
     if address is not None or spec.actors > 1:
         return where.on_ray(recipe, engine.identity, requests, sampling)
     return where.here(engine, requests, sampling)
-
-
-class Driven(Protocol):
-    """A recipe that drives a dataset of its own."""
-
-    @property
-    def spec(self) -> EngineSpec:
-        """What it is asked for."""
-        ...
-
-    def drive(self, job: GenerationJob) -> None:
-        """Write a job's completions; runs in a Ray task."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

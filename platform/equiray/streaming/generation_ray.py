@@ -18,7 +18,7 @@ from equiray.errors import Incomplete
 from equiray.models.engines.cache import CompletionCache, write_missing
 from equiray.models.engines.protocol import Generator
 from equiray.models.engines.records import Request
-from equiray.streaming.generation import Driven, EngineRecipe, GenerationJob
+from equiray.streaming.generation_job import Driven, EngineRecipe, GenerationJob
 from equiray.streaming.progress import RowProgress
 from equiray.streaming.ray_pipeline import cause_of, first_line
 

@@ -29,7 +29,7 @@ from equiray.models.loading import load_causal_lm, locate
 from equiray.models.merged import merged_directory
 from equiray.models.sources import hub_answers, loading_from
 from equiray.models.tree_attention import most_tokens
-from equiray.streaming.generation import GenerationJob, adapter_of
+from equiray.streaming.generation_job import GenerationJob, adapter_of
 from equiray.streaming.language_model import unlearned
 
 _SEED_BITS = 63
