@@ -84,6 +84,18 @@ def test_the_true_group_needs_gates_of_groups():
         FairNetSpec.model_validate(document | {"detector": {"regime": "unlabelled"}})
 
 
+def test_a_named_group_is_refused_where_no_group_is_known():
+    document = {
+        "schema": "equiray.fairnet/1",
+        "name": "x",
+        "tasks": [{"name": "adult"}],
+        "vulnerable": {"sex": "Female"},
+    }
+    assert FairNetSpec.model_validate(document).vulnerable == {"sex": "Female"}
+    with pytest.raises(ValueError, match="`vulnerable` names a group"):
+        FairNetSpec.model_validate(document | {"detector": {"regime": "unlabelled"}})
+
+
 def test_limits_of_the_curve_hold_for_all_thresholds_at_once():
     outcomes = gated_cases.drawn(300, split="test")
     seed = SimpleNamespace(

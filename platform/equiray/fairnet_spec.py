@@ -144,6 +144,12 @@ class FairNetSpec(Document):
         return self
 
     @model_validator(mode="after")
+    def _groups_that_are_named_have_gates(self) -> "FairNetSpec":
+        if self.vulnerable and self.detector.regime == "unlabelled":
+            raise ValueError("`vulnerable` names a group, and the regime `unlabelled` knows none: remove it")
+        return self
+
+    @model_validator(mode="after")
     def _adapters_lie_above_the_detector(self) -> "FairNetSpec":
         layer, first = self.detector.layer, self.adapter.first_layer
         if layer is not None and first is not None and first < layer - 1:

@@ -95,7 +95,13 @@ def _task_section(document: FairnetFile, task: Task, position: int, frontiers: S
         methods=tables.methods_table(document, task),
         methods_caption=f"{several}Brackets are {level * 100:g} % "
         "limits of the change against ERM on the same rows; those of the worst cell hold together with those of every "
-        "cell. Equalized odds is the mean variant, as in the paper.",
+        "cell. "
+        + (
+            "A worst cell is the mean of each training's own; its change is of cells averaged first. "
+            if several
+            else ""
+        )
+        + "Equalized odds is the mean variant, as in the paper.",
         panels=tables.change_panels(document, task),
         trainings=[_training_section(document, task, seed, frontiers) for seed in task.seeds],
         cells=tables.cells_table(task, [own] if own else [], labels),
