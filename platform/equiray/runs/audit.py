@@ -35,6 +35,7 @@ from equiray.runs.counting import Counting
 from equiray.runs.directory import RunDirectory
 from equiray.runs.frontiers import audit_frontiers, frontiers_file
 from equiray.runs.publish import publish
+from equiray.runs.results_document import RESULTS, results_document
 
 _DRAWS = 500  # standard error about 1 %
 
@@ -85,7 +86,7 @@ def run_audit(
             evidence = audit_evidence(counts, spec)
             subject = Subject(spec.task, STAGE, spec.model)
             judgement = None if policy is None else apply_policy(policy, {subject: evidence})
-            directory.write_json("results.json", _results(spec, counts, evidence, judgement))
+            directory.write_json(RESULTS, _results(spec, counts, evidence, judgement))
         if spec.score is not None:
             with directory.step("frontiers"):
                 directory.write_json("frontiers.json", frontiers_file(audit_frontiers(counts, evidence, spec)))
@@ -125,14 +126,8 @@ def _check_policy(policy: NamedPolicy, spec: AuditSpec) -> None:
 
 
 def _results(spec: AuditSpec, counts: Counts, evidence: CountedEvidence, judgement: Judgement | None) -> dict[str, Any]:
-    return {
-        "schema": "equiray.results/1",
-        "spec_sha256": spec.sha256(),
-        "task": spec.task,
-        "n_rows": sum(evidence.rows(spec.attributes[0]).values()),
-        "estimates": [estimate.to_json() for estimate in evidence.estimates],
-        "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
-    }
+    rows = {spec.task: sum(evidence.rows(spec.attributes[0]).values())}
+    return results_document(spec.sha256(), rows, evidence.estimates, judgement)
 
 
 def _details(

@@ -13,6 +13,7 @@ from equiray.runs.counted_evidence import table_warnings
 from equiray.runs.directory import RunDirectory
 from equiray.runs.paired_counting import PairedCounts, Pairs, count_pairs
 from equiray.runs.publish import publish
+from equiray.runs.results_document import RESULTS, results_document
 
 
 def run_compare(spec: CompareSpec, out: Path, *, command: str, console: Console) -> None:
@@ -41,7 +42,7 @@ def run_compare(spec: CompareSpec, out: Path, *, command: str, console: Console)
             counts = count_pairs(pairs, directory)
         with directory.step("estimates and intervals"):
             found = compare(counts.tables, _setting(spec, f"{SECOND}-{FIRST}", spec.b.name))
-            directory.write_json("results.json", _results(spec, counts, found))
+            directory.write_json(RESULTS, _results(spec, counts, found))
         details = _details(spec, counts, pairs, found)
         extra = {"durations_s": directory.durations(), "command": command}
         directory.write_json("details.json", details | extra)
@@ -58,14 +59,7 @@ def _results(spec: CompareSpec, counts: PairedCounts, found: Comparison) -> dict
     tables = counts.tables
     first = estimates_of(tables.first, _setting(spec, FIRST, spec.a.name))
     second = estimates_of(tables.second, _setting(spec, SECOND, spec.b.name))
-    return {
-        "schema": "equiray.results/1",
-        "spec_sha256": spec.sha256(),
-        "task": spec.task,
-        "n_rows": counts.rows,
-        "estimates": [estimate.to_json() for estimate in (*first, *second, *found.estimates)],
-        "verdicts": [],
-    }
+    return results_document(spec.sha256(), {spec.task: counts.rows}, (*first, *second, *found.estimates))
 
 
 def _details(spec: CompareSpec, counts: PairedCounts, pairs: Pairs, found: Comparison) -> dict[str, Any]:

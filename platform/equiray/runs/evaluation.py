@@ -32,6 +32,7 @@ from equiray.runs.policy_check import check_policy
 from equiray.runs.predictions import PreparedTask, predict_task, prepare_twins, unlearns
 from equiray.runs.publish import publish
 from equiray.runs.results import TaskResults, all_evidence, task_results
+from equiray.runs.results_document import RESULTS, results_document
 from equiray.runs.run_frontiers import write_frontiers
 from equiray.runs.unlearning import UnlearningPlan, plan_unlearning, unlearn_folds, unlearning_details
 from equiray.specs import RunSpec, TaskSpec
@@ -210,19 +211,10 @@ def _write_results(
         estimates += intrinsic_results(checked.intrinsic, stages, run)
     for task in results:
         estimates += task.estimates
-    judgement = None if policy is None else apply_policy(policy, all_evidence(estimates, results))
+    counted = [task.evidence for task in results]
+    judgement = None if policy is None else apply_policy(policy, all_evidence(estimates, counted))
     rows = {task.task.schema.name: len(task.task.table) for task in checked.tasks}
-    run.directory.write_json(
-        "results.json",
-        {
-            "schema": "equiray.results/1",
-            "spec_sha256": run.spec.sha256(),
-            "task": list(rows) if len(rows) > 1 else next(iter(rows)),
-            "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
-            "estimates": [estimate.to_json() for estimate in estimates],
-            "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
-        },
-    )
+    run.directory.write_json(RESULTS, results_document(run.spec.sha256(), rows, estimates, judgement))
     return judgement
 
 

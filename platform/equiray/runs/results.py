@@ -53,9 +53,11 @@ def task_results(task: str, plan: CountingPlan, run: RunContext) -> TaskResults:
     return TaskResults(evidence=evidence, effects=effects)
 
 
-def all_evidence(estimates: Iterable[Estimate], results: Sequence[TaskResults]) -> dict[Subject, Evidence]:
+def all_evidence(
+    estimates: Iterable[Estimate], of_tasks: Iterable[Mapping[Subject, CountedEvidence]]
+) -> dict[Subject, Evidence]:
     """What `gate` would read of the run directory: what was counted, and of all else the estimates."""
-    counted = {subject: evidence for task in results for subject, evidence in task.evidence.items()}
+    counted = {subject: evidence for of_task in of_tasks for subject, evidence in of_task.items()}
     return {
         subject: counted.get(subject) or StoredEvidence(estimates=tuple(found))
         for subject, found in subjects_of(estimates).items()

@@ -11,9 +11,7 @@ from typing import Any
 from equiray import __version__
 from equiray.chains_spec import ChainsSpec
 from equiray.errors import BadInput
-from equiray.metrics.estimates import Estimate
-from equiray.metrics.verdicts import Evidence
-from equiray.policies import Judgement, NamedPolicy, StoredEvidence, Subject, apply_policy
+from equiray.policies import Judgement, NamedPolicy, apply_policy
 from equiray.reports import print_summary
 from equiray.runs.chains.details import chains_document
 from equiray.runs.chains.planning import SIDES, PlannedCases, plan_cases
@@ -21,13 +19,14 @@ from equiray.runs.chains.reward_run import RewardRun
 from equiray.runs.chains.scored import ChainScorer
 from equiray.runs.chains.task import TaskFigures, figures_of
 from equiray.runs.directory import RunDirectory
-from equiray.runs.gate import subjects_of
 from equiray.runs.publish import publish
+from equiray.runs.results import all_evidence
+from equiray.runs.results_document import RESULTS, results_document
 from equiray.runs.reward.training import load_base
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
 
-RESULTS, DOCUMENT = "results.json", "chains.json"
+DOCUMENT = "chains.json"
 
 
 def run_chains(
@@ -106,28 +105,10 @@ def _write(
     command: str,
 ) -> Judgement | None:
     estimates = [estimate for task in found for estimate in task.estimates]
-    judgement = None if policy is None else apply_policy(policy, _evidence(estimates, found))
+    counted = [task.evidence for task in found]
+    judgement = None if policy is None else apply_policy(policy, all_evidence(estimates, counted))
     rows = {task.name: len(task.parts["test"]) for task in planned}
-    directory.write_json(
-        RESULTS,
-        {
-            "schema": "equiray.results/1",
-            "spec_sha256": spec.sha256(),
-            "task": list(rows) if len(rows) > 1 else next(iter(rows)),
-            "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
-            "estimates": [estimate.to_json() for estimate in estimates],
-            "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
-        },
-    )
+    directory.write_json(RESULTS, results_document(spec.sha256(), rows, estimates, judgement))
     document: dict[str, Any] = chains_document(planned, found, reward, spec)
     directory.write_json(DOCUMENT, {**document, "durations_s": directory.durations(), "command": command})
     return judgement
-
-
-def _evidence(estimates: list[Estimate], found: list[TaskFigures]) -> dict[Subject, Evidence]:
-    """What `gate` would read: what was counted, and of all else the estimates."""
-    counted = {subject: one for task in found for subject, one in task.evidence.items()}
-    return {
-        subject: counted.get(subject) or StoredEvidence(estimates=tuple(of))
-        for subject, of in subjects_of(estimates).items()
-    }

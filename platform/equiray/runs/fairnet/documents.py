@@ -17,6 +17,7 @@ from equiray.runs.fairnet.predictions import subject_of
 from equiray.runs.fairnet.results import ASKED, BASE, change_of
 from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.words import gates_of, methods_of
+from equiray.runs.results_document import results_document
 
 SCHEMA = "equiray.fairnet-results/2"
 FULL_ROWS = 500
@@ -34,20 +35,13 @@ class Figures:
     frontiers: list[Any] = field(default_factory=list)
 
 
-def results_document(
+def fairnet_results(
     planned: list[PlannedTask], found: Figures, judgement: Judgement | None, spec: FairNetSpec
 ) -> dict[str, Any]:
     """What outsiders rely on: every estimate, every verdict."""
     rows = {task.name: len(task.examples) for task in planned}
     levels = [estimate for one in found.evidence.values() for estimate in one.estimates]
-    return {
-        "schema": "equiray.results/1",
-        "spec_sha256": spec.sha256(),
-        "task": list(rows) if len(rows) > 1 else next(iter(rows)),
-        "n_rows": rows if len(rows) > 1 else next(iter(rows.values())),
-        "estimates": [estimate.to_json() for estimate in (*levels, *found.effects)],
-        "verdicts": [verdict.to_json() for verdict in judgement.verdicts] if judgement else [],
-    }
+    return results_document(spec.sha256(), rows, (*levels, *found.effects), judgement)
 
 
 def fairnet_document(

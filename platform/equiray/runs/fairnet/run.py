@@ -22,7 +22,7 @@ from equiray.runs.fairnet.documents import (
     Figures,
     details_document,
     fairnet_document,
-    results_document,
+    fairnet_results,
     task_document,
 )
 from equiray.runs.fairnet.kinds import check_kinds
@@ -37,6 +37,7 @@ from equiray.runs.fairnet.words import methods_of
 from equiray.runs.frontiers import frontiers_file, frontiers_of_predictions
 from equiray.runs.policy_check import check_policy
 from equiray.runs.publish import publish
+from equiray.runs.results_document import RESULTS
 from equiray.streaming.language_model import TokenCounter
 
 
@@ -106,7 +107,7 @@ def _work(
         states.forget()
     judgement = None if policy is None else apply_policy(policy, dict(found.evidence))
     directory.write_json("frontiers.json", frontiers_file(found.frontiers))
-    directory.write_json("results.json", results_document(planned, found, judgement, spec))
+    directory.write_json(RESULTS, fairnet_results(planned, found, judgement, spec))
     directory.write_json("fairnet.json", fairnet_document(planned, found, backbone, spec))
     directory.write_json("details.json", details_document(planned, spec, directory, command))
     return judgement

@@ -22,6 +22,7 @@ from equiray.reports import print_summary
 from equiray.reward_run_spec import JudgeKind, RewardSpec
 from equiray.runs.directory import RunDirectory
 from equiray.runs.publish import publish
+from equiray.runs.results_document import RESULTS, results_document
 from equiray.runs.reward.details import reward_document
 from equiray.runs.reward.evaluating import evaluate, masked_side, scores_of, scores_of_chains
 from equiray.runs.reward.planning import RewardPlan, plan_reward
@@ -30,7 +31,7 @@ from equiray.runs.reward.training import Trained, load_base, train_models
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
 
-RESULTS, DOCUMENT, SCORES = "results.json", "reward.json", "scores.parquet"
+DOCUMENT, SCORES = "reward.json", "scores.parquet"
 
 
 def run_reward(
@@ -118,17 +119,7 @@ def _measure(
         estimates += _agreement(sides, spec, resampling) + red
     _write_scores(sides["validation"], base, trained, directory)
     rows = {"steps": int((labels >= 0).sum()), "proxies": max(one.n for one in red)}
-    directory.write_json(
-        RESULTS,
-        {
-            "schema": "equiray.results/1",
-            "spec_sha256": spec.sha256(),
-            "task": list(rows),
-            "n_rows": rows,
-            "estimates": [estimate.to_json() for estimate in estimates],
-            "verdicts": [],
-        },
-    )
+    directory.write_json(RESULTS, results_document(spec.sha256(), rows, estimates))
     document = reward_document(plan, sides, trained, scores, estimates, spec)
     durations = directory.durations()
     directory.write_json(DOCUMENT, {**document, "durations_s": durations, "command": command})
