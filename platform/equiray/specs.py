@@ -153,6 +153,11 @@ class LoraClassifierSpec(Document):
         default=2048, ge=64, description="tokens of a forward and backward pass, which memory grows with"
     )
     train_rows: int | None = Field(default=None, ge=2, description="people to train on, at most; twins come along")
+    answered_in: Literal["words", "letters"] = Field(
+        default="words",
+        description="words: the two answers themselves; letters: A or B in both orders, as zero-shot prompting asks, "
+        "which a small model hardly learns",
+    )
     class_weights: Literal["none", "balanced"] = Field(default="none", description="balanced: n / (2 n_class)")
     validate_every: int = Field(default=20, ge=1, description="steps between measurements, which are also checkpoints")
     validation_rows: int = Field(default=300, ge=2, description="validation rows of a measurement, at most")

@@ -11,7 +11,7 @@ What is notable:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -40,13 +40,15 @@ class Dropped(NamedTuple):
 class Prompts(NamedTuple):
     """Prompts of a table's rows, split where they can be shared: prompt i is task_prefix + row_bodies[i] + suffix.
 
-    `answers` are the schema's two answers as continuations of a prompt, each with its leading space.
+    `answers` are the schema's two answers as continuations of a prompt, each with its leading space; `answered_in` says
+    whether a model answers in these words or by the letter of its choice.
     """
 
     task_prefix: str
     row_bodies: list[str]
     suffix: str
     answers: tuple[str, str]
+    answered_in: Literal["letters", "words"] = "letters"
 
 
 class _Column(NamedTuple):

@@ -4,6 +4,9 @@ What is notable:
 
 - The question is asked in every order of its two options and the probabilities are averaged: models prefer the first
   option, or the second, whatever it says.
+- A model that is fine-tuned answers in words instead, in one order: by letters, each label has either letter as its
+  right answer equally often, so nothing about a row moves the loss before the model reads the letters' choices; a small
+  model does not come that far.
 - What depends on the order comes last in the prompt. Instructions and the row's text are then the same prefix in both
   orders and are computed once (`equiray.models.prefix_tree`).
 - The words are the same for a model in this process and for one behind an endpoint (`equiray.models.endpoint`).
@@ -57,12 +60,14 @@ class Variant(NamedTuple):
 
 
 def variants(prompts: Prompts) -> tuple[Variant, ...]:
-    """The ways a task's question is put: its two answers as A and B, once in each order.
+    """The ways a task's question is put: its two answers as A and B, once in each order; or once, answered in words.
 
     They stand before the suffix's last line ("Answer:").
     """
     positive, negative = (answer.strip() for answer in prompts.answers)
     question, _, cue = prompts.suffix.rpartition("\n")
+    if prompts.answered_in == "words":
+        return (Variant(f"{question}\nChoices: {positive}, {negative}\n{cue}", positive, negative),)
     options = "{question}\nA. {first}\nB. {second}\n{cue}".format
     return (
         Variant(options(question=question, first=positive, second=negative, cue=cue), "A", "B"),

@@ -20,6 +20,7 @@ from equiray.errors import BadInput
 from equiray.models.classifiers import check_two_classes
 from equiray.models.lora_classifier import LabelledPrompts, fine_tune
 from equiray.runs.context import RunContext
+from equiray.specs import LoraClassifierSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.classifier import ClassifierRecipe
 from equiray.streaming.embed import embed_source
@@ -67,8 +68,8 @@ def lora_scores(
     people = _spread(task.split("train"), spec.train_rows, run.spec.seed)
     result = fine_tune(
         lm,
-        _labelled(training.filter(pc.is_in(training["row_id"], value_set=people["row_id"])), serializer),
-        _labelled(_spread(task.split("validation"), spec.validation_rows, run.spec.seed), serializer),
+        _labelled(training.filter(pc.is_in(training["row_id"], value_set=people["row_id"])), serializer, spec),
+        _labelled(_spread(task.split("validation"), spec.validation_rows, run.spec.seed), serializer, spec),
         spec,
         run.directory.path / FOLDER / name,
         people=len(people),
@@ -81,7 +82,7 @@ def lora_scores(
         spec=spec,
         unlearning=run.models.adapters[0] if unlearned else None,
         adapter=result.adapter,
-        question=serializer.prompts_of([]),
+        question=serializer.prompts_of([])._replace(answered_in=spec.answered_in),
     )
     scored = embed_source(
         TableSource.of(asked_rows(task)),
@@ -96,8 +97,9 @@ def lora_scores(
     return read_embeddings(scored).vectors[:, 0].astype(np.float64)
 
 
-def _labelled(rows: pa.Table, serializer: Serializer) -> LabelledPrompts:
-    return LabelledPrompts(serializer.prompts(rows), rows["label"].to_numpy().astype(np.int64))
+def _labelled(rows: pa.Table, serializer: Serializer, spec: LoraClassifierSpec) -> LabelledPrompts:
+    prompts = serializer.prompts(rows)._replace(answered_in=spec.answered_in)
+    return LabelledPrompts(prompts, rows["label"].to_numpy().astype(np.int64))
 
 
 def _spread(rows: pa.Table, most: int | None, seed: int) -> pa.Table:

@@ -1,8 +1,8 @@
 """What a step of fine-tuning computes: the cross-entropy of the right answer's tokens, and of nothing else.
 
-Each row is asked in both orders of its options. The orders share the prompt up to the options, rows share what they
-begin with, and the right answer's last token predicts nothing: so all prompts of a step are one tree without padding,
-in which an answer of one token costs no token at all.
+Rows share what they begin with, the two orders of a row that is answered by letters share the prompt up to the options,
+and the right answer's last token predicts nothing: so all prompts of a step are one tree without padding, in which an
+answer of one token costs no token at all.
 """
 
 from collections.abc import Iterator

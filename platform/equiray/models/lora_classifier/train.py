@@ -1,8 +1,8 @@
 """`fine_tune`: teach a causal LM a task's question through LoRA adapters, and keep the best checkpoint (PEFT).
 
-Notable: the question is the one that zero-shot prompting asks, so step 0 of every curve is zero-shot accuracy; a row's
-two orders of options are trained together, so the answer and not its place is learned; which rows a step sees is drawn
-from (seed, epoch), its dropout from (seed, step), so a run that is killed resumes exactly.
+Notable: step 0 of every curve is zero-shot accuracy; by default the model answers in words (`equiray.models.answers`
+says why), by letters a row's two orders of options are trained together; which rows a step sees is drawn from
+(seed, epoch), its dropout from (seed, step), so a run that is killed resumes exactly.
 """
 
 import json
