@@ -26,7 +26,7 @@ from equiray.data.tasks.load import load_task
 from equiray.data.text import Serializer
 from equiray.models.embedding import embed_texts
 from equiray.models.loading import CausalLM
-from equiray.specs import LanguageModelSpec, StreamingSpec, TaskSpec
+from equiray.specs.run import LanguageModelSpec, StreamingSpec, TaskSpec
 from equiray.streaming.blocks import read_block, read_embeddings
 from equiray.streaming.cluster import ray_cluster
 from equiray.streaming.embed import embed_table

@@ -19,7 +19,6 @@ from harness import Goal, Side, agree, measure_sides, publish, start
 
 from equiray.data.examples.of_task import examples_of_task, fit_row_serializer
 from equiray.data.tasks.load import load_task
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet import (
     FairNet,
     TrainingRows,
@@ -33,7 +32,8 @@ from equiray.mitigation.fairnet import (
 )
 from equiray.mitigation.fairnet.batches import sorted_batches
 from equiray.models.backbones import Backbone, TokenBatch, encode_texts, load_backbone, padded
-from equiray.specs import TaskSpec
+from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.run import TaskSpec
 
 OPEN, BATCH_ROWS, TRAINING_ROWS = 0.2, 64, 512
 MOST_OVER_BASE, LEAST_OVER_TWO_PASS = 1.05, 1.9

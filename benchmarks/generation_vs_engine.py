@@ -20,11 +20,11 @@ from pathlib import Path
 from harness import REPEATS, Rates, Side, measure, report, start, usable_cores
 from rows import embedded_model
 
-from equiray.generation_spec import EngineSpec
 from equiray.models.engines.prompts import encode_conversations
 from equiray.models.engines.records import Message, Request, Sampling, completion_key
 from equiray.models.engines.transformers_engine import TransformersEngine
 from equiray.models.loading import CausalLM
+from equiray.specs.generation import EngineSpec
 from equiray.streaming.generation import generate
 
 LIVE_CHAINS, CHAINS, MAX_TOKENS = 64, 8, 96

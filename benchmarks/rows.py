@@ -11,7 +11,7 @@ from equiray.data.text import Serializer
 from equiray.models.embedding import tokenize
 from equiray.models.loading import CausalLM, load_causal_lm
 from equiray.models.packed_linears import PackedLinear
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 BATCH_SIZES = (1, 4, 16, 64)
 

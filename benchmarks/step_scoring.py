@@ -21,7 +21,7 @@ from equiray.mitigation.reward.inputs import Inputs
 from equiray.mitigation.reward.model import RewardModel, fresh_model
 from equiray.mitigation.reward.steps import Chain, ReasonedCase, split_steps
 from equiray.models.loading import CausalLM, load_causal_lm
-from equiray.reward_spec import Reading, RewardModelSpec
+from equiray.specs.reward_model import Reading, RewardModelSpec
 
 CASES, CHAINS, TOKENS = 32, 8, 128
 QUICK_CASES, QUICK_CHAINS, QUICK_TOKENS = 4, 4, 40

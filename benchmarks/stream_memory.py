@@ -27,7 +27,7 @@ from harness import REPEATS, Rates, report, start
 
 from equiray.data.schema import Feature, Schema, Task
 from equiray.data.text import Serializer
-from equiray.specs import StreamingSpec
+from equiray.specs.run import StreamingSpec
 from equiray.streaming.embed import embed_source
 from equiray.streaming.kernel import Embedded
 from equiray.streaming.sources import ParquetSource

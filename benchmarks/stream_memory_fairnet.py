@@ -19,12 +19,12 @@ from stream_memory import compare, made_up_serializer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from equiray.fairnet_spec import BackboneSpec
 from equiray.mitigation.fairnet import Classifier, FairNet, Layers, save_fairnet
 from equiray.mitigation.fairnet.detector import Detector
 from equiray.mitigation.fairnet.gates import Adapter
 from equiray.models.backbones import Backbone, load_backbone
-from equiray.specs import StreamingSpec
+from equiray.specs.fairnet import BackboneSpec
+from equiray.specs.run import StreamingSpec
 from equiray.streaming.gated import gate_table, gated_blocks
 
 ATTRIBUTES = ("first", "second")

@@ -27,7 +27,7 @@ from equiray.mitigation.unlearning.losses import Terms, gap_loss, kl_loss, learn
 from equiray.mitigation.unlearning.objective import Objective
 from equiray.models.loading import load_causal_lm
 from equiray.models.tree_attention import tree_attention
-from equiray.specs import UnlearningSpec
+from equiray.specs.run import UnlearningSpec
 
 STEPS = 3
 PROMPTS_AT_ONCE = (1, 4, 16)

@@ -18,16 +18,16 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerF
 from equiray.cli import main
 from equiray.data.cases.asking import Question
 from equiray.data.cases.record import Case
-from equiray.generation_spec import SamplingSpec
 from equiray.models.engines.asked import messages_of
 from equiray.models.engines.cache import CompletionCache
 from equiray.models.engines.records import Completion, Request
 from equiray.models.engines.transformers_engine import TransformersEngine
 from equiray.models.loading import load_causal_lm
-from equiray.reward_run_spec import load_reward_spec
 from equiray.runs.reward.planning import SIDES, plan_reward
 from equiray.runs.sampling.chains import Sampler, completions_directory, sampling_of
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.generation import SamplingSpec
+from equiray.specs.reward_run import load_reward_spec
 
 STEPS = (
     "People like that are always so .",

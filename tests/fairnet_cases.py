@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, ViTConfig, ViTModel
 
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet import TrainingRows, Validation, correct, lower_states, train_base
 from equiray.models.backbones import as_backbone, padded
+from equiray.specs.fairnet import FairNetSpec
 
 SHAPE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
 WORDS = {**SHAPE, "vocab_size": 50, "max_position_embeddings": 64, "pad_token_id": 0}

@@ -11,12 +11,12 @@ from transformers import BertConfig, BertModel
 
 import streaming_cases
 import tiny_models
-from equiray.fairnet_spec import BackboneSpec, FairNetSpec
 from equiray.mitigation.fairnet import Classifier, FairNet, Layers, lower_states, save_fairnet
 from equiray.mitigation.fairnet.detector import Detector
 from equiray.mitigation.fairnet.gates import Adapter
 from equiray.mitigation.fairnet.support import Support
 from equiray.models.backbones import Backbone, encode_texts, load_backbone
+from equiray.specs.fairnet import BackboneSpec, FairNetSpec
 
 LAYERS = Layers(frozen=1, detector=2, adapter=2)
 ATTRIBUTES = ("sex", "race")

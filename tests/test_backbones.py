@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import BackboneSpec
 from equiray.models.backbones import TokenBatch, as_backbone, encode_texts, load_backbone, padded
+from equiray.specs.fairnet import BackboneSpec
 
 SHAPE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
 WORDS = {**SHAPE, "vocab_size": 50, "max_position_embeddings": 64, "pad_token_id": 0}

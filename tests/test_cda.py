@@ -12,7 +12,7 @@ from equiray.data.schema import Flip
 from equiray.data.tasks.load import load_task
 from equiray.errors import BadInput
 from equiray.mitigation.cda import augment
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 ONLY_SEX = dataclasses.replace(
     people.SCHEMA, flips=(Flip(attribute="sex", swaps={"sex": {"Male": "Female", "Female": "Male"}}),)

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from equiray.chains_spec import ChainsSpec
 from equiray.data.cases.record import Case, Stereotype
 from equiray.metrics.clusters import Resampling
 from equiray.mitigation.voting.chains import NO_ANSWER, ScoredChain, ScoredChains
 from equiray.mitigation.voting.deciding import Decisions, decide
 from equiray.mitigation.voting.votes import Votes
 from equiray.runs.chains.questions import POOLED, choose, counts_of, estimates_of, figures, grid_of
+from equiray.specs.chains import ChainsSpec
 
 SPEC = ChainsSpec.model_validate({"schema": "equiray.chains/1", "name": "x", "reward_model": "r"})
 TARGET, OTHER, UNKNOWN = 0, 1, 2

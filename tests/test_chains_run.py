@@ -21,7 +21,6 @@ from chain_runs import (
     tiny_lm,
     write_spec,
 )
-from equiray.chains_spec import load_chains_spec
 from equiray.mitigation.voting.store import load_chains
 from equiray.reports import verify_evidence
 from equiray.runs.chains.planning import plan_cases
@@ -31,6 +30,7 @@ from equiray.runs.directory import RunDirectory
 from equiray.runs.reward.training import load_base
 from equiray.runs.sampling.chains import reasoned_cases
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.chains import load_chains_spec
 
 CONTRACTS = Path(__file__).parents[1] / "docs" / "contracts"
 STAGES = ("single", "majority", "fairness_prompt", "outcome", "reward")

@@ -12,7 +12,7 @@ from equiray.data.counterfactuals import twins
 from equiray.data.schema import Feature, Flip, SensitiveAttribute
 from equiray.data.tasks.load import load_task
 from equiray.errors import BadInput
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 
 def _flip(rows, *attributes):

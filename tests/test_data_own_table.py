@@ -15,7 +15,7 @@ import yaml
 from equiray.data.own_table import load_table_spec
 from equiray.data.tasks.load import load_task
 from equiray.errors import BadInput
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "contracts" / "table_schema.yaml"
 ROWS = 120

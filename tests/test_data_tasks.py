@@ -18,7 +18,7 @@ from equiray.data.schema import ATTRIBUTE_PREFIX, SPLITS, Task
 from equiray.data.tasks import acs, load
 from equiray.data.tasks.load import builtin_schemas, describe_tasks, load_task
 from equiray.errors import BadInput
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 NAMES = ("adult", "german", "compas", "acs")
 

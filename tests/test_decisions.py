@@ -9,7 +9,7 @@ from equiray.data.cases.decisions import decision_cases
 from equiray.data.tasks.load import load_task
 from equiray.data.text import Serializer
 from equiray.errors import BadInput
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 ROWS = [
     {"sex": "Female", "race": "Black", "label": 1, "relationship": "Wife"},

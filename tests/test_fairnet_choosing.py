@@ -8,12 +8,12 @@ import pytest
 
 from equiray.data.schema import MISSING_GROUP
 from equiray.errors import BadInput
-from equiray.fairnet_spec import FairNetSpec
 from equiray.metrics.estimation import GroupedScores
 from equiray.mitigation.gating.choice import choose
 from equiray.mitigation.gating.thresholds import sweep
 from equiray.runs.fairnet.checks import check_tasks
 from equiray.runs.fairnet.choosing import chosen, groups_known, known_outcomes
+from equiray.specs.fairnet import FairNetSpec
 from gated_cases import by_hand, drawn
 
 ROWS = 2000

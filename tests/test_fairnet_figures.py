@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 import gated_cases
-from equiray.fairnet_spec import FairNetSpec
 from equiray.metrics.estimation import GroupedScores
 from equiray.mitigation.gating.bands import band
 from equiray.policies import Subject
@@ -19,6 +18,7 @@ from equiray.runs.fairnet.harm import no_harms
 from equiray.runs.fairnet.methods import scores
 from equiray.runs.fairnet.results import Decided, change_between, evidence_of
 from equiray.runs.fairnet.variants import _right_by_group
+from equiray.specs.fairnet import FairNetSpec
 
 
 def planned(code, label, names=("Female", "Male")):

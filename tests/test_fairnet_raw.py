@@ -8,7 +8,6 @@ import torch
 
 import fairnet_cases
 from equiray.errors import BadInput
-from equiray.fairnet_spec import BackboneSpec, TrainingSpec
 from equiray.mitigation.fairnet import (
     Classifier,
     Layers,
@@ -24,6 +23,7 @@ from equiray.mitigation.fairnet import (
     train_base,
 )
 from equiray.models.backbones import PixelScale, load_backbone, pixel_values
+from equiray.specs.fairnet import BackboneSpec, TrainingSpec
 from fairnet_runs import tiny_vit
 
 every_family = pytest.mark.parametrize("family", ["bert", "llama", "vit"])

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from equiray.cli import main
-from equiray.fairnet_spec import load_fairnet_spec
 from equiray.reports import verify_evidence
 from equiray.runs.directory import RunDirectory
+from equiray.specs.fairnet import load_fairnet_spec
 from fairnet_runs import QUICK, people, tiny_bert, tiny_vit, write_fairnet_spec
 
 METHODS = ["erm", "fairnet", "group_dro", "jtt", "dfr", "cda", "thresholds", "gate_and_thresholds"]

@@ -19,14 +19,14 @@ import torch
 import fairnet_streaming_cases as cases
 import streaming_cases
 from equiray.errors import BadInput, Incomplete
-from equiray.fairnet_spec import BackboneSpec
 from equiray.mitigation.fairnet import LowerStates, load_fairnet, lower_states, one_pass, subset_probabilities
 from equiray.mitigation.fairnet.inference import SubsetOutput
 from equiray.mitigation.fairnet.store import read_stored, save_fairnet
 from equiray.mitigation.gating.store import load_outcomes
 from equiray.models.backbones import encode_texts, load_backbone, padded
 from equiray.runs.fairnet import run_fairnet
-from equiray.specs import StreamingSpec
+from equiray.specs.fairnet import BackboneSpec
+from equiray.specs.run import StreamingSpec
 from equiray.streaming.embed import embed_source, uses_ray
 from equiray.streaming.fairnet import FairNetEmbedder, FairNetRecipe
 from equiray.streaming.gated import gate_table, gated_blocks, read_gated
@@ -39,8 +39,8 @@ import sys
 sys.path[:0] = sys.argv[1].split(":")
 from pathlib import Path
 import streaming_cases, torch
-from equiray.fairnet_spec import BackboneSpec
-from equiray.specs import StreamingSpec
+from equiray.specs.fairnet import BackboneSpec
+from equiray.specs.run import StreamingSpec
 from equiray.streaming.gated import gate_table
 torch.set_num_threads(1)
 gate_table(

@@ -12,7 +12,6 @@ from torch.nn.functional import cross_entropy
 
 import fairnet_cases
 from equiray.errors import BadInput
-from equiray.fairnet_spec import DetectorSpec, TrainingSpec
 from equiray.mitigation.fairnet import (
     Classifier,
     Layers,
@@ -32,6 +31,7 @@ from equiray.mitigation.fairnet.gates import Adapter
 from equiray.mitigation.fairnet.prototypes import majority_prototypes
 from equiray.mitigation.fairnet.regimes import known_groups, outliers
 from equiray.models.backbones import States
+from equiray.specs.fairnet import DetectorSpec, TrainingSpec
 
 every_family = pytest.mark.parametrize("family", ["bert", "llama", "vit"])
 THREE_STEPS = TrainingSpec(epochs=3 * 16 / fairnet_cases.ROWS, learning_rate=1e-2, batch_rows=16)

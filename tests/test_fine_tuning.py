@@ -13,7 +13,7 @@ from equiray.models.lora_classifier import train as train_module
 from equiray.reports import verify_evidence
 from equiray.runs import fine_tuning
 from equiray.runs.evaluation import run_evaluation
-from equiray.specs import RunSpec
+from equiray.specs.run import RunSpec
 from tiny_models import save, tiny
 
 STAGES = ("baseline", "cda", "unlearning", "cda_unlearning")

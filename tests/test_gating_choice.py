@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import ThresholdSpec
 from equiray.mitigation.gating.choice import choose
 from equiray.mitigation.gating.thresholds import sweep
+from equiray.specs.fairnet import ThresholdSpec
 from gated_cases import by_hand, drawn, outcomes_of
 
 

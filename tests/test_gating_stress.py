@@ -6,7 +6,7 @@ import pytest
 from equiray.data.tasks.load import load_task
 from equiray.errors import BadInput
 from equiray.mitigation.gating.stress import bands, noisy_labels, only, over_time, screening_dates, without
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 STATES = np.array(["CA", "NY", "CA", "TX"])
 

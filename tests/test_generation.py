@@ -10,12 +10,12 @@ import torch
 import tiny_models
 from endpoints import serving
 from equiray.errors import BadInput
-from equiray.generation_spec import EngineSpec
 from equiray.models.engines.prompts import encode_conversations
 from equiray.models.engines.records import Message, Request, Sampling
 from equiray.models.engines.transformers_engine import TransformersEngine
 from equiray.models.loading import load_causal_lm
 from equiray.models.merged import merged_directory
+from equiray.specs.generation import EngineSpec
 from equiray.streaming import generation_vllm
 from equiray.streaming.generation import generate
 from equiray.streaming.generation_ray import pieces

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from equiray.any_spec import load_any_spec
-from equiray.chains_spec import ChainsSpec
 from equiray.errors import BadInput
 from equiray.job_plan import plan_job
-from equiray.reward_run_spec import RewardSpec
 from equiray.runs.stored_spec import load_spec, seeds_of
+from equiray.specs.any_run import load_any_spec
+from equiray.specs.chains import ChainsSpec
+from equiray.specs.reward_run import RewardSpec
 
 ROOT = Path(__file__).parent.parent
 REWARD = {"schema": "equiray.reward/1", "name": "x", "held_out": ["Age"]}

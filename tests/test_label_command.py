@@ -21,7 +21,7 @@ from equiray.mitigation.reward.scores_file import read_scores, scores_table
 from equiray.mitigation.reward.scoring import score_chains
 from equiray.mitigation.reward.steps import step_records
 from equiray.mitigation.reward.store import load_reward_model, read_about, save_reward_model
-from equiray.reward_spec import RewardModelSpec
+from equiray.specs.reward_model import RewardModelSpec
 from reward_cases import random_cases
 
 

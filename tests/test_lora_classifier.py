@@ -19,7 +19,7 @@ from equiray.models.lora_classifier import train as train_module
 from equiray.models.lora_classifier.loss import class_weights, loss_parts
 from equiray.models.training.adapters import in_training
 from equiray.models.tree_attention import tree_attention
-from equiray.specs import LoraClassifierSpec
+from equiray.specs.run import LoraClassifierSpec
 
 every_architecture = pytest.mark.parametrize("architecture", sorted(tiny_models.CONFIGS))
 START = "Read the description and answer the question about it . "

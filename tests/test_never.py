@@ -23,7 +23,6 @@ from counting_cases import COLUMNS, LAYOUT, rows, table
 from equiray.data.cases.bbq import load_bbq
 from equiray.data.row_blocks import BlockId
 from equiray.errors import BadInput
-from equiray.fairnet_spec import FairNetSpec, ThresholdSpec
 from equiray.metrics.bbq import bbq_estimates
 from equiray.metrics.bbq_answers import BbqAnswers
 from equiray.metrics.catalogue import METRICS
@@ -42,6 +41,7 @@ from equiray.mitigation.gating.choice import choose
 from equiray.mitigation.gating.thresholds import sweep
 from equiray.policies import Judgement, NamedPolicy, Policy, Subject, apply_policy
 from equiray.runs.fairnet import run_fairnet
+from equiray.specs.fairnet import FairNetSpec, ThresholdSpec
 from gated_cases import drawn
 from score_tables import scored_rows, split_of
 from test_metric_catalogue import ideal_parts

@@ -10,7 +10,7 @@ import pytest
 from endpoints import Script, serving
 from equiray.data.tasks.load import load_task
 from equiray.runs.evaluation import run_evaluation
-from equiray.specs import RunSpec, TaskSpec
+from equiray.specs.run import RunSpec, TaskSpec
 
 TASK = {"name": "german", "rows": 300, "attributes": ["sex"]}
 

@@ -34,7 +34,7 @@ from equiray.mitigation.reward.scoring import score_chains
 from equiray.mitigation.reward.steps import MASK, ReasonedCase, step_records
 from equiray.models.answers import score_answers
 from equiray.models.endpoint import Endpoint
-from equiray.reward_spec import RewardModelSpec
+from equiray.specs.reward_model import RewardModelSpec
 from reward_cases import case, chain, random_cases
 
 FEW = Resampling(replicates=400, seed=1)

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from equiray.data.cases.record import Case, Stereotype
-from equiray.fairnet_spec import BackboneSpec
 from equiray.mitigation.reward.gold import GoldRule
 from equiray.mitigation.reward.judges import LikelihoodJudge
 from equiray.mitigation.reward.labelled import LabelledChains
@@ -18,7 +17,8 @@ from equiray.mitigation.reward.store import load_reward_model
 from equiray.mitigation.reward.training import train_reward_model
 from equiray.models.backbones import load_backbone
 from equiray.models.loading import load_causal_lm
-from equiray.reward_spec import RewardModelSpec
+from equiray.specs.fairnet import BackboneSpec
+from equiray.specs.reward_model import RewardModelSpec
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from chain_runs import HELD_OUT, finished_reward_run, reward_document, sampler_of, shape, start, tiny_lm, write_spec
 from equiray.reports import verify_evidence
-from equiray.reward_run_spec import load_reward_spec
 from equiray.runs.reward.planning import SIDES, plan_reward
+from equiray.specs.reward_run import load_reward_spec
 
 CONTRACTS = Path(__file__).parents[1] / "docs" / "contracts"
 

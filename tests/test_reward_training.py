@@ -19,7 +19,7 @@ from equiray.mitigation.reward.store import ABOUT, WEIGHTS, load_reward_model, s
 from equiray.mitigation.reward.training import train_reward_model
 from equiray.models.backbones import Backbone, TokenBatch, as_backbone
 from equiray.models.loading import CausalLM
-from equiray.reward_spec import RewardModelSpec
+from equiray.specs.reward_model import RewardModelSpec
 from reward_cases import random_cases
 
 SHORT = {"steps": 3, "batch_steps": 6, "warmup_steps": 0, "learning_rate": 1e-2, "validate_every": 2}

@@ -19,7 +19,7 @@ from equiray.runs.audit import run_audit
 from equiray.runs.audit_spec import AuditSpec
 from equiray.runs.evaluation import run_evaluation
 from equiray.runs.gate import Chosen, read_evidence
-from equiray.specs import RunSpec
+from equiray.specs.run import RunSpec
 from own_runs import own_spec, own_task
 from test_report import Page
 

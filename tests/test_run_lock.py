@@ -11,7 +11,7 @@ from equiray.errors import BadInput
 from equiray.reports import verify_evidence, write_evidence
 from equiray.runs.directory import RunDirectory
 from equiray.runs.lock import LOCK_NAME, sole_writer
-from equiray.specs import RunSpec
+from equiray.specs.run import RunSpec
 
 HOLD = """
 import sys, time

@@ -14,7 +14,7 @@ from equiray.runs.decisions import Reported
 from equiray.runs.directory import RunDirectory
 from equiray.runs.evaluation import run_evaluation
 from equiray.runs.lock import LOCK_NAME
-from equiray.specs import RunSpec
+from equiray.specs.run import RunSpec
 from tiny_models import save, tiny
 
 COMMAND = "equiray run spec.yaml --out out"

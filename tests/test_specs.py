@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from equiray.errors import BadInput
-from equiray.examples_spec import ExamplesSpec
-from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
-from equiray.specs import RunSpec, TaskSpec, load_run_spec
+from equiray.specs.examples import ExamplesSpec
+from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
+from equiray.specs.run import RunSpec, TaskSpec, load_run_spec
 
 ROOT = Path(__file__).parent.parent
 DATA_SETS = get_args(ExamplesSpec)

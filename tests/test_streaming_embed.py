@@ -20,7 +20,7 @@ import streaming_cases as cases
 import tiny_models
 from equiray.errors import BadInput
 from equiray.models.embedding import embed_texts
-from equiray.specs import LanguageModelSpec, StreamingSpec
+from equiray.specs.run import LanguageModelSpec, StreamingSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_source, embed_table, serializer_sha256
 from equiray.streaming.language_model import TokenCounter
@@ -79,7 +79,7 @@ sys.path[:0] = sys.argv[1].split(":")
 import torch; torch.set_num_threads(1)
 from pathlib import Path
 import streaming_cases as cases
-from equiray.specs import LanguageModelSpec, StreamingSpec
+from equiray.specs.run import LanguageModelSpec, StreamingSpec
 from equiray.streaming.embed import embed_table
 spec = LanguageModelSpec(source=sys.argv[2], dtype="float32")
 streaming = StreamingSpec(mode="local", rows_per_block=8)

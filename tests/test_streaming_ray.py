@@ -13,7 +13,7 @@ import torch
 import streaming_cases as cases
 import tiny_models
 from equiray.errors import BadInput, Incomplete
-from equiray.specs import LanguageModelSpec, StreamingSpec
+from equiray.specs.run import LanguageModelSpec, StreamingSpec
 from equiray.streaming import ray_pipeline
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_source, embed_table

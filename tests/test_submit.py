@@ -14,10 +14,10 @@ import pytest
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from equiray import submission
-from equiray.any_spec import load_any_spec
 from equiray.errors import BadInput, EquirayError, Incomplete
 from equiray.job_plan import JobPlan, plan_job
 from equiray.policies import load_policy
+from equiray.specs.any_run import load_any_spec
 from ray_heads import BIN, Head, ray_head
 
 SPEC = """

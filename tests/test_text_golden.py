@@ -13,7 +13,7 @@ from equiray.data.schema import Task
 from equiray.data.tasks.load import load_task
 from equiray.data.text import Serializer
 from equiray.data.wording import Template
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 TASKS = ("german", "adult", "compas", "acs")

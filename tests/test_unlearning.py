@@ -22,7 +22,7 @@ from equiray.mitigation.unlearning.objective import Objective, gradient_cosine
 from equiray.models.embedding import embed_texts
 from equiray.models.scoring import Scorer
 from equiray.models.tree_attention import tree_attention
-from equiray.specs import UnlearningSpec
+from equiray.specs.run import UnlearningSpec
 
 FILLERS = Fillers(poor=("age", "race White", "20"), rich=("sex", "race Black", "per week A"), irrelevant=())
 SENTENCES = ("The {} is", "{} worked hours and", "Read about the {} . It", "Does {} earn more")

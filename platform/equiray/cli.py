@@ -60,9 +60,9 @@ def run(
     With a policy, every model at every stage of every task is judged; the exit code is 0 for PASS, 1 for FAIL, 2 for
     INCONCLUSIVE.
     """
-    from equiray.any_spec import load_any_spec
     from equiray.policies import load_policy
     from equiray.runs.start import start
+    from equiray.specs.any_run import load_any_spec
 
     loaded = load_any_spec(spec, overrides)
     named = None if policy is None else load_policy(policy)

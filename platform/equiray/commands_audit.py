@@ -41,9 +41,9 @@ def audit(arguments: list[str], out: Path, policy: str | None, address: str | No
     from pydantic import ValidationError
 
     from equiray.commands_gate import EXIT_CODES, show
-    from equiray.documents import as_bad_input
     from equiray.policies import load_policy
     from equiray.runs.audit_spec import AuditSpec
+    from equiray.specs.documents import as_bad_input
 
     try:
         spec = AuditSpec.model_validate(options)

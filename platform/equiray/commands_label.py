@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from equiray.reward_spec import CalibrationMethod
+    from equiray.specs.reward_model import CalibrationMethod
 
 _file = click.Path(path_type=Path, dir_okay=False)
 

@@ -5,12 +5,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from equiray.any_spec import AnyRunSpec
-from equiray.chains_spec import ChainsSpec
 from equiray.errors import BadInput
-from equiray.fairnet_spec import FairNetSpec
 from equiray.policies.document import NamedPolicy
-from equiray.reward_run_spec import RewardSpec
+from equiray.specs.any_run import AnyRunSpec
+from equiray.specs.chains import ChainsSpec
+from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.reward_run import RewardSpec
 
 
 @dataclass(frozen=True, kw_only=True)

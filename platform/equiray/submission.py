@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import equiray
-from equiray.any_spec import load_any_spec
 from equiray.errors import BadInput, EquirayError, Incomplete
 from equiray.job_plan import JobPlan, plan_job
 from equiray.policies.document import load_policy
+from equiray.specs.any_run import load_any_spec
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient

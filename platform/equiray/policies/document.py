@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
-from equiray.documents import as_bad_input, read_mapping
 from equiray.errors import BadInput
 from equiray.policies.known import KNOWN
+from equiray.specs.documents import as_bad_input, read_mapping
 
 _HERE = Path(__file__).parent
 READY = tuple(sorted(file.stem for file in _HERE.glob("*.yaml")))

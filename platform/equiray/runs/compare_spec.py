@@ -7,9 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from equiray.documents import as_bad_input, read_mapping
 from equiray.metrics.counting import Attribute, Columns, Layout
-from equiray.specs import Distinct
+from equiray.specs.documents import Distinct, as_bad_input, read_mapping
 
 FIRST, SECOND = "A", "B"
 """The stages of the two sides; the paired change is that of ``B-A``."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from equiray.metrics.clusters import Resampling
 from equiray.runs.directory import RunDirectory
 from equiray.runs.models import LanguageModels
-from equiray.specs import RunSpec
+from equiray.specs.run import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)

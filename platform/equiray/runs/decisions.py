@@ -22,7 +22,7 @@ from equiray.metrics.paired_scores import ScoredRows
 from equiray.metrics.tables import MISSING, JointTable, Mass
 from equiray.runs.directory import RunDirectory
 from equiray.runs.predictions import Cell, predictions_file
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 CLASSES = ("0", "1")
 Groups = Mapping[str, tuple[str, ...]]

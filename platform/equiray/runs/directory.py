@@ -15,10 +15,10 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
-from equiray.documents import read_mapping
 from equiray.errors import BadInput, Incomplete, reading_back, writing
 from equiray.runs.lock import LOCK_NAME, sole_writer
 from equiray.runs.stored_spec import Spec
+from equiray.specs.documents import read_mapping
 
 
 @dataclass(frozen=True, kw_only=True)

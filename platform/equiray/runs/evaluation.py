@@ -35,7 +35,7 @@ from equiray.runs.results import TaskResults, all_evidence, task_results
 from equiray.runs.results_document import RESULTS, results_document
 from equiray.runs.run_frontiers import write_frontiers
 from equiray.runs.unlearning import UnlearningPlan, plan_unlearning, unlearn_folds, unlearning_details
-from equiray.specs import RunSpec, TaskSpec
+from equiray.specs.run import RunSpec, TaskSpec
 
 FULL_ROWS, FULL_FAMILIES = 500, 20
 """Below these a result is labelled ``smoke`` (docs/contracts)."""

@@ -20,7 +20,7 @@ from equiray.errors import BadInput
 from equiray.models.classifiers import check_two_classes
 from equiray.models.lora_classifier import LabelledPrompts, fine_tune
 from equiray.runs.context import RunContext
-from equiray.specs import LoraClassifierSpec
+from equiray.specs.run import LoraClassifierSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.classifier import ClassifierRecipe
 from equiray.streaming.embed import embed_source

@@ -32,7 +32,7 @@ from equiray.models.scoring import Scorer
 from equiray.runs.context import RunContext
 from equiray.runs.decisions import Reported
 from equiray.runs.directory import RunDirectory
-from equiray.specs import RunSpec
+from equiray.specs.run import RunSpec
 
 Fold = dict[str, tuple[str, ...]]
 """Families by part: ``train``, ``validation``, ``test``."""

@@ -8,7 +8,7 @@ from typing import Any
 from equiray.mitigation.unlearning import load_adapter
 from equiray.models.embedding import tokenize
 from equiray.models.loading import CausalLM, load_causal_lm
-from equiray.specs import LanguageModelSpec
+from equiray.specs.run import LanguageModelSpec
 
 _CHARACTERS_PER_TOKEN = 3
 """An endpoint keeps its tokenizer to itself; three characters a token overstates English prose, so budgets hold."""

@@ -25,7 +25,7 @@ from equiray.models.classifiers import THRESHOLD, fit_embedding_classifier, fit_
 from equiray.runs.context import RunContext
 from equiray.runs.fine_tuning import asked_rows, lora_scores
 from equiray.runs.prompting import prompt_answers
-from equiray.specs import RunSpec, Stage, TaskSpec
+from equiray.specs.run import RunSpec, Stage, TaskSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_table
 

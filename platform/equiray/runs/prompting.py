@@ -13,7 +13,7 @@ from equiray.models.answers import Answers, average_with_twins, score_answers
 from equiray.models.endpoint import Endpoint, ask
 from equiray.models.loading import CausalLM
 from equiray.runs.directory import RunDirectory
-from equiray.specs import LanguageModelSpec
+from equiray.specs.run import LanguageModelSpec
 
 
 def prompt_answers(

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from equiray.data.prediction_files import open_files
 from equiray.data.stores import find_files
-from equiray.documents import as_bad_input
 from equiray.errors import BadInput
 from equiray.metrics.counting import Counts
 from equiray.policies.document import nearest
@@ -20,6 +19,7 @@ from equiray.runs.compare_spec import CompareSpec, SideSpec
 from equiray.runs.counting import COUNTS_NAME
 from equiray.runs.run_cells import Asked, Cell, chosen_cells
 from equiray.runs.stored_spec import AnyRunSpec, load_spec
+from equiray.specs.documents import as_bad_input
 
 _OF_A_RUN = ("row_id", "split", "stage", "model", "label", "score", "prediction", "outcome")
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from equiray.any_spec import AnyRunSpec
-from equiray.chains_spec import ChainsSpec
-from equiray.fairnet_spec import FairNetSpec
 from equiray.policies import Judgement, NamedPolicy
-from equiray.reward_run_spec import RewardSpec
+from equiray.specs.any_run import AnyRunSpec
+from equiray.specs.chains import ChainsSpec
+from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.reward_run import RewardSpec
 
 
 def start(

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from equiray.any_spec import AnyRunSpec
-from equiray.chains_spec import ChainsSpec, load_chains_spec
-from equiray.documents import read_mapping
-from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
-from equiray.reward_run_spec import RewardSpec, load_reward_spec
 from equiray.runs.audit_spec import AuditSpec, load_audit_spec
 from equiray.runs.compare_spec import CompareSpec, load_compare_spec
-from equiray.specs import load_run_spec
+from equiray.specs.any_run import AnyRunSpec
+from equiray.specs.chains import ChainsSpec, load_chains_spec
+from equiray.specs.documents import read_mapping
+from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
+from equiray.specs.reward_run import RewardSpec, load_reward_spec
+from equiray.specs.run import load_run_spec
 
 Spec = AnyRunSpec | AuditSpec | CompareSpec
 

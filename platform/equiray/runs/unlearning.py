@@ -11,7 +11,7 @@ from equiray.mitigation.unlearning import unlearn
 from equiray.runs.context import RunContext
 from equiray.runs.directory import RunDirectory
 from equiray.runs.intrinsic import Fold, training_folds
-from equiray.specs import RunSpec
+from equiray.specs.run import RunSpec
 
 CURVE = "unlearning/curve.jsonl"
 

@@ -14,7 +14,7 @@ from equiray.data.text import Prompts
 from equiray.models.answers import encode_questions, score_answers
 from equiray.models.loading import CausalLM
 from equiray.models.lora_classifier import fine_tuned
-from equiray.specs import LoraClassifierSpec
+from equiray.specs.run import LoraClassifierSpec
 from equiray.streaming.kernel import Embedded
 from equiray.streaming.language_model import directory_sha256, load_on_node, unlearned
 

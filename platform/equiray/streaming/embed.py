@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from equiray.data.text import Serializer
 from equiray.models.loading import CausalLM, load_causal_lm
-from equiray.specs import LanguageModelSpec, StreamingSpec
+from equiray.specs.run import LanguageModelSpec, StreamingSpec
 from equiray.streaming.blocks import BlockStore, Manifest
 from equiray.streaming.cluster import ray_cluster
 from equiray.streaming.kernel import Embedder, EmbedderRecipe, EmbedJob, embed_block, rows_to_texts

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import BackboneSpec
 from equiray.mitigation.fairnet import FairNet, load_fairnet, lower_states, subset_probabilities
 from equiray.mitigation.fairnet.store import StoredFairNet, read_stored
 from equiray.models.backbones import Backbone, encode_texts, load_backbone
+from equiray.specs.fairnet import BackboneSpec
 from equiray.streaming.kernel import Embedded
 
 

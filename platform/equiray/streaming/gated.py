@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from equiray.data.text import Serializer
 from equiray.errors import BadInput, Incomplete
-from equiray.fairnet_spec import BackboneSpec
 from equiray.mitigation.fairnet.store import read_stored
 from equiray.mitigation.gating.outcomes import opened_gates
 from equiray.models.backbones import Backbone, load_backbone
-from equiray.specs import StreamingSpec
+from equiray.specs.fairnet import BackboneSpec
+from equiray.specs.run import StreamingSpec
 from equiray.streaming.blocks import BlockStore, read_block, read_embeddings, vectors_of
 from equiray.streaming.embed import STALL_S, embed_source
 from equiray.streaming.fairnet import FairNetRecipe

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from equiray.generation_spec import EngineSpec
 from equiray.models.chat_api import ChatServer
 from equiray.models.engines.cache import CompletionCache, write_missing
 from equiray.models.engines.endpoint_engine import EndpointEngine
 from equiray.models.engines.protocol import Generator, Identity
 from equiray.models.engines.records import Completion, Request, Sampling
 from equiray.models.loading import CausalLM, load_causal_lm
+from equiray.specs.generation import EngineSpec
 from equiray.streaming.cluster import ray_cluster
 from equiray.streaming.generation_job import Driven, EngineRecipe, GenerationJob
 from equiray.streaming.generation_vllm import VllmRecipe

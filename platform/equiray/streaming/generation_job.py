@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from equiray.generation_spec import EngineSpec
 from equiray.models.engines.protocol import Identity
 from equiray.models.engines.records import Request, Sampling
 from equiray.models.engines.transformers_engine import TransformersEngine
 from equiray.models.loading import CausalLM
+from equiray.specs.generation import EngineSpec
 from equiray.streaming.language_model import load_on_node, unlearned
 
 

@@ -19,7 +19,6 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from equiray.errors import BadInput
-from equiray.generation_spec import EngineSpec
 from equiray.models.engines.cache import CompletionCache
 from equiray.models.engines.prompts import encode_conversations, prompts_sha256
 from equiray.models.engines.protocol import Identity
@@ -29,6 +28,7 @@ from equiray.models.loading import load_causal_lm, locate
 from equiray.models.merged import merged_directory
 from equiray.models.sources import hub_answers, loading_from
 from equiray.models.tree_attention import most_tokens
+from equiray.specs.generation import EngineSpec
 from equiray.streaming.generation_job import GenerationJob, adapter_of
 from equiray.streaming.language_model import unlearned
 

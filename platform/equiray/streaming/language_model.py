@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from equiray.errors import BadInput
 from equiray.models.embedding import Pooling, embed_texts
 from equiray.models.loading import CausalLM, load_causal_lm
-from equiray.specs import LanguageModelSpec
+from equiray.specs.run import LanguageModelSpec
 from equiray.streaming.kernel import Embedded
 
 

@@ -19,7 +19,7 @@ from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 from ray.exceptions import RayError, RayTaskError
 
 from equiray.errors import EquirayError, Incomplete
-from equiray.specs import StreamingSpec
+from equiray.specs.run import StreamingSpec
 from equiray.streaming.blocks import Block, BlockStore
 from equiray.streaming.kernel import BlockDone, Embedder, EmbedderRecipe, EmbedJob, embed_block, rows_to_texts
 from equiray.streaming.progress import RowProgress

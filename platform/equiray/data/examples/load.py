@@ -14,7 +14,7 @@ from equiray.data.pictures.avatars import load_avatars
 from equiray.data.pictures.reading import read_pictures
 from equiray.data.pictures.recipe import CELEBA_CELLS, AvatarRecipe
 from equiray.errors import BadInput
-from equiray.examples_spec import AvatarsSpec, CelebaSpec, ExamplesSpec, HatexplainSpec, MultinliSpec
+from equiray.specs.examples import AvatarsSpec, CelebaSpec, ExamplesSpec, HatexplainSpec, MultinliSpec
 
 
 class About(NamedTuple):

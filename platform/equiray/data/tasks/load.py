@@ -11,7 +11,7 @@ from equiray.data.tasks import acs, adult, compas, german
 from equiray.data.tasks.assemble import assemble
 from equiray.data.tasks.raw import RawTable
 from equiray.errors import BadInput
-from equiray.specs import TaskSpec
+from equiray.specs.run import TaskSpec
 
 # (the caller's own folder or None, whether to download) -> rows, or None where they are not found without a download
 Reader = Callable[[Path | None, bool], RawTable | None]

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import AdapterSpec
 from equiray.mitigation.fairnet.batches import Rows
 from equiray.mitigation.fairnet.classifier import Classifier, Labels, Lower, descend, steps_of
 from equiray.mitigation.fairnet.contrastive import contrastive_losses
 from equiray.mitigation.fairnet.draws import drawing
 from equiray.mitigation.fairnet.gates import Adapter, Opened, gates
+from equiray.specs.fairnet import AdapterSpec
 
 _TWIN_SHARE = 0.5
 

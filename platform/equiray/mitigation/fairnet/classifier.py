@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import TrainingSpec
 from equiray.mitigation.fairnet.batches import Rows, shuffled_batches, sorted_batches
 from equiray.mitigation.fairnet.cached import BATCH_ROWS, LowerStates, Progress
 from equiray.mitigation.fairnet.draws import drawing, torch_drawing
 from equiray.mitigation.fairnet.raw import RawRows, embed_rows
 from equiray.models.backbones import Backbone, States
+from equiray.specs.fairnet import TrainingSpec
 
 _CHECKS_PER_EPOCH = 2
 _WARMUP = 0.05

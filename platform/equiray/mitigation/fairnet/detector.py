@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import DetectorKind, TrainingSpec
 from equiray.mitigation.fairnet.batches import Rows, shuffled_batches
 from equiray.mitigation.fairnet.classifier import descend, steps_of
 from equiray.mitigation.fairnet.draws import drawing, dropping_out, torch_drawing
 from equiray.models.backbones import States
+from equiray.specs.fairnet import DetectorKind, TrainingSpec
 
 ATTENTION_WIDTH = 128
 _HIDDEN = (128, 64)

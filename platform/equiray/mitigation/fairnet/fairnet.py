@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet.classifier import Classifier
 from equiray.mitigation.fairnet.detector import Detector
 from equiray.mitigation.fairnet.gates import Adapter
 from equiray.mitigation.fairnet.support import Support
+from equiray.specs.fairnet import FairNetSpec
 
 THRESHOLD = 0.5
 """The published one, until one is chosen."""

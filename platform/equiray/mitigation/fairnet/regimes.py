@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
 
-from equiray.fairnet_spec import DetectorSpec, Outliers
 from equiray.mitigation.fairnet.detector import Flags
 from equiray.mitigation.fairnet.draws import drawing
+from equiray.specs.fairnet import DetectorSpec, Outliers
 
 LOF_NEIGHBOURS = 20
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet.adapting import AdapterFit, Anchors, fit_adapter
 from equiray.mitigation.fairnet.batches import Rows, sorted_batches
 from equiray.mitigation.fairnet.cached import Progress
@@ -35,6 +34,7 @@ from equiray.mitigation.fairnet.prototypes import majority_prototypes
 from equiray.mitigation.fairnet.regimes import Known, known_groups
 from equiray.mitigation.fairnet.support import Support
 from equiray.models.backbones import Backbone, States
+from equiray.specs.fairnet import FairNetSpec
 
 OUTLIERS = "outliers"
 """Name of the one gate of the regime ``unlabelled``."""

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import ThresholdSpec
 from equiray.metrics.disparities import Array
 from equiray.mitigation.gating.changes import number
 from equiray.mitigation.gating.thresholds import Sweep
+from equiray.specs.fairnet import ThresholdSpec
 
 By = Literal["worst_cell", "accuracy"]
 

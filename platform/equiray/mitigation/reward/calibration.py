@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from equiray.errors import BadInput
-from equiray.reward_spec import CalibrationMethod
+from equiray.specs.reward_model import CalibrationMethod
 
 _SMALLEST_SLOPE = 1e-3
 """A model that ranks the labels the wrong way round is not turned round: its probabilities are nearly constant."""

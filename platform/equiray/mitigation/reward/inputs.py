@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from equiray.mitigation.reward.likelihoods import PARAGRAPH
 from equiray.mitigation.reward.steps import ReasonedCase
-from equiray.reward_spec import Reading
+from equiray.specs.reward_model import Reading
 
 Tokenize: TypeAlias = Callable[[Sequence[str], bool], list[list[int]]]
 """Token ids of texts, with the special tokens of a text's beginning or without."""

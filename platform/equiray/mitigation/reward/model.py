@@ -21,7 +21,7 @@ from equiray.mitigation.reward.steps import ReasonedCase
 from equiray.models.backbones import Backbone
 from equiray.models.loading import CausalLM
 from equiray.models.training.adapters import in_training
-from equiray.reward_spec import Reading, RewardModelSpec
+from equiray.specs.reward_model import Reading, RewardModelSpec
 
 _UNCALIBRATED = Calibration()
 

@@ -9,7 +9,7 @@ from equiray.errors import BadInput
 from equiray.mitigation.reward.calibration import Calibration, fit_calibration
 from equiray.mitigation.reward.label_sheet import HumanLabels, read_sheet
 from equiray.mitigation.reward.store import ABOUT, read_about, set_calibration
-from equiray.reward_spec import CalibrationMethod
+from equiray.specs.reward_model import CalibrationMethod
 
 FEWEST_LABELS = 20
 """Two numbers fitted to fewer labels say little of other steps."""

@@ -15,7 +15,7 @@ from equiray.errors import BadInput, reading_back, writing
 from equiray.mitigation.reward.calibration import Calibration
 from equiray.mitigation.reward.model import Base, RewardModel, fresh_model
 from equiray.models.training.checkpoints import write_whole
-from equiray.reward_spec import RewardModelSpec
+from equiray.specs.reward_model import RewardModelSpec
 
 SCHEMA = "equiray.reward-model/1"
 ABOUT, WEIGHTS = "reward.json", "reward.safetensors"

@@ -38,7 +38,7 @@ from equiray.models.training.checkpoints import (
     write_whole,
 )
 from equiray.models.training.schedule import Schedule, Stopwatch, update
-from equiray.reward_spec import RewardModelSpec
+from equiray.specs.reward_model import RewardModelSpec
 
 MODEL = "model"
 """Folder of the trained reward model within a training's directory."""

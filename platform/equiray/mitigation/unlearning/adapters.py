@@ -22,7 +22,7 @@ from equiray.models.training.adapters import (
     check_base,
     in_training,
 )
-from equiray.specs import UnlearningSpec
+from equiray.specs.run import UnlearningSpec
 
 RECORD = Record("unlearning.json", "equiray.unlearning/1", "unlearning")
 

@@ -22,7 +22,7 @@ from equiray.mitigation.unlearning.batches import (
 from equiray.mitigation.unlearning.losses import Terms, gap_loss, kl_loss, learn_loss, unlearn_loss
 from equiray.models.embedding import tokenize
 from equiray.models.loading import CausalLM
-from equiray.specs import UnlearningSpec
+from equiray.specs.run import UnlearningSpec
 
 _TEXTS_AT_ONCE = 32
 

@@ -13,7 +13,7 @@ from equiray.errors import reading_back
 from equiray.mitigation.unlearning.diagnostics import CurvePoint
 from equiray.models.loading import CausalLM
 from equiray.models.training.checkpoints import ADAPTER, CURVE, finished_result
-from equiray.specs import UnlearningSpec
+from equiray.specs.run import UnlearningSpec
 
 _NOTHING_KEPT = (
     "nothing kept: no checkpoint had a smaller validation gap than the original model within 2 % of its perplexity, "

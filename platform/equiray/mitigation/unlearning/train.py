@@ -36,7 +36,7 @@ from equiray.models.training.checkpoints import (
 )
 from equiray.models.training.schedule import Schedule, Stopwatch, update
 from equiray.models.tree_attention import tree_attention
-from equiray.specs import UnlearningSpec
+from equiray.specs.run import UnlearningSpec
 
 Say = Callable[[str], None]
 

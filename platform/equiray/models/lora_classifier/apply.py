@@ -6,7 +6,7 @@ from pathlib import Path
 
 from equiray.models.loading import CausalLM
 from equiray.models.training.adapters import Record, Trainable, check_base, in_training, load_lora_weights
-from equiray.specs import LoraClassifierSpec
+from equiray.specs.run import LoraClassifierSpec
 
 RECORD = Record("classifier.json", "equiray.lora_classifier/1", "fine-tuning")
 

@@ -40,7 +40,7 @@ from equiray.models.training.checkpoints import (
 )
 from equiray.models.training.schedule import Schedule, Stopwatch, update
 from equiray.models.tree_attention import tree_attention
-from equiray.specs import LoraClassifierSpec
+from equiray.specs.run import LoraClassifierSpec
 
 _SAY_EVERY_S = 30.0
 

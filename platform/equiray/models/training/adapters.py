@@ -22,7 +22,7 @@ from transformers.pytorch_utils import Conv1D
 
 from equiray.errors import BadInput, reading_back, writing
 from equiray.models.loading import CausalLM
-from equiray.specs import LoraSpec
+from equiray.specs.run import LoraSpec
 
 LORA_WEIGHTS, FULL_WEIGHTS = "adapter_model.safetensors", "model.safetensors"
 _ADAPTER = "default"

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from equiray.chains_spec import ChainsSpec
 from equiray.runs.chains.methods import REFERENCE, REWARD
 from equiray.runs.chains.people import plain
 from equiray.runs.chains.planning import PlannedCases
 from equiray.runs.chains.reward_run import RewardRun
 from equiray.runs.chains.task import TaskFigures
+from equiray.specs.chains import ChainsSpec
 
 SCHEMA = "equiray.chains-results/1"
 FULL_CASES = 200

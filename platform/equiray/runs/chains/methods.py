@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping
 
-from equiray.chains_spec import ChainsSpec
 from equiray.mitigation.voting.baselines import MAJORITY, OUTCOME, PROMPTED, SINGLE, baselines
 from equiray.mitigation.voting.deciding import Decisions, decide
 from equiray.runs.chains.scored import ScoredSide
+from equiray.specs.chains import ChainsSpec
 
 REWARD = "reward"
 REFERENCE = "majority"

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from equiray.chains_spec import ChainsSpec
 from equiray.data.schema import ATTRIBUTE_PREFIX, MISSING_GROUP
 from equiray.metrics.clusters import Resampling
 from equiray.metrics.counting import Attribute, Layout
@@ -32,6 +31,7 @@ from equiray.runs.chains.scored import ScoredSide
 from equiray.runs.counted_evidence import counts_file, decided_evidence
 from equiray.runs.decisions import count_decisions
 from equiray.runs.directory import RunDirectory
+from equiray.specs.chains import ChainsSpec
 
 _RISKS = (0.0, 0.05)
 

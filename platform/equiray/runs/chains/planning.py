@@ -8,15 +8,15 @@ are used.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from equiray.chains_spec import ChainsSpec
 from equiray.data.cases.bbq_files import CATEGORIES
 from equiray.data.cases.case_set import CaseSet, family_of
 from equiray.data.cases.record import Case
 from equiray.errors import BadInput
-from equiray.generation_spec import CasesSpec
 from equiray.runs.chains.reward_run import RewardRun
 from equiray.runs.sampling.cases import TEXTS, load_bbq_cases, load_decisions, load_texts
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.chains import ChainsSpec
+from equiray.specs.generation import CasesSpec
 
 BBQ = "bbq"
 SIDES = ("validation", "test")

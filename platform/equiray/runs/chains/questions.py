@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from equiray.chains_spec import ChainsSpec
 from equiray.data.cases.case_set import family_of
 from equiray.data.cases.record import Case
 from equiray.metrics.bbq import bbq_estimates
@@ -27,6 +26,7 @@ from equiray.runs.chains.methods import REFERENCE
 from equiray.runs.chains.people import plain
 from equiray.runs.chains.planning import BBQ
 from equiray.runs.directory import RunDirectory
+from equiray.specs.chains import ChainsSpec
 
 POOLED = "all categories"
 _FIGURES = (

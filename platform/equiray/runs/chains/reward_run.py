@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equiray.chains_spec import ChainsSpec
 from equiray.data.cases.case_set import family_of
 from equiray.data.cases.record import Case
 from equiray.errors import BadInput, reading_back
-from equiray.reward_run_spec import RewardSpec, load_reward_spec
 from equiray.runs.reward.planning import wording_sha256
 from equiray.runs.reward.training import OUTCOME, PROCESS, model_folder
+from equiray.specs.chains import ChainsSpec
+from equiray.specs.reward_run import RewardSpec, load_reward_spec
 
 _DOCUMENT, _SCHEMA = "reward.json", "equiray.reward-results/1"
 

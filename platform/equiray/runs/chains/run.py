@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from equiray import __version__
-from equiray.chains_spec import ChainsSpec
 from equiray.errors import BadInput
 from equiray.policies import Judgement, NamedPolicy, apply_policy
 from equiray.reports import print_summary
@@ -25,6 +24,7 @@ from equiray.runs.results_document import RESULTS, results_document
 from equiray.runs.reward.training import load_base
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.chains import ChainsSpec
 
 DOCUMENT = "chains.json"
 

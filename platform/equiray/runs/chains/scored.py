@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from equiray.chains_spec import ChainsSpec
 from equiray.mitigation.reward.likelihoods import AnswerLikelihoods
 from equiray.mitigation.reward.model import Base
 from equiray.mitigation.reward.scoring import causal_effects, score_chains
@@ -21,6 +20,7 @@ from equiray.runs.chains.planning import PlannedCases
 from equiray.runs.chains.reward_run import RewardRun
 from equiray.runs.directory import RunDirectory
 from equiray.runs.sampling.chains import Sampler, reasoned_cases
+from equiray.specs.chains import ChainsSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from equiray.chains_spec import ChainsSpec
 from equiray.metrics.clusters import Resampling
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation import CountedEvidence, Labels, Setting
@@ -20,6 +19,7 @@ from equiray.runs.chains.scored import ScoredSide
 from equiray.runs.directory import RunDirectory
 from equiray.runs.sampling.counted import chain_counts
 from equiray.runs.sampling.shown import shown_chains
+from equiray.specs.chains import ChainsSpec
 
 
 @dataclass(frozen=True, kw_only=True)

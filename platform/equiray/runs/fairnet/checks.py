@@ -6,13 +6,13 @@ import numpy as np
 
 from equiray.data.schema import MISSING_GROUP
 from equiray.errors import BadInput
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.baselines.dfr import balanced_rows
 from equiray.mitigation.fairnet import Layers
 from equiray.mitigation.gating.outcomes import MOST_CACHED
 from equiray.models.backbones import Backbone, encode_texts
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.results import counted_cells
+from equiray.specs.fairnet import FairNetSpec
 
 
 def check_backbone(backbone: Backbone, spec: FairNetSpec) -> None:

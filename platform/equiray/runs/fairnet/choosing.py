@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.data.schema import MISSING_GROUP
-from equiray.fairnet_spec import DetectorSpec, FairNetSpec
 from equiray.metrics.estimation import GroupedScores
 from equiray.mitigation.fairnet.regimes import labelled
 from equiray.mitigation.gating.choice import Choice, choose
@@ -18,6 +17,7 @@ from equiray.mitigation.gating.grid import sweep_grid
 from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.mitigation.gating.thresholds import sweep
 from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
+from equiray.specs.fairnet import DetectorSpec, FairNetSpec
 
 _NO_GROUPS = "no groups"
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from equiray.fairnet_spec import FairNetSpec
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.estimation import CountedEvidence
 from equiray.mitigation.fairnet import Layers
@@ -18,6 +17,7 @@ from equiray.runs.fairnet.results import ASKED, BASE, change_of
 from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.words import gates_of, methods_of
 from equiray.runs.results_document import results_document
+from equiray.specs.fairnet import FairNetSpec
 
 SCHEMA = "equiray.fairnet-results/2"
 FULL_ROWS = 500

@@ -1,10 +1,10 @@
 """Which tasks go with which backbone and which settings: texts, pictures, tables."""
 
 from equiray.errors import BadInput
-from equiray.examples_spec import AnyTaskSpec, reads_pictures
-from equiray.fairnet_spec import FairNetSpec
 from equiray.models.backbones import Backbone
-from equiray.specs import TaskSpec
+from equiray.specs.examples import AnyTaskSpec, reads_pictures
+from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.run import TaskSpec
 
 
 def check_kinds(spec: FairNetSpec, backbone: Backbone, address: str | None) -> None:

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from equiray.data.pictures.reading import read_pictures
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet import Layers, Lower, LowerStates, RawRows, lower_states
 from equiray.mitigation.fairnet.raw import Inputs
 from equiray.models.backbones import Backbone, encode_texts
 from equiray.runs.directory import RunDirectory
 from equiray.runs.fairnet.planning import PlannedTask
+from equiray.specs.fairnet import FairNetSpec
 from equiray.streaming.progress import RowProgress
 
 FOLDER = "lower"

@@ -19,11 +19,11 @@ from equiray.data.splits import keyed_hash
 from equiray.data.tasks.load import load_task
 from equiray.data.text import CountTokens
 from equiray.errors import BadInput
-from equiray.examples_spec import ExamplesSpec
-from equiray.fairnet_spec import FairNetSpec, RowsSpec
 from equiray.metrics.estimation import GroupedScores
 from equiray.runs.fairnet.tables import SPLIT_SEED, TaskTable, Twins, attributes_of, make_twins, read_table
-from equiray.specs import TaskSpec
+from equiray.specs.examples import ExamplesSpec
+from equiray.specs.fairnet import FairNetSpec, RowsSpec
+from equiray.specs.run import TaskSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from equiray import __version__
-from equiray.fairnet_spec import FairNetSpec
 from equiray.metrics.estimation import Labels
 from equiray.models.backbones import Backbone, load_backbone
 from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
@@ -38,6 +37,7 @@ from equiray.runs.frontiers import frontiers_file, frontiers_of_predictions
 from equiray.runs.policy_check import check_policy
 from equiray.runs.publish import publish
 from equiray.runs.results_document import RESULTS
+from equiray.specs.fairnet import FairNetSpec
 from equiray.streaming.language_model import TokenCounter
 
 

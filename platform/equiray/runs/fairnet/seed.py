@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiray.data.schema import MISSING_GROUP
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet import (
     Classifier,
     FairNet,
@@ -41,6 +40,7 @@ from equiray.runs.fairnet.steps import Step
 from equiray.runs.fairnet.streamed import streamed
 from equiray.runs.fairnet.vulnerable import worst_group
 from equiray.runs.fairnet.weights import load_classifier, save_classifier
+from equiray.specs.fairnet import FairNetSpec
 from equiray.streaming.embed import uses_ray
 
 Scores = NDArray[np.float64]

@@ -12,10 +12,10 @@ from equiray.data.examples.of_task import fit_row_serializer
 from equiray.data.importance import feature_importance
 from equiray.data.schema import Task
 from equiray.data.text import CountTokens, Serializer
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.cda import augment
 from equiray.runs.predictions import prepare_twins
-from equiray.specs import TaskSpec
+from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.run import TaskSpec
 
 SPLIT_SEED = 0
 """Splits do not move with a run's seeds: trainings are compared on the same rows."""

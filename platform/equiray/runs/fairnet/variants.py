@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from equiray.data.examples import Examples
 from equiray.data.schema import MISSING_GROUP
 from equiray.errors import BadInput
-from equiray.fairnet_spec import Ablation, FairNetSpec, Stress
 from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.mitigation.gating.stress import noisy_labels, over_time, screening_dates
 from equiray.runs.directory import RunDirectory
@@ -20,6 +19,7 @@ from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.results import change_between
 from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.vulnerable import FEWEST_ROWS, candidates, learnable
+from equiray.specs.fairnet import Ablation, FairNetSpec, Stress
 
 NOISE = 0.1
 """Share of training labels that are turned under `label_noise`."""

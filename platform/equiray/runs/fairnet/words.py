@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from equiray.fairnet_spec import FairNetSpec
 from equiray.mitigation.fairnet.train import OUTLIERS
+from equiray.specs.fairnet import FairNetSpec
 
 _METHODS = {
     "erm": ("ERM", False, "the base model: the mean loss of all training rows is made small"),

@@ -14,12 +14,12 @@ from equiray.mitigation.reward.evaluation import MODEL
 from equiray.mitigation.reward.labels import UNLABELLED
 from equiray.mitigation.reward.store import read_about
 from equiray.mitigation.reward.training import RewardTraining
-from equiray.reward_run_spec import RewardSpec
 from equiray.runs.reward.planning import RewardPlan, wording_sha256
 from equiray.runs.reward.sides import SHEET, Side
 from equiray.runs.reward.training import Trained
 from equiray.runs.sampling.counted import chain_counts
 from equiray.runs.sampling.shown import shown_chains
+from equiray.specs.reward_run import RewardSpec
 
 SCHEMA = "equiray.reward-results/1"
 FULL_CASES = 200

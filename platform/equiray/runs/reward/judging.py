@@ -10,10 +10,10 @@ from equiray.mitigation.reward.judges import EndpointJudge, Judge, LikelihoodJud
 from equiray.mitigation.reward.labels import StepLabel
 from equiray.mitigation.reward.steps import ReasonedCase
 from equiray.models.endpoint import Endpoint
-from equiray.reward_run_spec import JudgeKind, RewardSpec
 from equiray.runs.directory import RunDirectory
 from equiray.runs.sampling.chains import completions_directory
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.reward_run import JudgeKind, RewardSpec
 from equiray.streaming.progress import RowProgress
 
 _CASES_AT_ONCE = 16

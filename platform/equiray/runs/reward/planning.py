@@ -9,9 +9,9 @@ from equiray.data.cases.bbq_files import CATEGORIES
 from equiray.data.cases.case_set import CaseSet, family_of
 from equiray.data.cases.record import Case
 from equiray.errors import BadInput
-from equiray.generation_spec import SamplingSpec
-from equiray.reward_run_spec import RewardSpec
 from equiray.runs.sampling.cases import load_bbq_cases, open_families
+from equiray.specs.generation import SamplingSpec
+from equiray.specs.reward_run import RewardSpec
 
 SIDES = ("train", "validation", "test")
 

@@ -19,7 +19,6 @@ from equiray.mitigation.reward.scoring import score_chains
 from equiray.mitigation.reward.store import load_reward_model, read_about
 from equiray.policies import NamedPolicy
 from equiray.reports import print_summary
-from equiray.reward_run_spec import JudgeKind, RewardSpec
 from equiray.runs.directory import RunDirectory
 from equiray.runs.publish import publish
 from equiray.runs.results_document import RESULTS, results_document
@@ -30,6 +29,7 @@ from equiray.runs.reward.sides import Side, prepare_sides, with_masked
 from equiray.runs.reward.training import Trained, load_base, train_models
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.reward_run import JudgeKind, RewardSpec
 
 DOCUMENT, SCORES = "reward.json", "scores.parquet"
 

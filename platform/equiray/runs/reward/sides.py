@@ -14,11 +14,11 @@ from equiray.mitigation.reward.gold import write_sheet
 from equiray.mitigation.reward.labelled import LabelledChains
 from equiray.mitigation.reward.labels import UNLABELLED, StepLabel, label_array, outcome_array
 from equiray.mitigation.reward.steps import ReasonedCase, masked
-from equiray.reward_run_spec import JudgeKind, RewardSpec
 from equiray.runs.directory import RunDirectory
 from equiray.runs.reward.judging import judge_of, labelled
 from equiray.runs.reward.planning import SIDES, RewardPlan
 from equiray.runs.sampling.chains import Sampler, reasoned_cases
+from equiray.specs.reward_run import JudgeKind, RewardSpec
 
 SHEET = "steps_to_check.csv"
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from equiray.fairnet_spec import BackboneSpec
 from equiray.mitigation.reward.labelled import LabelledChains
 from equiray.mitigation.reward.labels import UNLABELLED
 from equiray.mitigation.reward.model import Base
 from equiray.mitigation.reward.training import MODEL, RewardTraining, train_reward_model
 from equiray.models.backbones import load_backbone
 from equiray.models.loading import load_causal_lm
-from equiray.reward_run_spec import RewardSpec
-from equiray.reward_spec import RewardModelSpec
 from equiray.runs.directory import RunDirectory
 from equiray.runs.reward.sides import Side, with_masked
+from equiray.specs.fairnet import BackboneSpec
+from equiray.specs.reward_model import RewardModelSpec
+from equiray.specs.reward_run import RewardSpec
 
 PROCESS, OUTCOME = "process", "outcome"
 """Folders of the model of steps and of that of whole chains."""

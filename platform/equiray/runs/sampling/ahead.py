@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from equiray.reward_run_spec import load_reward_spec
 from equiray.runs.sampling.cases import load_bbq_cases
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.reward_run import load_reward_spec
 
 
 def sample_ahead(path: Path, overrides: tuple[str, ...], *, fair: bool, say: Callable[[str], None]) -> None:

@@ -14,8 +14,8 @@ from equiray.data.importance import feature_importance
 from equiray.data.tasks.load import load_task
 from equiray.data.text import CountTokens, Serializer
 from equiray.errors import BadInput
-from equiray.generation_spec import CasesSpec
-from equiray.specs import SerializationSpec, TaskSpec
+from equiray.specs.generation import CasesSpec
+from equiray.specs.run import SerializationSpec, TaskSpec
 
 TEXTS = ("bias_in_bios", "civil_comments")
 """Data sets of texts in splits that their authors made."""

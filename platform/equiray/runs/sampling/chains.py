@@ -14,13 +14,13 @@ import pyarrow as pa
 from equiray.data.cases.asking import Asking, Question, Variant, ask
 from equiray.data.cases.chain_text import ReadChain, read_chain
 from equiray.data.cases.record import Case
-from equiray.generation_spec import SamplingSpec
 from equiray.mitigation.reward.steps import Chain, ReasonedCase
 from equiray.models.engines.asked import messages_of
 from equiray.models.engines.records import Completion, Request, Sampling
 from equiray.models.gguf import cache_directory
 from equiray.runs.directory import RunDirectory
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.generation import SamplingSpec
 from equiray.streaming.generation import generate
 
 _SCHEMA = pa.schema(

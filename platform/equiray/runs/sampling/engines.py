@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from equiray.errors import BadInput
-from equiray.generation_spec import EngineSpec
 from equiray.mitigation.unlearning import load_adapter
 from equiray.models.loading import CausalLM, check_source, load_causal_lm
+from equiray.specs.generation import EngineSpec
 
 _CHARACTERS_PER_TOKEN = 3
 """An endpoint keeps its tokenizer to itself; three characters a token overstates English prose, so budgets hold."""

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from equiray.chains_spec import ChainsSpec, load_chains_spec
-from equiray.documents import read_mapping
-from equiray.fairnet_spec import FairNetSpec, load_fairnet_spec
-from equiray.reward_run_spec import RewardSpec, load_reward_spec
-from equiray.specs import RunSpec, load_run_spec
+from equiray.specs.chains import ChainsSpec, load_chains_spec
+from equiray.specs.documents import read_mapping
+from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
+from equiray.specs.reward_run import RewardSpec, load_reward_spec
+from equiray.specs.run import RunSpec, load_run_spec
 
 AnyRunSpec = RunSpec | FairNetSpec | RewardSpec | ChainsSpec
 """What `equiray run` can be given."""

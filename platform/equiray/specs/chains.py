@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from equiray.documents import as_bad_input, read_mapping
-from equiray.generation_spec import CasesSpec, EngineSpec, SamplingSpec
-from equiray.specs import Distinct, Document, apply_overrides
+from equiray.specs.documents import Distinct, Document, as_bad_input, read_mapping
+from equiray.specs.generation import CasesSpec, EngineSpec, SamplingSpec
+from equiray.specs.run import apply_overrides
 
 Temperature = Annotated[float, Field(ge=0)]
 Aggregate = Literal["mean", "log_mean", "low"]
@@ -50,7 +50,7 @@ class ChainsSpec(Document):
 
 
 def load_chains_spec(path: Path, overrides: tuple[str, ...] = ()) -> ChainsSpec:
-    """Read and check the YAML of decisions; raises BadInput as `equiray.specs.load_run_spec` does."""
+    """Read and check the YAML of decisions; raises BadInput as `equiray.specs.run.load_run_spec` does."""
     document = read_mapping(path, "spec")
     apply_overrides(document, overrides)
     try:

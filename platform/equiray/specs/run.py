@@ -1,42 +1,18 @@
-"""Every YAML document equiray reads, as pydantic models. Unknown keys raise; the content hash names a run."""
+"""What the YAML of a run may say, as pydantic models: tasks, stages, models, and how each is trained."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from equiray.documents import as_bad_input, read_mapping
 from equiray.errors import BadInput
+from equiray.specs.documents import Distinct, Document, as_bad_input, read_mapping
 
 Stage = Literal["baseline", "cda", "unlearning", "cda_unlearning"]
 ModelType = Literal["raw", "embedding", "prompt", "lora"]
 TemplateSetName = Literal["poor_or_rich", "equiray", "equiray_es", "equiray_fr", "equiray_zh"]
-_T = TypeVar("_T")
-
-
-def _distinct(values: tuple[_T, ...]) -> tuple[_T, ...]:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{value!r} stands twice")
-    return values
-
-
-Distinct = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_distinct)]
-
-
-class Document(BaseModel):
-    """A part of a YAML document: unknown keys raise, nothing changes after reading; `sha256` is its content hash."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def sha256(self) -> str:
-        """Content hash: equal documents, however written, have equal hashes."""
-        canonical = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 class TaskSpec(Document):

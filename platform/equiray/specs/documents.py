@@ -1,13 +1,41 @@
-"""YAML documents on their way in: read from a file, and what is wrong with them said in the user's words."""
+"""What all YAML documents share: how they are read, and what is wrong with them said in the user's words.
 
+Unknown keys raise; the content hash names a run.
+"""
+
+import hashlib
+import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from equiray.errors import BadInput
+
+_T = TypeVar("_T")
+
+
+def _distinct(values: tuple[_T, ...]) -> tuple[_T, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value!r} stands twice")
+    return values
+
+
+Distinct = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class Document(BaseModel):
+    """A part of a YAML document: unknown keys raise, nothing changes after reading; `sha256` is its content hash."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def sha256(self) -> str:
+        """Content hash: equal documents, however written, have equal hashes."""
+        canonical = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read_mapping(path: Path, what: str) -> dict[str, Any]:

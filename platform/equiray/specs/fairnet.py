@@ -1,13 +1,13 @@
-"""The YAML of a FairNet run (arXiv 2510.19421) as pydantic models; `equiray.specs` has what all documents share."""
+"""The YAML of a FairNet run (arXiv 2510.19421), as pydantic models."""
 
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from equiray.documents import as_bad_input, read_mapping
-from equiray.examples_spec import AnyTaskSpec
-from equiray.specs import Distinct, Document, StreamingSpec, apply_overrides
+from equiray.specs.documents import Distinct, Document, as_bad_input, read_mapping
+from equiray.specs.examples import AnyTaskSpec
+from equiray.specs.run import StreamingSpec, apply_overrides
 
 DetectorKind = Literal["group", "risk", "both"]
 Regime = Literal["full", "partial", "unlabelled"]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from equiray.specs import Document
+from equiray.specs.documents import Document
 
 Backend = Literal["transformers", "vllm", "endpoint"]
 CaseSet = Literal["bbq", "adult", "acs", "compas", "german", "bias_in_bios", "civil_comments"]

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from equiray.specs import Document, TaskSpec
+from equiray.specs.documents import Document
+from equiray.specs.run import TaskSpec
 
 _NAME = r"^[A-Za-z0-9_-]+$"
 _POSITIVE = "the class to be told from all others; needed where there are more than two"

@@ -1,10 +1,11 @@
-"""The YAML of a reward model (arXiv 2507.11344) as pydantic models; `equiray.specs` has what all documents share."""
+"""The YAML of a reward model (arXiv 2507.11344), as pydantic models."""
 
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from equiray.specs import Document, LoraSpec
+from equiray.specs.documents import Document
+from equiray.specs.run import LoraSpec
 
 Reading = Literal["isolated", "in_context", "outcome"]
 """``isolated``: the first step with its question, later ones alone (the paper); ``in_context``: each step after all

@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from equiray.documents import as_bad_input, read_mapping
-from equiray.generation_spec import CasesSpec, EngineSpec, SamplingSpec
-from equiray.reward_spec import RewardModelSpec
-from equiray.specs import Document, apply_overrides
+from equiray.specs.documents import Document, as_bad_input, read_mapping
+from equiray.specs.generation import CasesSpec, EngineSpec, SamplingSpec
+from equiray.specs.reward_model import RewardModelSpec
+from equiray.specs.run import apply_overrides
 
 JudgeKind = Literal["gold", "likelihood", "endpoint"]
 
@@ -64,7 +64,7 @@ class RewardSpec(Document):
 
 
 def load_reward_spec(path: Path, overrides: tuple[str, ...] = ()) -> RewardSpec:
-    """Read and check a reward model's YAML; raises BadInput as `equiray.specs.load_run_spec` does."""
+    """Read and check a reward model's YAML; raises BadInput as `equiray.specs.run.load_run_spec` does."""
     document = read_mapping(path, "spec")
     apply_overrides(document, overrides)
     try:
