@@ -124,7 +124,7 @@ class LoraClassifierSpec(Document):
     time_budget_s: float | None = Field(
         default=None, gt=0, description="stop each training after that long; labelled `short run`"
     )
-    batch_rows: int = Field(default=16, ge=1, description="rows a step, each with both orders of its two answers")
+    batch_rows: int = Field(default=16, ge=1, description="rows a step")
     batch_tokens: int = Field(
         default=2048, ge=64, description="tokens of a forward and backward pass, which memory grows with"
     )
