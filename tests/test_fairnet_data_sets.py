@@ -251,6 +251,12 @@ def test_3_what_does_not_go_together_is_refused_before_anything_is_made(
     assert "fix:" in said and "Traceback" not in said and not (tmp_path / "out").exists()
 
 
+def test_3_an_attribute_that_avatars_have_not_is_refused_before_they_are_drawn(monkeypatch, tmp_path: Path, capsys):
+    monkeypatch.setattr("equiray.data.pictures.avatars.draw", lambda options: pytest.fail("drawn"))
+    assert run(tmp_path, "", AVATARS | {"attributes": ["eyes"]}, backbone={"source": "tiny_vit"}) == 3
+    assert "no attribute 'eyes'" in capsys.readouterr().err
+
+
 def test_3_a_cluster_is_refused_for_pictures(small_scratch, tmp_path: Path, capsys):
     assert run(tmp_path, "", AVATARS, "--address", "ray://nowhere:1", backbone={"source": "tiny_vit"}) == 3
     assert "do not go through Ray" in capsys.readouterr().err

@@ -343,6 +343,8 @@ def test_a_changed_spec_is_refused_and_a_finished_run_trains_nothing(uninterrupt
         ({"vulnerable": {"region": "north"}}, ("no task has a gate for 'region'", "vulnerable", "sex")),
         ({"backbone": {"max_tokens": 100}}, ("100 tokens a row", "48 positions", "at most 48")),
         ({"backbone": {"frozen_layers": 4}}, ("layer 4", "backbone.frozen_layers", "3 layers")),
+        ({"detector": {"layer": 3}}, ("layer 3", "detector.layer", "3 layers, one above for adapters", "say 0 to 2")),
+        ({"detector": {"regime": "partial", "label_share": 0.02}}, ("no group of sex has 30", "label_share")),
         ({"detector": {"layer": 2}, "adapter": {"first_layer": 0}}, ("adapter.first_layer", "lies below")),
         ({"backbone": {"frozen_layers": 2}, "adapter": {"first_layer": 0}}, ("layer 0", "adapter.first_layer")),
         ({"attributes": ["sex", "region"], "adapter": {"first_layer": 0}}, ("several gates", "adapter.first_layer")),

@@ -10,6 +10,7 @@ import numpy as np
 from equiray.data.examples import celeba, hatexplain, multinli
 from equiray.data.examples.binary import one_against_rest
 from equiray.data.examples.record import Examples
+from equiray.data.pictures.avatars import ATTRIBUTES as AVATARS
 from equiray.data.pictures.avatars import load_avatars
 from equiray.data.pictures.reading import read_pictures
 from equiray.data.pictures.recipe import CELEBA_CELLS, AvatarRecipe
@@ -66,6 +67,8 @@ def load_examples(spec: ExamplesSpec, attributes: Sequence[str], *, sizes: Sizes
         attribute that is the label, or no program to read pictures with; names the task.
     """
     names = tuple(dict.fromkeys(part for name in attributes for part in name.split("*")))
+    if isinstance(spec, AvatarsSpec):  # known without drawing them
+        _check_names(names, AVATARS, spec)
     try:
         loaded = _load(spec, names, sizes, split_seed)
         first = loaded.inputs[0] if len(loaded) else None
@@ -74,15 +77,19 @@ def load_examples(spec: ExamplesSpec, attributes: Sequence[str], *, sizes: Sizes
     except BadInput as error:
         raise BadInput(error.problem, place=f"task {spec.name}: {error.place}", fix=error.fix) from error
     loaded = one_against_rest(replace(loaded, name=spec.name), spec.positive)
+    _check_names(names, tuple(loaded.attributes), spec)
+    several = {name: _intersection(loaded, name) for name in attributes if "*" in name}
+    return replace(loaded, attributes={**loaded.attributes, **several})
+
+
+def _check_names(names: Sequence[str], known: Sequence[str], spec: ExamplesSpec) -> None:
     for name in names:
-        if name not in loaded.attributes:
+        if name not in known:
             raise BadInput(
                 f"{spec.examples} has no attribute {name!r}",
                 place=f"task {spec.name}, attributes",
-                fix=f"it has: {', '.join(loaded.attributes)}",
+                fix=f"it has: {', '.join(known)}",
             )
-    several = {name: _intersection(loaded, name) for name in attributes if "*" in name}
-    return replace(loaded, attributes={**loaded.attributes, **several})
 
 
 def _load(spec: ExamplesSpec, names: Sequence[str], sizes: Sizes, split_seed: int) -> Examples:

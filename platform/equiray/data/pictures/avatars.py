@@ -12,6 +12,7 @@ from equiray.data.pictures.recipe import CLASSES, AvatarRecipe, draw_attributes
 from equiray.data.sources import cache_folder
 from equiray.errors import reading_back, writing
 
+ATTRIBUTES = ("skin", "hair")
 WARNING = (
     "synthetic: avatars drawn for this test, their correlation of glasses and skin colour made on purpose; nothing here"
     " is a finding about people"
@@ -55,7 +56,7 @@ def load_avatars(recipe: AvatarRecipe, *, folder: Path | None = None) -> Example
         inputs=pixels,
         label=drawn.label,
         classes=CLASSES,
-        attributes={"skin": drawn.skin, "hair": drawn.hair},
+        attributes=dict(zip(ATTRIBUTES, (drawn.skin, drawn.hair), strict=True)),
         split=drawn.split,
         synthetic=True,
         source_sha256=digest,

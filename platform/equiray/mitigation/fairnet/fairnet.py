@@ -46,19 +46,25 @@ class Layers:
         frozen = usual if spec.backbone.frozen_layers is None else spec.backbone.frozen_layers
         detector = (frozen or depth // 2) if spec.detector.layer is None else spec.detector.layer
         adapter = detector if spec.adapter.first_layer is None else spec.adapter.first_layer
+        has = f"the backbone has {depth} layers"
         bounds = {
-            "backbone.frozen_layers": (frozen, 0, depth),
-            "detector.layer": (detector, 0, depth),
-            "adapter.first_layer": (adapter, max(0, detector - 1), depth - 1),
+            "backbone.frozen_layers": (frozen, 0, depth, has),
+            "detector.layer": (
+                detector,
+                0,
+                depth - (spec.adapter.first_layer is None),
+                f"{has}, one above for adapters",
+            ),
+            "adapter.first_layer": (
+                adapter,
+                max(0, detector - 1),
+                depth - 1,
+                f"{has} and the detector reads the states after {detector}",
+            ),
         }
-        for place, (value, low, high) in bounds.items():
+        for place, (value, low, high, why) in bounds.items():
             if not low <= value <= high:
-                raise BadInput(
-                    f"layer {value}, but it may be from {low} to {high}: the backbone has {depth} layers and the "
-                    f"detector reads the states after {detector}",
-                    place=place,
-                    fix="choose another layer",
-                )
+                raise BadInput(f"layer {value}, but {why}", place=place, fix=f"say {low} to {high}")
         return cls(frozen=frozen, detector=detector, adapter=adapter)
 
     @property

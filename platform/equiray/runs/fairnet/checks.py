@@ -10,8 +10,10 @@ from equiray.mitigation.baselines.dfr import balanced_rows
 from equiray.mitigation.fairnet import Layers
 from equiray.mitigation.gating.outcomes import MOST_CACHED
 from equiray.models.backbones import Backbone, encode_texts
+from equiray.runs.fairnet.choosing import known_rows
 from equiray.runs.fairnet.planning import PlannedTask
 from equiray.runs.fairnet.results import counted_cells
+from equiray.runs.fairnet.vulnerable import check_candidates
 from equiray.specs.fairnet import FairNetSpec
 
 
@@ -54,6 +56,7 @@ def check_tasks(tasks: Sequence[PlannedTask], spec: FairNetSpec) -> None:
         if "dfr" in spec.baselines:
             rows = task.rows("validation")
             balanced_rows(task.labels(rows), task.cells(rows))
+        _check_known(task, spec)
 
 
 def _check_gates(task: PlannedTask, spec: FairNetSpec) -> None:
@@ -66,6 +69,18 @@ def _check_gates(task: PlannedTask, spec: FairNetSpec) -> None:
             place=f"task {task.name}, attributes",
             fix=f"name {MOST_CACHED} attributes or fewer, or correct for the others in a second run",
         )
+
+
+def _check_known(task: PlannedTask, spec: FairNetSpec) -> None:
+    """Of the rows whose group a regime knows, enough must be left to find the worst group by."""
+    if spec.detector.regime == "unlabelled":
+        return
+    sizes = {split: len(task.rows(split)) for split in ("train", "validation")}
+    for seed in spec.seeds:
+        known = {split: known_rows(split, n, spec.detector, seed) for split, n in sizes.items()}
+        for gate in task.gates:
+            if gate not in spec.vulnerable:
+                check_candidates(task, gate, known)
 
 
 def check_rows(task: PlannedTask, spec: FairNetSpec, place: str = "") -> None:

@@ -32,6 +32,7 @@ def worst_group(
     BadInput
         No group has enough validation rows of a label, and training rows of both.
     """
+    check_candidates(planned, gate, known)
     rows = planned.rows("validation")[known["validation"]]
     right = (score[known["validation"]] > 0.5) == (planned.labels(rows) == 1)
     cells = _cells(planned, gate, rows)
@@ -39,14 +40,18 @@ def worst_group(
         name: min(float(right[cell].mean()) for cell in cells[name] if cell.sum() >= FEWEST_ROWS)
         for name in candidates(planned, gate, known)
     }
-    if not worst:
+    return min(worst, key=lambda name: worst[name])
+
+
+def check_candidates(planned: PlannedTask, gate: str, known: Mapping[str, NDArray[np.bool_]]) -> None:
+    """Raise BadInput where no group may turn out to be the worst; what the base says is not needed to know that."""
+    if not candidates(planned, gate, known):
         raise BadInput(
             f"no group of {gate} has {FEWEST_ROWS} validation rows of one label and training rows of both, among "
             f"{int(known['validation'].sum())} and {int(known['train'].sum())} rows whose group is known",
             place=f"task {planned.name}",
             fix="use more rows, raise `detector.label_share`, or name the group: `vulnerable`",
         )
-    return min(worst, key=lambda name: worst[name])
 
 
 def candidates(planned: PlannedTask, gate: str, known: Mapping[str, NDArray[np.bool_]] | None = None) -> list[str]:
