@@ -7,7 +7,6 @@ update sees is drawn from (seed, epoch), dropout from (seed, update), so a run t
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from equiray.errors import BadInput, reading_back, writing
@@ -26,18 +24,11 @@ from equiray.mitigation.reward.ranking import Ranking
 from equiray.mitigation.reward.readers import LanguageModelReader
 from equiray.mitigation.reward.store import save_reward_model
 from equiray.models.training.checkpoints import (
-    CHECKPOINTS,
-    CURVE,
     RESULT,
-    Snapshot,
     finished_result,
-    load_checkpoint,
-    moments_of,
-    restore_moments,
-    save_checkpoint,
-    write_whole,
 )
-from equiray.models.training.schedule import Schedule, Stopwatch, update
+from equiray.models.training.course import Course, dropout_of_step
+from equiray.models.training.schedule import Schedule
 from equiray.specs.reward_model import RewardModelSpec
 
 MODEL = "model"
@@ -190,32 +181,27 @@ class _Training:
         seed: int,
     ) -> None:
         self.model, self.train, self.validation = model, train, validation
-        self.spec, self.out_dir, self.run_digest, self.seed = spec, out_dir, run, seed
+        self.spec, self.seed = spec, seed
         self.class_weights = class_weights(train.labels)
-        self.schedule = Schedule(
+        schedule = Schedule(
             learning_rate=spec.learning_rate,
             warmup_steps=spec.warmup_steps,
             steps=spec.steps or math.ceil(spec.epochs * len(train.labels) / spec.batch_steps),
             time_budget_s=spec.time_budget_s,
         )
-        self.optimizer = torch.optim.AdamW(
-            model.parameters.values(), lr=spec.learning_rate, betas=_BETAS, weight_decay=0.0
-        )
-        self.curve: list[Point] = []
-        self.best_step, self.best = 0, model.weights()
+        self.course = Course(model, schedule, out_dir, run, write=asdict, read=lambda line: Point(**line), betas=_BETAS)
         self.losses: list[float] = []
-        self.clock = Stopwatch()
 
     def run(self, say: Say | None) -> RewardTraining:
-        step = self._resume()
+        course = self.course
+        step = course.resume()
         while True:
-            last = step > 0 and self.schedule.progress(step, self.clock.seconds()) >= 1
-            if (last or step % self.spec.validate_every == 0) and not (self.curve and self.curve[-1].step == step):
+            last = step > 0 and course.is_over(step)
+            if course.is_due(step, self.spec.validate_every, last=last):
                 self._measure(step)
-                self._save(step)
                 if say is not None:
-                    point = self.curve[-1]
-                    of = f"step {step} of {self.schedule.steps}, {point.seconds:.0f} s"
+                    point = course.curve[-1]
+                    of = f"step {step} of {course.schedule.steps}, {point.seconds:.0f} s"
                     say(f"{of}: validation log loss {point.log_loss:.4f}, AUC {point.auc:.3f}")
             if last:
                 return self._finish(step)
@@ -226,14 +212,12 @@ class _Training:
         """Make a step; its loss."""
         chosen = sequences_of_step(self.train.inputs.first, step, self.spec.batch_steps, self.seed)
         part = self.train.take(chosen)
-        dropout, loss = self.spec.lora is not None and self.spec.lora.dropout > 0, 0.0
-        with torch.random.fork_rng(enabled=dropout):
-            if dropout:
-                torch.manual_seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
+        loss = 0.0
+        with dropout_of_step(0.0 if self.spec.lora is None else self.spec.lora.dropout, self.seed, step):
             for term in loss_parts(self.model, part.inputs, part.labels, self.class_weights):
                 term.backward()
                 loss += term.item()
-        update(self.optimizer, self.model.parameters.values(), self.schedule.rate(step, self.clock.seconds()))
+        self.course.update(step)
         return loss
 
     def _measure(self, step: int) -> None:
@@ -244,63 +228,37 @@ class _Training:
             loss=float(np.mean(self.losses)) if self.losses else None,
             log_loss=float((class_weights(labels)[labels] * losses).mean()),
             auc=Ranking(logits, labels).area(),
-            seconds=round(self.clock.seconds(), 3),
+            seconds=round(self.course.seconds(), 3),
         )
         self.losses = []
-        if step:
-            kept = next((known for known in self.curve if known.step == self.best_step and self.best_step), None)
-            if kept is None or point.log_loss < kept.log_loss:
-                self.best_step, self.best = step, self.model.weights()
-        self.curve.append(point)
+        kept = self.course.kept
+        self.course.add(point, best=step > 0 and (kept is None or point.log_loss < kept.log_loss))
 
     def _validation_logits(self) -> NDArray[np.float64]:
         with _without_dropout(self.model):
             return self.model.logits(self.validation.inputs)
 
-    def _save(self, step: int) -> None:
-        state = {
-            "run": self.run_digest,
-            "step": step,
-            "best_step": self.best_step,
-            "seconds": self.clock.seconds(),
-            "curve": [asdict(point) for point in self.curve],
-        }
-        moments = moments_of(self.optimizer, self.model.parameters)
-        save_checkpoint(self.out_dir / CHECKPOINTS, Snapshot(state, self.model.weights(), moments, self.best))
-        write_whole(self.out_dir / CURVE, "".join(json.dumps(asdict(point)) + "\n" for point in self.curve))
-
-    def _resume(self) -> int:
-        snapshot = load_checkpoint(self.out_dir / CHECKPOINTS, self.run_digest)
-        if snapshot is None:
-            return 0
-        self.model.set_weights(snapshot.weights)
-        restore_moments(self.optimizer, self.model.parameters, snapshot.moments)
-        self.curve = [Point(**line) for line in snapshot.state["curve"]]
-        self.best_step, self.best = snapshot.state["best_step"], dict(snapshot.best)
-        self.clock.resume(snapshot.state["seconds"])
-        return snapshot.state["step"]
-
     def _finish(self, step: int) -> RewardTraining:
-        self.model.set_weights(self.best)
+        course = self.course
+        self.model.set_weights(course.best)
         calibration = fit_calibration(
             self._validation_logits(), self.validation.labels, self.spec.calibration, place="validation chains"
         )
         result = RewardTraining(
-            model=self.out_dir / MODEL,
-            curve=tuple(self.curve),
-            best_step=self.best_step,
-            stopped_by=self.schedule.stopped_by(step),
+            model=course.out_dir / MODEL,
+            curve=tuple(course.curve),
+            best_step=course.best_step,
+            stopped_by=course.schedule.stopped_by(step),
             calibration=calibration,
         )
         document = {
-            "run": self.run_digest,
-            "curve": [asdict(point) for point in self.curve],
-            "best_step": self.best_step,
+            "run": course.run,
+            "curve": [asdict(point) for point in course.curve],
+            "best_step": course.best_step,
             "stopped_by": result.stopped_by,
             "calibration": asdict(calibration),
             "labels": {"train": len(self.train.labels), "validation": len(self.validation.labels)},
         }
-        save_reward_model(result.model, self.model, self.best, calibration, self.spec, document)
-        write_whole(self.out_dir / RESULT, json.dumps(document, indent=1))
-        shutil.rmtree(self.out_dir / CHECKPOINTS, ignore_errors=True)
+        save_reward_model(result.model, self.model, course.best, calibration, self.spec, document)
+        course.close(document)
         return result

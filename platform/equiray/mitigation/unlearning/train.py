@@ -5,12 +5,8 @@ Notable: one forward a step serves all answers of all prompts and the reference 
 states are kept; every draw comes from (seed, fold, step), so a run that is killed resumes exactly.
 """
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import torch
 
 from equiray.data.reference import ReferenceTexts
 from equiray.data.templates import Fillers, Prompt
@@ -24,17 +20,9 @@ from equiray.models.loading import CausalLM
 from equiray.models.training.adapters import Trainable, save_adapter
 from equiray.models.training.checkpoints import (
     ADAPTER,
-    CHECKPOINTS,
-    CURVE,
-    RESULT,
-    Snapshot,
-    load_checkpoint,
-    moments_of,
-    restore_moments,
-    save_checkpoint,
-    write_whole,
 )
-from equiray.models.training.schedule import Schedule, Stopwatch, update
+from equiray.models.training.course import Course
+from equiray.models.training.schedule import Schedule
 from equiray.models.tree_attention import tree_attention
 from equiray.specs.run import UnlearningSpec
 
@@ -123,26 +111,23 @@ class _Training:
         fold: int | None,
     ) -> None:
         self.model, self.objective, self.monitor, self.spec = model, objective, monitor, spec
-        self.out_dir, self.run_digest, self.fold = out_dir, run, fold
-        self.optimizer = torch.optim.AdamW(model.parameters.values(), lr=spec.learning_rate, weight_decay=0.0)
+        self.fold = fold
         self.before: Health | None = None
-        self.curve: list[CurvePoint] = []
-        self.best_step, self.best = 0, model.weights()
-        self.clock = Stopwatch()
-        self.schedule = Schedule(
+        schedule = Schedule(
             learning_rate=spec.learning_rate,
             warmup_steps=spec.warmup_steps,
             steps=spec.steps,
             time_budget_s=spec.time_budget_s,
         )
+        self.course = Course(model, schedule, out_dir, run, write=CurvePoint.to_json, read=point_of)
 
     def run(self, say: Say | None) -> UnlearnResult:
         self.before = self._measure()
-        step = self._resume()
+        step = self.course.resume()
         while True:
             terms = self.objective.terms(self.model.lm, step)
-            last = self.schedule.progress(step, self.clock.seconds()) >= 1
-            if (last or step % self.spec.log_every == 0) and not (self.curve and self.curve[-1].step == step):
+            last = self.course.is_over(step)
+            if self.course.is_due(step, self.spec.log_every, last=last):
                 self._log(step, terms, say)
             if last:
                 return self._finish(step)
@@ -151,13 +136,13 @@ class _Training:
 
     def _update(self, terms: Terms, step: int) -> None:
         self.objective.loss(terms).backward()
-        update(self.optimizer, self.model.parameters.values(), self.schedule.rate(step, self.clock.seconds()))
+        self.course.update(step)
 
     def _log(self, step: int, terms: Terms, say: Say | None) -> None:
         assert self.before is not None
         cosine = gradient_cosine(terms, list(self.model.parameters.values()))
         health = self._measure() if step else self.before
-        gaps = [*(point.validation_gap for point in self.curve), health.gaps.absolute]
+        gaps = [*(point.validation_gap for point in self.course.curve), health.gaps.absolute]
         point = CurvePoint(
             step=step,
             fold=self.fold,
@@ -168,12 +153,10 @@ class _Training:
             validation_gap_signed=health.gaps.signed,
             validation_gap_counterfactual=health.gaps.counterfactual,
             perplexity=health.perplexity,
-            seconds=round(self.clock.seconds(), 3),
+            seconds=round(self.course.seconds(), 3),
             warnings=warnings_of(self.before, health, gaps, cosine),
         )
-        self._keep_if_best(point)
-        self.curve.append(point)
-        self._save(step)
+        self.course.add(point, best=self._is_best(point))
         if say is not None:
             say(progress_line(point, self.spec.steps))
 
@@ -181,48 +164,24 @@ class _Training:
         with self.model.measuring() as lm:
             return self.monitor.check(lm)
 
-    def _keep_if_best(self, point: CurvePoint) -> None:
+    def _is_best(self, point: CurvePoint) -> bool:
         assert self.before is not None
-        allowed = point.perplexity <= PERPLEXITY_BUDGET * self.before.perplexity
-        gap = {known.step: known.validation_gap for known in self.curve}
-        if self.curve and allowed and point.validation_gap < gap[self.best_step]:
-            self.best_step, self.best = point.step, self.model.weights()
-
-    def _save(self, step: int) -> None:
-        state = {
-            "run": self.run_digest,
-            "step": step,
-            "best_step": self.best_step,
-            "seconds": self.clock.seconds(),
-            "curve": [point.to_json() for point in self.curve],
-        }
-        moments = moments_of(self.optimizer, self.model.parameters)
-        save_checkpoint(self.out_dir / CHECKPOINTS, Snapshot(state, self.model.weights(), moments, self.best))
-        write_whole(self.out_dir / CURVE, "".join(json.dumps(point.to_json()) + "\n" for point in self.curve))
-
-    def _resume(self) -> int:
-        snapshot = load_checkpoint(self.out_dir / CHECKPOINTS, self.run_digest)
-        if snapshot is None:
-            return 0
-        self.model.set_weights(snapshot.weights)
-        restore_moments(self.optimizer, self.model.parameters, snapshot.moments)
-        self.curve = [point_of(line) for line in snapshot.state["curve"]]
-        self.best_step, self.best = snapshot.state["best_step"], dict(snapshot.best)
-        self.clock.resume(snapshot.state["seconds"])
-        return snapshot.state["step"]
+        curve = self.course.curve
+        if not curve or point.perplexity > PERPLEXITY_BUDGET * self.before.perplexity:
+            return False
+        return point.validation_gap < next(p.validation_gap for p in curve if p.step == self.course.best_step)
 
     def _finish(self, step: int) -> UnlearnResult:
-        by = self.schedule.stopped_by(step)
-        adapter = self.out_dir / ADAPTER
-        result = UnlearnResult(adapter=adapter, curve=tuple(self.curve), best_step=self.best_step, stopped_by=by)
+        course = self.course
+        by, adapter = course.schedule.stopped_by(step), course.out_dir / ADAPTER
+        result = UnlearnResult(adapter=adapter, curve=tuple(course.curve), best_step=course.best_step, stopped_by=by)
         document = {
-            "run": self.run_digest,
+            "run": course.run,
             "base_identity": self.model.lm.identity,
             "base_name": self.model.lm.name,
             "settings": self.spec.model_dump(mode="json"),
             **result.to_json(),
         }
-        save_adapter(adapter, self.model.lora, self.best, document, RECORD)
-        write_whole(self.out_dir / RESULT, json.dumps(document, indent=1))
-        shutil.rmtree(self.out_dir / CHECKPOINTS, ignore_errors=True)
+        save_adapter(adapter, self.model.lora, course.best, document, RECORD)
+        course.close(document)
         return result

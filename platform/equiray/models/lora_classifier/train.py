@@ -5,16 +5,13 @@ says why), by letters a row's two orders of options are trained together; which 
 (seed, epoch), its dropout from (seed, step), so a run that is killed resumes exactly.
 """
 
-import json
 import math
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from equiray.errors import BadInput, writing
@@ -28,17 +25,9 @@ from equiray.models.lora_classifier.rows import LabelledPrompts, rows_of_step, t
 from equiray.models.training.adapters import Trainable, save_adapter
 from equiray.models.training.checkpoints import (
     ADAPTER,
-    CHECKPOINTS,
-    CURVE,
-    RESULT,
-    Snapshot,
-    load_checkpoint,
-    moments_of,
-    restore_moments,
-    save_checkpoint,
-    write_whole,
 )
-from equiray.models.training.schedule import Schedule, Stopwatch, update
+from equiray.models.training.course import Course, dropout_of_step
+from equiray.models.training.schedule import Schedule
 from equiray.models.tree_attention import tree_attention
 from equiray.specs.run import LoraClassifierSpec
 
@@ -123,45 +112,39 @@ class _Training:
         seed: int,
     ) -> None:
         self.model, self.train, self.validation, self.class_weights = model, train, validation, weights
-        self.schedule, self.spec, self.out_dir, self.run_digest, self.seed = schedule, spec, out_dir, run, seed
-        self.optimizer = torch.optim.AdamW(model.parameters.values(), lr=spec.learning_rate, weight_decay=0.0)
-        self.curve: list[Point] = []
-        self.best_step, self.best = 0, model.weights()
+        self.spec, self.seed = spec, seed
+        self.course = Course(model, schedule, out_dir, run, write=asdict, read=lambda line: Point(**line))
         self.losses: list[float] = []
-        self.clock = Stopwatch()
 
     def run(self, say: Say | None) -> FineTuneResult:
-        step, said = self._resume(), time.monotonic()
+        course = self.course
+        step, said = course.resume(), time.monotonic()
         while True:
-            last = step > 0 and self.schedule.progress(step, self.clock.seconds()) >= 1
-            if (last or step % self.spec.validate_every == 0) and not (self.curve and self.curve[-1].step == step):
+            last = step > 0 and course.is_over(step)
+            if course.is_due(step, self.spec.validate_every, last=last):
                 self._measure(step)
-                self._save(step)
                 if say is not None:
-                    say(progress_line(self.curve, self.schedule.steps))
+                    say(progress_line(course.curve, course.schedule.steps))
                     said = time.monotonic()
             if last:
                 return self._finish(step)
             self.losses.append(self._update(step))
             step += 1
             if say is not None and time.monotonic() - said > _SAY_EVERY_S:
-                say(f"step {step} of {self.schedule.steps}, {self.clock.seconds():.0f} s: loss {self.losses[-1]:.3f}")
+                say(f"step {step} of {course.schedule.steps}, {course.seconds():.0f} s: loss {self.losses[-1]:.3f}")
                 said = time.monotonic()
 
     def _update(self, step: int) -> float:
         """Make a step; its loss."""
         part = self.train.take(rows_of_step(step, len(self.train.labels), self.spec.batch_rows, self.seed))
-        dropout = self.spec.lora.dropout > 0
         loss = 0.0
-        with torch.random.fork_rng(enabled=dropout):
-            if dropout:
-                torch.manual_seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
+        with dropout_of_step(self.spec.lora.dropout, self.seed, step):
             for term in loss_parts(
                 self.model.lm, part.prompts, part.labels, self.class_weights, batch_tokens=self.spec.batch_tokens
             ):
                 term.backward()
                 loss += term.item()
-        update(self.optimizer, self.model.parameters.values(), self.schedule.rate(step, self.clock.seconds()))
+        self.course.update(step)
         return loss
 
     def _measure(self, step: int) -> None:
@@ -174,53 +157,28 @@ class _Training:
             loss=float(np.mean(self.losses)) if self.losses else None,
             accuracy=float(np.mean((positive > THRESHOLD) == (labels == 1))),
             log_loss=float(-np.log(np.maximum(right, np.finfo(float).tiny)).mean()),
-            seconds=round(self.clock.seconds(), 3),
+            seconds=round(self.course.seconds(), 3),
         )
         self.losses = []
-        if step:
-            kept = next((known for known in self.curve if known.step == self.best_step and self.best_step), None)
-            if kept is None or (point.accuracy, -point.log_loss) > (kept.accuracy, -kept.log_loss):
-                self.best_step, self.best = step, self.model.weights()
-        self.curve.append(point)
-
-    def _save(self, step: int) -> None:
-        state = {
-            "run": self.run_digest,
-            "step": step,
-            "best_step": self.best_step,
-            "seconds": self.clock.seconds(),
-            "curve": [asdict(point) for point in self.curve],
-        }
-        moments = moments_of(self.optimizer, self.model.parameters)
-        save_checkpoint(self.out_dir / CHECKPOINTS, Snapshot(state, self.model.weights(), moments, self.best))
-        write_whole(self.out_dir / CURVE, "".join(json.dumps(asdict(point)) + "\n" for point in self.curve))
-
-    def _resume(self) -> int:
-        snapshot = load_checkpoint(self.out_dir / CHECKPOINTS, self.run_digest)
-        if snapshot is None:
-            return 0
-        self.model.set_weights(snapshot.weights)
-        restore_moments(self.optimizer, self.model.parameters, snapshot.moments)
-        self.curve = [Point(**line) for line in snapshot.state["curve"]]
-        self.best_step, self.best = snapshot.state["best_step"], dict(snapshot.best)
-        self.clock.resume(snapshot.state["seconds"])
-        return snapshot.state["step"]
+        kept = self.course.kept
+        best = kept is None or (point.accuracy, -point.log_loss) > (kept.accuracy, -kept.log_loss)
+        self.course.add(point, best=step > 0 and best)
 
     def _finish(self, step: int) -> FineTuneResult:
+        course = self.course
         result = FineTuneResult(
-            adapter=self.out_dir / ADAPTER,
-            curve=tuple(self.curve),
-            best_step=self.best_step,
-            stopped_by=self.schedule.stopped_by(step),
+            adapter=course.out_dir / ADAPTER,
+            curve=tuple(course.curve),
+            best_step=course.best_step,
+            stopped_by=course.schedule.stopped_by(step),
         )
         document = {
-            "run": self.run_digest,
+            "run": course.run,
             "base_identity": self.model.lm.identity,
             "base_name": self.model.lm.name,
             "settings": self.spec.model_dump(mode="json"),
             **result.to_json(),
         }
-        save_adapter(result.adapter, self.model.lora, self.best, document, RECORD)
-        write_whole(self.out_dir / RESULT, json.dumps(document, indent=1))
-        shutil.rmtree(self.out_dir / CHECKPOINTS, ignore_errors=True)
+        save_adapter(result.adapter, self.model.lora, course.best, document, RECORD)
+        course.close(document)
         return result
