@@ -117,7 +117,7 @@ class CaseSet:
         originals = [place for place, case in enumerate(self.cases) if case.twin_of is None]
         if not 0 < count <= len(originals):
             raise self._wrong(f"cannot sample {count} of {len(originals)} cases", f"ask for 1 to {len(originals)}")
-        turn = keyed_hash(_numbers([self.cases[place].case_id for place in originals]), seed, "case sample")
+        turn = keyed_hash(numbered([self.cases[place].case_id for place in originals]), seed, "case sample")
         strata: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for rank in np.argsort(turn, kind="stable").tolist():
             strata[_stratum(self.cases[originals[rank]], by)].append(originals[rank])
@@ -134,7 +134,7 @@ class CaseSet:
         for case in self.cases:
             first.setdefault(family_of(case), case.category)
         names = list(first)
-        parts = assign_splits(_numbers(names), np.array([first[name] for name in names]), seed)
+        parts = assign_splits(numbered(names), np.array([first[name] for name in names]), seed)
         place = dict(zip(names, parts.tolist(), strict=True))
         return self._parted(lambda case: place[family_of(case)])
 
@@ -183,7 +183,7 @@ def _stratum(case: Case, by: Sequence[str]) -> tuple[str, ...]:
     return (case.category, context, *(case.groups[name] for name in by))
 
 
-def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
+def numbered(names: Sequence[str]) -> NDArray[np.int64]:
     """A number per name, the same in every process."""
     digests = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little", signed=True) for name in names]
     return np.array(digests, dtype=np.int64)
@@ -192,7 +192,7 @@ def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
 def _equal_shares(sizes: dict[tuple[str, ...], int], count: int, seed: int) -> dict[tuple[str, ...], int]:
     """How many each stratum gives: alike, but none more than it has; what is left over goes by a keyed order."""
     keys = list(sizes)
-    turn = keyed_hash(_numbers(["|".join(key) for key in keys]), seed, "case strata")
+    turn = keyed_hash(numbered(["|".join(key) for key in keys]), seed, "case strata")
     order = [keys[place] for place in np.argsort(turn, kind="stable").tolist()]
     quota = dict.fromkeys(keys, 0)
     while (left := count - sum(quota.values())) > 0:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equiray.data.cases.case_set import family_of
+from equiray.data.cases.case_set import family_of, numbered
 from equiray.data.cases.record import Case
+from equiray.data.splits import subsample
 from equiray.errors import BadInput
 
 
@@ -50,13 +51,23 @@ class TextScorer(Protocol):
         ...
 
 
-def score_choices(scorer: TextScorer, choices: Sequence[Choice]) -> NDArray[np.float64]:
-    """Scores of choices that have equally many continuations.
+class Scores(NamedTuple):
+    """Log-likelihoods of continuations, arrays [choices, continuations].
 
-    Returns
-    -------
-    float64 array [choices, continuations]
-        Summed log-probabilities, or means where `Choice.per_token` says so.
+    `sums` are natural logarithms, float64; `tokens`, int64, is how many each is the sum of.
+    """
+
+    sums: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+
+    def compared(self, choices: Sequence[Choice]) -> NDArray[np.float64]:
+        """What preferences are read from: sums, or means where `Choice.per_token` says so."""
+        per_token = np.array([choice.per_token for choice in choices], dtype=np.bool_)
+        return self.sums / np.where(per_token[:, None], self.tokens, 1)
+
+
+def score_choices(scorer: TextScorer, choices: Sequence[Choice]) -> Scores:
+    """Score choices that have equally many continuations.
 
     Raises
     ------
@@ -66,14 +77,32 @@ def score_choices(scorer: TextScorer, choices: Sequence[Choice]) -> NDArray[np.f
     found = scorer.score_texts([choice.prefix for choice in choices], [choice.continuations for choice in choices])
     if len(found) != len(choices):
         raise _wrong(f"{len(found)} answers to {len(choices)} prefixes", scorer)
-    rows = []
     for choice, (sums, tokens) in zip(choices, found, strict=True):
         if np.shape(sums) != (len(choice.continuations),) or np.shape(tokens) != np.shape(sums):
             raise _wrong(f"{np.shape(sums)} scores of {len(choice.continuations)} continuations", scorer)
         if np.isnan(sums).any() or (np.asarray(tokens) < 1).any():
             raise _wrong(f"no score of {choice.choice_id}: {np.asarray(sums).tolist()}", scorer)
-        rows.append(np.asarray(sums) / (tokens if choice.per_token else 1))
-    return np.array(rows, dtype=np.float64).reshape(len(choices), -1)
+    return Scores(
+        np.array([sums for sums, _ in found], dtype=np.float64).reshape(len(choices), -1),
+        np.array([tokens for _, tokens in found], dtype=np.int64).reshape(len(choices), -1),
+    )
+
+
+def sample_choices(choices: Sequence[Choice], count: int, seed: int) -> tuple[Choice, ...]:
+    """`count` choices, each category in proportion, so that a figure of all is that of the whole data set.
+
+    Raises
+    ------
+    BadInput
+        There are fewer choices.
+    """
+    if count > len(choices):
+        name = choices[0].dataset
+        raise BadInput(f"cannot sample {count} of {len(choices)} choices", place=name, fix=f"ask for {len(choices)}")
+    numbers = numbered([choice.choice_id for choice in choices])
+    categories = np.array([choice.category for choice in choices])
+    chosen = subsample(numbers, categories, count, seed)
+    return tuple(choice for choice, kept in zip(choices, chosen.tolist(), strict=True) if kept)
 
 
 def minimal_pair(sentences: Sequence[str]) -> tuple[str, tuple[str, ...]]:
