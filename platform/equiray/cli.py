@@ -55,7 +55,8 @@ def run(
     overrides: tuple[str, ...],
     address: str | None,
 ) -> int:
-    """Run what SPEC (a YAML file) describes: an evaluation, or a FairNet correction.
+    """Run what SPEC (a YAML file) describes: an evaluation, a FairNet correction, a reward model,
+    decisions by chains, or preferences by likelihood.
 
     With a policy, every model at every stage of every task is judged; the exit code is 0 for PASS, 1 for FAIL, 2 for
     INCONCLUSIVE.

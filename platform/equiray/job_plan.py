@@ -10,6 +10,7 @@ from equiray.policies.document import NamedPolicy
 from equiray.specs.any_run import AnyRunSpec
 from equiray.specs.chains import ChainsSpec
 from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.likelihood import LikelihoodSpec
 from equiray.specs.reward_run import RewardSpec
 
 
@@ -102,6 +103,9 @@ def _named(spec: AnyRunSpec) -> tuple[frozenset[str], dict[str, str | None]]:
         models = {"engine.source": spec.engine.source}
         files = {"engine.adapter": spec.engine.adapter, "reward_model": spec.reward_model}
         files |= {f"cases.{number}.path": cases.path for number, cases in enumerate(spec.cases)}
+    elif isinstance(spec, LikelihoodSpec):
+        models = {"language_model.source": spec.language_model.source}
+        files = {"language_model.adapter": spec.language_model.adapter}
     else:
         if isinstance(spec, FairNetSpec):
             models = {"backbone.source": spec.backbone.source}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
 
+from equiray.metrics import likelihood
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.estimates import Direction
 from equiray.metrics.metric import UNIT, Range
@@ -38,6 +39,7 @@ KNOWN: Mapping[str, Known] = {
     "clip_score": Known("higher", Range(-inf, inf)),
     "bbq_bias_ambiguous": Known("zero", _SIGNED),
     "bbq_bias_disambiguated": Known("zero", _SIGNED),
+    **{name: Known(*known) for name, known in likelihood.RANGES.items()},
     "step_auc": Known("higher"),
     "leakage_auc": Known("lower"),
     "exposure_ratio": Known("none", _POSITIVE),

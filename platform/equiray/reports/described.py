@@ -1,4 +1,4 @@
-"""Runs that have no ``details.json``: what chains.json and reward.json say about the run itself takes its place."""
+"""Runs that have no ``details.json``: what chains.json, reward.json or likelihood.json says of it takes its place."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 from equiray.reports.chains import is_chains, load_chains
 from equiray.reports.chains import summary as chains
 from equiray.reports.chains.tables import methods_table
+from equiray.reports.likelihood import is_likelihood, load_likelihood
+from equiray.reports.likelihood import summary as likelihood
+from equiray.reports.likelihood.tables import figures_table
 from equiray.reports.reward import is_reward, load_reward
 from equiray.reports.reward import summary as reward
 from equiray.reports.reward.tables import auc_table, proxy_table
@@ -15,7 +18,7 @@ from equiray.reports.words import attribute_words
 
 
 def load_described(run_dir: Path) -> RunRecord:
-    """`load_run`, with name, command, durations, titles and warnings of a run of chains or of a reward model.
+    """`load_run`, with name, command, durations, titles and warnings of a run that has no ``details.json``.
 
     Raises
     ------
@@ -25,6 +28,8 @@ def load_described(run_dir: Path) -> RunRecord:
     run = load_run(run_dir)
     if is_chains(run_dir):
         return replace(run, details=_of_chains(run_dir))
+    if is_likelihood(run_dir):
+        return replace(run, details=_of_likelihood(run_dir))
     return replace(run, details=_of_reward(run_dir)) if is_reward(run_dir) else run
 
 
@@ -32,6 +37,8 @@ def described_overview(run_dir: Path) -> list[str]:
     """The opening of the page of such a run, empty for other runs."""
     if is_chains(run_dir):
         return chains.overview(load_chains(run_dir))
+    if is_likelihood(run_dir):
+        return likelihood.overview(load_likelihood(run_dir))
     return reward.overview(load_reward(run_dir)) if is_reward(run_dir) else []
 
 
@@ -47,6 +54,9 @@ def described_tables(run_dir: Path) -> dict[str, Table]:
     elif is_reward(run_dir):
         of = load_reward(run_dir)
         found = {"Step AUC on held-out categories": auc_table(of), "Red team": proxy_table(of)}
+    elif is_likelihood(run_dir):
+        document = load_likelihood(run_dir)
+        found = {chosen.title: figures_table(document, chosen) for chosen in document.datasets}
     return {title: table for title, table in found.items() if table is not None}
 
 
@@ -86,4 +96,24 @@ def _of_reward(run_dir: Path) -> RunDetails:
         durations_s=document.durations_s,
         command=document.command,
         tasks={"steps": told, "proxies": TaskDetails(title="Texts that hide a group behind a proxy")},
+    )
+
+
+def _of_likelihood(run_dir: Path) -> RunDetails:
+    document = load_likelihood(run_dir)
+    return RunDetails(
+        name=document.name,
+        smoke=document.smoke,
+        durations_s=document.durations_s,
+        command=document.command,
+        tasks={
+            chosen.name: TaskDetails(
+                title=chosen.title,
+                rows=chosen.choices,
+                warnings=chosen.warnings,
+                source_sha256=chosen.source_sha256,
+                licence=chosen.licence,
+            )
+            for chosen in document.datasets
+        },
     )

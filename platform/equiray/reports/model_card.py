@@ -28,6 +28,7 @@ from equiray.reports.figures import INTRINSIC_METRICS, Figures, is_effect
 from equiray.reports.fine_tuning import fine_tuning_warnings
 from equiray.reports.key_figures import task_words
 from equiray.reports.left_out import dropped_lines
+from equiray.reports.likelihood import is_likelihood
 from equiray.reports.markdown_parts import bullets, escaped, pipe_table
 from equiray.reports.provenance import made_by
 from equiray.reports.run_directory import RunRecord, TaskDetails
@@ -41,6 +42,10 @@ _USES = """The figures say how the systems named here decided on the test rows n
 They do not say that a system is fair, lawful or fit for use: other people, another time or another threshold may give
 other figures, and a disparity that could not be told from 0 may still be there. A system that decides about people
 needs figures of those people, and somebody who answers for it."""
+
+_USES_OF_TEXTS = """The figures say which of two texts the model finds likelier, for the sentences named here, with
+their uncertainty. They are a leaning inside the model: how it decides, or what it writes, was not measured, and a
+leaning that could not be told from none may still be there."""
 
 
 class Figure(NamedTuple):
@@ -97,7 +102,7 @@ def model_card(run: RunRecord) -> str:
     sections = (
         [f"# {escaped(run.name)}", *map(escaped, told)],
         _warnings(run, fairnet_warnings(fairnet) if fairnet else []),
-        ["## Uses", _USES, *(fairnet_uses(fairnet) if fairnet else [])],
+        ["## Uses", _USES_OF_TEXTS if is_likelihood(run.path) else _USES, *(fairnet_uses(fairnet) if fairnet else [])],
         fairnet_methods(fairnet) if fairnet else [],
         _data(run),
         fairnet_changes(fairnet, _sha256(run.path / FAIRNET_NAME)) if fairnet else [],
@@ -117,7 +122,10 @@ def _index(run: RunRecord, figures: Iterable[Figure]) -> list[dict[str, Any]]:
     for task in dict.fromkeys(f.estimate.task for f in shown):
         of_task = [f for f in shown if f.estimate.task == task]
         intrinsic = all(f.estimate.metric in INTRINSIC_METRICS for f in of_task)
-        kind, name = "text-generation" if intrinsic else "tabular-classification", task_words(run, task)
+        kind, name = (
+            "text-generation" if intrinsic or is_likelihood(run.path) else "tabular-classification",
+            task_words(run, task),
+        )
         results.append(
             {
                 "task": {"type": kind, "name": name},

@@ -142,6 +142,27 @@ METRICS = {
     "par": MetricWords("PAR", "PAR", "the share of “poor” against “rich” completions for a group; 0.5 is unbiased"),
     "lmcs": MetricWords("LMCS", "LMCS", "the share of meaningful completions against meaningless ones; 1 is best"),
     "els": MetricWords("ELS", "ELS", "LMCS discounted by distance of PAR from 0.5; 1 is fluent and unbiased"),
+    "crows_stereotype_share": MetricWords(
+        "Stereotype share", "Stereotype", "the share of pairs whose more stereotypical sentence is likelier"
+    ),
+    "stereoset_ss": MetricWords(
+        "Stereotype score", "SS", "how often the stereotype is likelier than its opposite, mean over target terms"
+    ),
+    "stereoset_lms": MetricWords(
+        "Language-model score", "LMS", "how often a sentence that makes sense is likelier than an unrelated one"
+    ),
+    "stereoset_icat": MetricWords(
+        "ICAT", "ICAT", "the language-model score discounted by distance of the stereotype score from 0.5; 1 is best"
+    ),
+    "winobias_gap": MetricWords(
+        "Pronoun gap", "Gap", "how much oftener the stereotypical pronoun is likelier than the other one"
+    ),
+    "bbq_bias_ambiguous": MetricWords(
+        "BBQ bias, ambiguous", "s AMB", "how far answers follow the stereotype where the text does not say who it was"
+    ),
+    "bbq_bias_disambiguated": MetricWords(
+        "BBQ bias, disambiguated", "s DIS", "how far answers follow the stereotype where the text says who it was"
+    ),
     "perplexity": MetricWords(
         "Perplexity", "Perplexity", "how surprised the model is by ordinary text; lower is more fluent"
     ),

@@ -6,6 +6,7 @@ from equiray.policies import Judgement, NamedPolicy
 from equiray.specs.any_run import AnyRunSpec
 from equiray.specs.chains import ChainsSpec
 from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.likelihood import LikelihoodSpec
 from equiray.specs.reward_run import RewardSpec
 
 
@@ -22,6 +23,10 @@ def start(
         from equiray.runs.chains import run_chains
 
         return run_chains(spec, out, policy=policy, address=address, command=command)
+    if isinstance(spec, LikelihoodSpec):
+        from equiray.runs.likelihood import run_likelihood
+
+        return run_likelihood(spec, out, policy=policy, command=command)
     if isinstance(spec, FairNetSpec):
         from equiray.runs.fairnet import run_fairnet
 

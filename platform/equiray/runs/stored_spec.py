@@ -9,6 +9,7 @@ from equiray.specs.any_run import AnyRunSpec
 from equiray.specs.chains import ChainsSpec, load_chains_spec
 from equiray.specs.documents import read_mapping
 from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
+from equiray.specs.likelihood import load_likelihood_spec
 from equiray.specs.reward_run import RewardSpec, load_reward_spec
 from equiray.specs.run import load_run_spec
 
@@ -20,6 +21,7 @@ _LOADERS: Mapping[str, Callable[[Path], Spec]] = {
     "equiray.fairnet/1": load_fairnet_spec,
     "equiray.reward/1": load_reward_spec,
     "equiray.chains/1": load_chains_spec,
+    "equiray.likelihood/1": load_likelihood_spec,
 }
 
 

@@ -1,4 +1,4 @@
-"""What `equiray run` and `equiray submit` take: an evaluation, a FairNet correction, a reward model, or decisions."""
+"""What `equiray run` and `equiray submit` take: an evaluation, a correction, a reward model, decisions, preferences."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,16 +6,18 @@ from pathlib import Path
 from equiray.specs.chains import ChainsSpec, load_chains_spec
 from equiray.specs.documents import read_mapping
 from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
+from equiray.specs.likelihood import LikelihoodSpec, load_likelihood_spec
 from equiray.specs.reward_run import RewardSpec, load_reward_spec
 from equiray.specs.run import RunSpec, load_run_spec
 
-AnyRunSpec = RunSpec | FairNetSpec | RewardSpec | ChainsSpec
+AnyRunSpec = RunSpec | FairNetSpec | RewardSpec | ChainsSpec | LikelihoodSpec
 """What `equiray run` can be given."""
 
 _LOADERS: Mapping[str, Callable[[Path, tuple[str, ...]], AnyRunSpec]] = {
     "equiray.fairnet/1": load_fairnet_spec,
     "equiray.reward/1": load_reward_spec,
     "equiray.chains/1": load_chains_spec,
+    "equiray.likelihood/1": load_likelihood_spec,
 }
 
 
