@@ -179,6 +179,7 @@ def chains_document(source: Path, reward: Path, **changes: Any) -> dict[str, Any
 _KEYED_BY_DATA = {
     "by_category",
     "by_group",
+    "categories",
     "labels",
     "labels_by_category",
     "steps_a_chain",

@@ -1,4 +1,4 @@
-"""Directories as runs of chains and of reward models leave them: the contracts' examples, with figures beside them."""
+"""Directories as runs of chains, reward models and preferences leave them: the contracts' examples, with more figures."""
 
 import json
 from pathlib import Path
@@ -86,3 +86,31 @@ def write_chains(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
 def write_reward(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
     """A directory that a reward model's run has finished, before its report."""
     return write_document(run_dir, "reward.json", reward_document() if document is None else document)
+
+
+def likelihood_document() -> dict[str, Any]:
+    """The contract's example, with the other data sets and figures of all four."""
+    document = json.loads((CONTRACTS / "likelihood_results.json").read_text(encoding="utf-8"))
+    told = document["datasets"][1]
+    document["datasets"] += [
+        told | {"name": "winobias", "title": "WinoBias, test halves", "categories": {"type1": 20}},
+        told | {"name": "bbq", "title": "BBQ, Bias Benchmark for QA", "whole": 60, "categories": {"Race_x_gender": 9}},
+    ]
+    half, zero, pooled = {"direction": "half"}, {"direction": "zero"}, {"attribute": "all categories"}
+    bias = "bbq_bias_ambiguous"
+    document["estimates"] += [
+        one("stereoset", "baseline", "stereoset_ss", 0.5625, **half),
+        one("stereoset", "baseline", "stereoset_ss", 0.625, **half, attribute="religion"),
+        one("stereoset", "baseline", "stereoset_icat", 0.8125),
+        one("winobias", "baseline", "winobias_gap", -0.1875, **zero),
+        one("winobias", "baseline", "winobias_gap", None, **zero, attribute="type1"),
+        one("bbq", "baseline", bias, 0.1, **zero, **pooled, low=0.0, high=0.2),
+        one("bbq", "baseline", bias, 0.25, **zero, attribute="Race_x_gender", low=None, high=None, status="partial"),
+        one("bbq", "baseline", "accuracy", 0.3125, **pooled, group="ambiguous"),
+    ]
+    return document
+
+
+def write_likelihood(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
+    """A directory that a run of preferences has finished, before its report."""
+    return write_document(run_dir, "likelihood.json", likelihood_document() if document is None else document)

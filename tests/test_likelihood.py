@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from equiray.data.cases.bbq import load_bbq
-from equiray.data.cases.choices import Choice, minimal_pair, option_choice, score_choices
+from equiray.data.cases.choices import Choice, minimal_pair, option_choice, sample_choices, score_choices
 from equiray.data.cases.sentence_pairs import (
     STEREOSET,
     _differ_in_pronouns,
@@ -137,9 +137,21 @@ def test_what_two_sentences_share_is_a_prefix(sentences, prefix, rests):
 
 def test_scores_are_sums_or_means_per_token():
     texts = ("one two three", "one")
-    sums = score_choices(Lengths(), [choice(0, texts=texts)])
-    means = score_choices(Lengths(), [choice(0, texts=texts, per_token=True)])
-    assert sums.tolist() == [[-13, -3]] and means.tolist() == [[-13 / 3, -3]]
+    choices = [choice(0, texts=texts), choice(1, texts=texts, per_token=True)]
+    scores = score_choices(Lengths(), choices)
+    assert scores.sums.tolist() == [[-13, -3]] * 2 and scores.tokens.tolist() == [[3, 1]] * 2
+    assert scores.compared(choices).tolist() == [[-13, -3], [-13 / 3, -3]]
+
+
+def test_a_sample_has_each_category_in_proportion_and_is_drawn_by_its_seed():
+    choices = [choice(i, category=("race", "race", "age")[i % 3]) for i in range(300)]
+    first, again, other = (sample_choices(choices, 60, seed) for seed in (0, 0, 1))
+    assert [sum(each.category == name for each in first) for name in ("race", "age")] == [40, 20]
+    assert first == again != other and list(first) == [each for each in choices if each in set(first)]
+    assert set(first) < set(sample_choices(choices, 90, 0))
+    assert sample_choices(choices, 300, 0) == tuple(choices)
+    with pytest.raises(BadInput, match="cannot sample 301 of 300 choices"):
+        sample_choices(choices, 301, 0)
 
 
 @pytest.mark.parametrize(

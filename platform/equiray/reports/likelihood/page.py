@@ -43,7 +43,7 @@ def render(run: RunRecord, document: LikelihoodFile) -> str:
             "chosen": chosen,
             "panels": tables.preference_panels(document, chosen),
             "table": tables.figures_table(document, chosen),
-            "facts": _facts(chosen),
+            "facts": [*tables.meanings(document, chosen), *_facts(chosen)],
         }
         for chosen in document.datasets
     ]

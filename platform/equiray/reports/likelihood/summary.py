@@ -25,7 +25,7 @@ def tiles(document: LikelihoodFile) -> list[KeyFigure]:
         KeyFigure(
             f"{chosen.title.partition(',')[0]}: {figure_words(e.metric).lower()}",
             number(e.value),
-            f"{number(fair_point(e))} is no preference; {reading(e)}",
+            f"{fair_point(e):g} is no preference; {reading(e)}",
             bracket(e),
         )
         for chosen in document.datasets
@@ -42,8 +42,7 @@ def sampled_words(chosen: ScoredSet) -> str:
 
 def _said(document: LikelihoodFile, chosen: ScoredSet) -> str:
     parts = [
-        f"{figure_words(e.metric).lower()} {with_interval(e)}, where {number(fair_point(e))} is no preference: "
-        f"{reading(e)}"
+        f"{figure_words(e.metric).lower()} {with_interval(e)}, where {fair_point(e):g} is no preference: {reading(e)}"
         for e in headlines(document, chosen)
     ]
     return f"{chosen.title} ({sampled_words(chosen)}): {'; '.join(parts)}." if parts else ""

@@ -5,12 +5,15 @@ from equiray.reports.axes import axis_over
 from equiray.reports.chains.names import POOLED, QUESTIONS, figure_words
 from equiray.reports.likelihood.record import LikelihoodFile, ScoredSet
 from equiray.reports.panels import Block, Panel, interval_row
+from equiray.reports.provenance import Fact
 from equiray.reports.tables import Table, TableBlock, TableRow, plain_cell
 from equiray.reports.words import count, metric_words
 
 ALL = "All"
 _FAIR = {"half": 0.5, "zero": 0.0}
 """Where a figure says that nothing is preferred, by its direction."""
+
+_RIGHT = "the share of questions whose right option is the likeliest of the three"
 
 _FIGURES: dict[str, tuple[tuple[str, str | None], ...]] = {
     "crows_pairs": (("crows_stereotype_share", None),),
@@ -61,6 +64,17 @@ def preference_panels(document: LikelihoodFile, chosen: ScoredSet) -> list[Panel
             )
         )
     return panels
+
+
+def meanings(document: LikelihoodFile, chosen: ScoredSet) -> list[Fact]:
+    """What each figure of a data set is, and where it says that nothing is preferred."""
+    facts = []
+    for metric, group in _FIGURES[chosen.name]:
+        e = document.get(chosen.name, metric, _whole(chosen), group)
+        fair = None if e is None else fair_point(e)
+        said = _RIGHT if metric == "accuracy" else metric_words(metric).meaning
+        facts.append(Fact(figure_words(metric, group), said if fair is None else f"{said}; {fair:g} is no preference"))
+    return facts
 
 
 def figures_table(document: LikelihoodFile, chosen: ScoredSet) -> Table:
