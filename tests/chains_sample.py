@@ -1,4 +1,4 @@
-"""Directories as runs of chains, reward models and preferences leave them: the contracts' examples, with more figures."""
+"""Directories that runs of chains, reward models and preferences leave: the contracts' examples, and more figures."""
 
 import json
 from pathlib import Path
