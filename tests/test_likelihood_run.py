@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -200,6 +204,26 @@ def test_a_run_that_was_stopped_scores_what_is_left_and_ends_alike(whole: Path, 
         assert start("run", spec, "--out", out) == 0
     assert sum(asked) == ITEMS["winobias"]
     assert read(out, "results.json") == read(whole, "results.json")
+
+
+@pytest.mark.slow
+def test_a_run_killed_for_good_ends_as_one_that_was_left_alone(model: Path, tmp_path: Path):
+    document = document_of(model, datasets=[{"name": "crows_pairs"}])
+    spec, alone, killed = write(tmp_path / "spec.yaml", document), tmp_path / "alone", tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-m", "equiray", "run", str(spec), "--out", str(killed)])
+    try:
+        first = killed / "scores/crows_pairs/0.parquet"
+        while not first.is_file():
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL and not (killed / "scores/crows_pairs.parquet").exists()
+    for out in (killed, alone):
+        assert start("run", spec, "--out", out) == 0
+    assert read(killed, "results.json") == read(alone, "results.json")
+    assert verify_evidence(killed) == []
 
 
 def test_a_policy_judges_each_data_set(whole: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
