@@ -56,7 +56,7 @@ def preference_panels(document: LikelihoodFile, chosen: ScoredSet) -> list[Panel
         panels.append(
             Panel(
                 title=figure_words(metric),
-                meaning=metric_words(metric).meaning,
+                meaning=f"{metric_words(metric).meaning}; the line at {fair:g} is no preference",
                 blocks=(Block(title="", rows=tuple(interval_row(e, axis, _named(name)) for name, e in known.items())),),
                 ticks=axis.ticks,
                 zero=axis.at(fair),
