@@ -24,8 +24,10 @@ from equiray.data.cases.bbq import load_bbq
 from equiray.data.cases.choice_sets import load_choice_set
 from equiray.errors import BadInput
 from equiray.job_plan import plan_job
+from equiray.mitigation.unlearning.adapters import RECORD
 from equiray.models.loading import CausalLM, load_causal_lm
 from equiray.models.text_scorer import CausalTextScorer
+from equiray.models.training.adapters import save_adapter
 from equiray.policies.known import KNOWN
 from equiray.reports import verify_evidence
 from equiray.runs.likelihood.figures import reported
@@ -204,6 +206,28 @@ def test_a_run_that_was_stopped_scores_what_is_left_and_ends_alike(whole: Path, 
         assert start("run", spec, "--out", out) == 0
     assert sum(asked) == ITEMS["winobias"]
     assert read(out, "results.json") == read(whole, "results.json")
+
+
+def test_an_unlearned_model_is_read_and_called_so(
+    whole: Path, model: Path, refused: Callable[..., str], tmp_path: Path
+):
+    lm = load_causal_lm(str(model), dtype="float32", device=torch.device("cpu"))
+    torch.manual_seed(1)
+    turned = {name: weight + 0.2 * torch.randn_like(weight) for name, weight in lm.model.named_parameters()}
+    for name, identity in (("ours", lm.identity), ("other", "ab" * 32)):
+        about = {"base_identity": identity, "base_name": lm.name}
+        save_adapter(tmp_path / name, None, turned, about, RECORD)
+    chosen = {"source": str(model), "adapter": str(tmp_path / "ours")}
+    document = document_of(model, language_model=chosen, datasets=[{"name": "winobias", "items": 70}])
+    assert start("run", write(tmp_path / "spec.yaml", document), "--out", tmp_path / "out") == 0
+    found = figures(tmp_path / "out")
+    assert {e["stage"] for e in found.values()} == {"unlearning"}
+    lm.model.load_state_dict(turned, strict=False)
+    texts = [[c.prefix + text for text in c.continuations] for c in load_choice_set("winobias", 70, 0).choices]
+    preferred = [sentence(lm, one) > sentence(lm, other) for one, other in texts]
+    gap = found["winobias_gap", None, None]["value"]
+    assert gap == pytest.approx(2 * np.mean(preferred) - 1) != figures(whole)["winobias_gap", None, None]["value"]
+    assert "trained on" in refused(language_model=chosen | {"adapter": str(tmp_path / "other")})
 
 
 @pytest.mark.slow
