@@ -130,12 +130,17 @@ class VllmRecipe:
             cache.add(request, job.sampling, completion)
 
     def engine_kwargs(self, context: int) -> dict[str, Any]:
-        """How vLLM is set; without a GPU nothing is compiled, which would take longer than it saves."""
+        """How vLLM is set.
+
+        Without a GPU nothing is compiled, which would take longer than it saves, and prompts are read whole: after a
+        part of one, vLLM sets a request's own random generator back, which generators on a CPU cannot.
+        """
         return {
             "dtype": self.spec.dtype,
             "max_model_len": context,
             "max_num_seqs": self.spec.batch_chains,
             "enforce_eager": not self.spec.gpus_per_actor,
+            "enable_chunked_prefill": bool(self.spec.gpus_per_actor),
         }
 
     def _config(self, context: int, batch: int) -> Any:
