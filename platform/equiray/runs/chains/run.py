@@ -78,6 +78,7 @@ def run_chains(
                 order_seed=task.spec.seed,
                 address=address,
             )
+            sampler.ahead({f"{task.name}.{side}": task.parts[side] for side in SIDES}, directory)
             scorer = ChainScorer(spec=spec, reward=reward, base=base, sampler=sampler, directory=directory)
             sides = {side: scorer.side(task, side) for side in SIDES}
             with directory.step(f"{task.name}: figures"):

@@ -59,8 +59,7 @@ class ChainScorer:
     def side(self, planned: PlannedCases, side: str) -> ScoredSide:
         """Chains of a split; what is on disk is read."""
         name, cases = f"{planned.name}.{side}", planned.parts[side]
-        with self.directory.step(f"{name}: sample chains"):
-            table = self.sampler.chains(cases, name, self.directory)
+        table = self.sampler.chains(cases, name, self.directory)
         reasoned = tuple(reasoned_cases(cases, self.sampler.questions(cases), table))
         with self.directory.step(f"{name}: score steps"):
             chains = self._chains(name, side, reasoned)

@@ -69,10 +69,10 @@ def prepare_sides(plan: RewardPlan, spec: RewardSpec, sampler: Sampler, director
     BadInput
         Training or validation has no step of one kind: nothing can be learnt.
     """
+    sampler.ahead(plan.parts, directory)
     chains = {}
     for name in SIDES:
-        with directory.step(f"{name}: sample chains"):
-            table = sampler.chains(plan.parts[name], name, directory)
+        table = sampler.chains(plan.parts[name], name, directory)
         cases = reasoned_cases(plan.parts[name], sampler.questions(plan.parts[name]), table)
         chains[name] = (tuple(cases), table)
     sides: dict[str, Side] = {}

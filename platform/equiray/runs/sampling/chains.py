@@ -91,6 +91,20 @@ class Sampler:
             directory.write_table(file, table)
         return table
 
+    def ahead(self, sets: Mapping[str, Sequence[Case]], directory: RunDirectory, variant: Variant = "reason") -> None:
+        """Write what `chains` will read of several sets, by name, at once: vLLM takes half a minute to start.
+
+        Raises
+        ------
+        BadInput, Incomplete
+            As `chains`.
+        """
+        lacking = [name for name in sets if not (directory.path / f"chains/{name}.parquet").is_file()]
+        cases = [case for name in lacking for case in sets[name]]
+        if cases:
+            with directory.step(f"{', '.join(lacking)}: sample chains"):
+                self.write(self.questions(cases, variant), "chains")
+
     def write(self, questions: Mapping[str, Question], label: str) -> list[tuple[Completion, ...]]:
         """Completions of all questions; those that are kept already are read."""
         chosen = self.engines.spec
