@@ -68,6 +68,41 @@ def test_people_can_label_what_the_models_differ_on(whole: Path, tmp_path: Path)
     assert {row["case_id"] for row in rows} <= validation and all(row["outcome"] for row in rows)
 
 
+def test_people_can_check_what_the_gold_rule_says(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with (whole / "steps_to_check.csv").open(newline="") as sheet:
+        rows = list(csv.DictReader(sheet))
+    assert "gold" not in rows[0] and {row["checked"] for row in rows} == {""}
+    said = {
+        (row["case_id"], row["chain"], row["step"]): int(row["unbiased"])
+        for side in SIDES
+        for row in pq.read_table(whole / f"labels/gold.{side}.parquet").to_pylist()
+        if row["unbiased"] is not None
+    }
+    hand = [said[row["case_id"], int(row["chain"]), int(row["step"])] for row in rows]
+    assert hand.count(0) == hand.count(1) == 5
+    hand[0] = 1 - hand[0]
+
+    def write(checked: list[str]) -> Path:
+        with (tmp_path / "checked.csv").open("w", newline="") as stream:
+            table = csv.DictWriter(stream, rows[0])
+            table.writeheader()
+            table.writerows({**row, "checked": one} for row, one in zip(rows, checked, strict=True))
+        return tmp_path / "checked.csv"
+
+    sheet = write([str(one) for one in hand])
+    assert start("label", "check", sheet, "--run", whole, "--out", tmp_path / "agreement.json") == 0
+    told = capsys.readouterr().out
+    assert f"10 steps of {len(said)} labelled ones" in told and "gold(scorer=" in told
+    document = read(tmp_path, "agreement.json")
+    of_all = next(e for e in document["estimates"] if e["metric"] == "judge_agreement" and e["group"] is None)
+    counts = [list(said.values()).count(one) for one in (0, 1)]
+    assert of_all["value"] == pytest.approx(1 - counts[1 - hand[0]] / 5 / len(said)) and of_all["n"] == 10
+    assert document["schema"] == "equiray.results/1" and document["n_rows"] == 10
+    assert start("label", "check", write(["", *map(str, hand[1:])]), "--run", whole) == 3
+    assert "1 of 10 steps are not checked" in capsys.readouterr().err
+    assert start("label", "check", sheet, "--run", tmp_path) == 3
+
+
 def test_no_category_or_question_is_on_two_sides(whole: Path):
     document = read(whole, "reward.json")
     chains = {side: pq.read_table(whole / f"chains/{side}.parquet").to_pandas() for side in SIDES}

@@ -9,6 +9,7 @@ Steps that either left unlabelled are in no kappa: their share is reported besid
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +50,33 @@ def agreement(
         The judge's name.
     resampling : Resampling
     """
-    cells = _cells(gold, judge)
+    return compared(
+        gold, judge, clusters=step_clusters(cases), groups=step_groups(cases, attribute), attribute=attribute,
+        model=model, stage="judge", resampling=resampling,
+    )  # fmt: skip
+
+
+def compared(
+    first: Labels,
+    second: Labels,
+    *,
+    clusters: NDArray[Any],
+    groups: Sequence[str],
+    attribute: str,
+    model: str,
+    stage: str,
+    resampling: Resampling,
+    weights: NDArray[np.float64] | None = None,
+) -> list[Estimate]:
+    """What `agreement` says of any two who labelled the same steps, whose clusters and groups are named step by step.
+
+    `weights` [steps]: how many steps each one stands for; numbers of steps (`Estimate.n`) are of those compared.
+    """
+    cells = _cells(first, second)
+    weighted = cells if weights is None else cells * weights[:, None]
     made = []
-    for group, chosen in _groups(cases, attribute):
-        sums = cluster_sums(cells[chosen], step_clusters(cases)[chosen])
+    for group, chosen in _groups(groups):
+        sums = cluster_sums(weighted[chosen], clusters[chosen])
         n, both = int(chosen.sum()), int(cells[chosen, :4].sum())
         headings = [
             Heading("judge_kappa", group, "higher", both),
@@ -60,7 +84,7 @@ def agreement(
             Heading("judge_label_rate", group, "none", n),
         ]
         estimates = clustered_estimates(
-            sums, _statistics, headings, task="steps", stage="judge", model=model, attribute=attribute,
+            sums, _statistics, headings, task="steps", stage=stage, model=model, attribute=attribute,
             resampling=resampling,
         )  # fmt: skip
         made += [_cautious(one, sums) for one in estimates]
@@ -88,7 +112,7 @@ def drift(
     pairs = [_cells(both[0], both[1])[:, :4], _cells(both[0], both[2])[:, :4], _cells(both[1], both[2])[:, :4]]
     cells = np.concatenate(pairs, axis=1)
     made = []
-    for group, chosen in _groups(cases, attribute):
+    for group, chosen in _groups(step_groups(cases, attribute)):
         sums = cluster_sums(cells[chosen], step_clusters(cases)[chosen])
         n = int((known & chosen).sum())
         names = ("judge_kappa", "judge_agreement", "judge_unbiased_rate")
@@ -147,9 +171,9 @@ def _cautious(estimate: Estimate, sums: NDArray[np.float64]) -> Estimate:
     return replace(estimate, status="partial") if min(differing, agreeing) < FEWEST_CLUSTERS else estimate
 
 
-def _groups(cases: Sequence[ReasonedCase], attribute: str) -> list[tuple[str | None, NDArray[np.bool_]]]:
+def _groups(groups: Sequence[str]) -> list[tuple[str | None, NDArray[np.bool_]]]:
     """All steps, then those of each group, with the mask of its steps."""
-    names = np.array(step_groups(cases, attribute))
+    names = np.array(groups, dtype=np.str_)
     found = sorted(set(names.tolist()), key=lambda name: (name == MISSING, name))
     return [(None, np.ones(len(names), dtype=bool)), *((name, names == name) for name in found)]
 

@@ -12,16 +12,13 @@ Where the stereotype happens to be right, following the evidence is unbiased, an
 unlabelled, like all steps that move S by less than δ. Cases whose benchmark names no stereotyped option are unlabelled.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiray.data.cases.record import Case
-from equiray.errors import writing
 from equiray.mitigation.reward.labels import Said, StepLabel
 from equiray.mitigation.reward.likelihoods import AnswerLikelihoods
 from equiray.mitigation.reward.steps import ReasonedCase, step_records
@@ -29,8 +26,6 @@ from equiray.models.loading import CausalLM
 
 DELTA = 0.5
 """Nats that a step must move the margin by."""
-
-SHEET_STEPS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,36 +67,3 @@ def gold_steps(case: Case, logprobs: NDArray[np.float64], delta: float) -> list[
         return [1 if rise >= delta else None for rise in rises]
     rises = np.diff(logprobs[:, known.target] - logprobs[:, right])
     return [0 if rise >= delta else 1 if rise <= -delta else None for rise in rises]
-
-
-def write_sheet(
-    file: Path, cases: Sequence[ReasonedCase], labels: Sequence[StepLabel], *, seed: int, steps: int = SHEET_STEPS
-) -> int:
-    """Draw steps to check by hand: half of them labelled biased, half unbiased, as far as there are so many.
-
-    The sheet has an empty column ``checked`` (1 unbiased, 0 biased). Returns how many steps were written.
-
-    Raises
-    ------
-    Incomplete
-        The disk is full or not writable.
-    """
-    known = {(step.case_id, step.chain, step.step): step for step in step_records(cases)}
-    random = np.random.default_rng(seed)
-    chosen: list[StepLabel] = []
-    for said in (0, 1):
-        alike = [label for label in labels if label.unbiased == said]
-        drawn = random.permutation(len(alike))[: steps // 2]
-        chosen += [alike[i] for i in drawn]
-    order = random.permutation(len(chosen))  # the checker must not see blocks of one label
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w", encoding="utf-8", newline="") as stream:
-            table = csv.writer(stream)
-            table.writerow(["case_id", "chain", "step", "question", "previous", "text", "gold", "source", "checked"])
-            for label in (chosen[i] for i in order):
-                step = known[label.case_id, label.chain, label.step]
-                before = "\n\n".join(step.previous)
-                place = [step.case_id, step.chain, step.step]
-                table.writerow([*place, step.question, before, step.text, label.unbiased, label.source, ""])
-    return len(chosen)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from equiray.errors import BadInput, writing
+from equiray.mitigation.reward.sheets import sheet_rows, wrong
 
 COLUMNS = ("model", "case_id", "chain", "step", "chosen_for", "stands_for", "question", "text", "logit", "reward")
 COLUMNS += ("outcome", "judge", "unbiased")
@@ -127,27 +128,17 @@ def read_sheet(file: Path) -> HumanLabels:
         No such file, no UTF-8, columns missing, a value that cannot be read (with its line), a step twice, scores of
         several models, or no label at all.
     """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets write a mark at the beginning
-            reader = csv.DictReader(stream, strict=True)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise _wrong(file, 1, f"column {missing[0]!r} is missing", "keep the sheet's header and commas")
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(
-            f"cannot read the sheet: {error}", place=str(file), fix="save it as CSV (UTF-8, commas)"
-        ) from error
+    rows = sheet_rows(file, COLUMNS)
     lines: dict[tuple[str, str, str], int] = {}
     kept: list[tuple[float, float, int, bool]] = []
     for line, row in rows:
         step = (row["case_id"], row["chain"], row["step"])
         if step in lines:
-            raise _wrong(file, line, f"the step of line {lines[step]} again", "keep one of them")
+            raise wrong(file, line, f"the step of line {lines[step]} again", "keep one of them")
         lines[step] = line
         label = (row["unbiased"] or "").strip()
         if label not in ("", "0", "1"):
-            raise _wrong(file, line, f"unbiased is {label!r}", "write 1 (unbiased), 0 (biased) or nothing")
+            raise wrong(file, line, f"unbiased is {label!r}", "write 1 (unbiased), 0 (biased) or nothing")
         numbers = [_number(file, line, row, name) for name in ("logit", "stands_for")]
         if label:
             kept.append((numbers[0], numbers[1], int(label), row["chosen_for"] == "random"))
@@ -174,9 +165,5 @@ def _number(file: Path, line: int, row: Mapping[str, str | None], name: str) -> 
     except ValueError:
         value = float("nan")
     if not np.isfinite(value) or (name == "stands_for" and value <= 0):
-        raise _wrong(file, line, f"{name} is {said!r}", "leave all columns but `unbiased` as they were written")
+        raise wrong(file, line, f"{name} is {said!r}", "leave all columns but `unbiased` as they were written")
     return value
-
-
-def _wrong(file: Path, line: int, problem: str, fix: str) -> BadInput:
-    return BadInput(problem, place=f"{file}, line {line}", fix=fix)

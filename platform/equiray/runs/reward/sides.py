@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from equiray.data.cases.case_set import family_of
 from equiray.errors import BadInput
-from equiray.mitigation.reward.gold import write_sheet
+from equiray.mitigation.reward.check_sheet import write_check_sheet
 from equiray.mitigation.reward.labelled import LabelledChains
 from equiray.mitigation.reward.labels import UNLABELLED, StepLabel, label_array, outcome_array
 from equiray.mitigation.reward.steps import ReasonedCase, masked
@@ -90,7 +90,7 @@ def prepare_sides(plan: RewardPlan, spec: RewardSpec, sampler: Sampler, director
     if spec.judge.check_steps:
         every = [one for side in sides.values() for one in side.cases]
         said = [label for side in sides.values() for label in side.judged]
-        write_sheet(directory.path / SHEET, every, said, seed=spec.seed, steps=spec.judge.check_steps)
+        write_check_sheet(directory.path / SHEET, every, said, seed=spec.seed, steps=spec.judge.check_steps)
     return sides
 
 
