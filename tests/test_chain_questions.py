@@ -10,10 +10,10 @@ from equiray.metrics.clusters import Resampling
 from equiray.mitigation.voting.chains import NO_ANSWER, ScoredChain, ScoredChains
 from equiray.mitigation.voting.deciding import Decisions, decide
 from equiray.mitigation.voting.votes import Votes
-from equiray.runs.chains.questions import POOLED, choose, counts_of, estimates_of, figures, grid_of
+from equiray.runs.chains.question_choice import choose
+from equiray.runs.chains.questions import POOLED, counts_of, estimates_of, figures, grid_of
 from equiray.specs.chains import ChainsSpec
 
-SPEC = ChainsSpec.model_validate({"schema": "equiray.chains/1", "name": "x", "reward_model": "r"})
 TARGET, OTHER, UNKNOWN = 0, 1, 2
 
 
@@ -88,23 +88,80 @@ def test_the_grid_is_the_vote_at_each_point():
             assert at["unanswered"] == pytest.approx(1 - len(known) / len(of))
 
 
-def grid_with(bias: list[list[float | None]], right: list[list[float]]) -> dict[str, Any]:
-    return {
+def chosen(
+    guessed: list[list[float | None]], right: list[list[float]], told: Any = None, **decision: Any
+) -> dict[str, Any]:
+    """The choice among two temperatures and two numbers of chains with these figures."""
+    grid = {
         "temperatures": [0.1, "inf"],
         "chains": [1, 4],
-        "figures": {"bbq_bias_ambiguous": bias, "share_right": right},
+        "figures": {"bbq_bias_ambiguous": guessed, "bbq_bias_disambiguated": told or guessed, "share_right": right},
     }
+    return choose(grid, cases(), scored(cases()), deciding(**decision))
+
+
+def deciding(**decision: Any) -> ChainsSpec:
+    return ChainsSpec.model_validate(
+        {"schema": "equiray.chains/1", "name": "x", "reward_model": "r", "decision": decision, "replicates": 300}
+    )
+
+
+def point(choice: dict[str, Any]) -> tuple[Any, ...]:
+    return choice["chosen"]["tau"], choice["chosen"]["chains"], choice["status"]
 
 
 def test_the_least_bias_that_keeps_the_accuracy_is_chosen():
-    best = choose(grid_with([[0.3, -0.1], [0.4, 0.2]], [[0.5, 0.5], [0.5, 0.505]]), SPEC)
-    assert (best["chosen"]["tau"], best["chosen"]["chains"], best["status"]) == (0.1, 4, "chosen")
-    dear = choose(grid_with([[0.3, -0.1], [0.4, 0.2]], [[0.5, 0.4], [0.5, 0.5]]), SPEC)
-    assert (dear["chosen"]["tau"], dear["chosen"]["chains"]) == ("inf", 4) and dear["feasible"] == 3
-    even = choose(grid_with([[0.2, 0.2], [-0.2, 0.2]], [[0.5, 0.5], [0.5, 0.5]]), SPEC)
-    assert (even["chosen"]["tau"], even["chosen"]["chains"]) == ("inf", 1)  # fewer chains, then the plain vote
-    nothing = choose(grid_with([[None, None], [None, None]], [[0.5, 0.5], [0.5, 0.5]]), SPEC)
+    assert point(chosen([[0.3, -0.1], [0.4, 0.2]], [[0.5, 0.5], [0.5, 0.505]])) == (0.1, 4, "chosen")
+    dear = chosen([[0.3, -0.1], [0.4, 0.2]], [[0.5, 0.4], [0.5, 0.5]])
+    assert point(dear) == ("inf", 4, "chosen") and dear["feasible"] == 3
+    even = chosen([[0.2, 0.2], [-0.2, 0.2]], [[0.5, 0.5], [0.5, 0.5]])
+    assert point(even) == ("inf", 1, "chosen")  # fewer chains, then the plain vote
+    nothing = chosen([[None, None], [None, None]], [[0.5, 0.5], [0.5, 0.5]])
     assert nothing["chosen"] is None and nothing["status"] == "inconclusive"
+
+
+def test_which_bias_counts_is_a_setting():
+    guessed, told, right = [[0.3, -0.1], [0.4, 0.2]], [[0.1, 0.5], [-0.05, 0.15]], [[0.5, 0.5], [0.5, 0.5]]
+    assert point(chosen(guessed, right, told))[:2] == (0.1, 4)
+    other = chosen(guessed, right, told, bias="disambiguated")
+    assert point(other)[:2] == ("inf", 1) and "disambiguated" in other["reason"]
+    assert point(chosen(guessed, right, told, bias="larger"))[:2] == ("inf", 4)
+    unknown: list[list[float | None]] = [[0.1, 0.5], [-0.05, None]]
+    assert point(chosen(guessed, right, unknown, bias="larger"))[:2] == (0.1, 1)  # of an unknown one nothing is said
+
+
+def grid_of_many(number: int) -> tuple[list[Case], Votes, dict[str, Any]]:
+    of = [Case(**(vars(case) | {"family": case.case_id})) for case in cases(number)]
+    votes = scored(of, seed=1)
+    return of, votes, grid_of(of, votes, [0.0, 0.05, 0.2, float("inf")], (1, 2, 5))
+
+
+@pytest.mark.parametrize("which", ["ambiguous", "disambiguated", "larger"])
+def test_a_limit_of_bias_takes_the_most_right_answers_that_keep_it(which: str):
+    of, votes, grid = grid_of_many(1200)
+    names = {"larger": ("ambiguous", "disambiguated")}.get(which, (which,))
+    sizes = np.abs([np.array(grid["figures"][f"bbq_bias_{name}"]) for name in names]).max(0)
+    right = np.array(grid["figures"]["share_right"])
+    found = choose(grid, of, votes, deciding(bias=which, max_bias=0.12))
+    kept = sizes <= 0.12
+    assert found["feasible"] == kept.sum() and found["excluded"] == {"bias at most 0.12": (~kept).sum()}
+    assert found["chosen"]["figures"]["share_right"] == right[kept].max()
+    assert len(found["checks"]) == 2 * len(names)
+    for check in found["checks"]:
+        assert check["low"] < check["value"] < check["high"] and abs(check["bound"]) == 0.12
+    held = all(check["low"] >= -0.12 and check["high"] <= 0.12 for check in found["checks"])
+    assert found["status"] == ("chosen" if held else "inconclusive")
+    assert choose(grid, of, votes, deciding(bias=which, max_bias=0.5))["status"] == "chosen"
+
+
+def test_few_questions_do_not_bear_a_limit_out_and_none_may_keep_it():
+    of, votes, grid = grid_of_many(24)
+    found = choose(grid, of, votes, deciding(max_bias=0.9 * 1 / 3))
+    assert found["status"] == "inconclusive" and "do not bear it out" in found["reason"]
+    of, votes, grid = grid_of_many(1200)
+    least = np.abs(np.array(grid["figures"]["bbq_bias_ambiguous"])).min()
+    none = choose(grid, of, votes, deciding(max_bias=least / 2))
+    assert none["status"] == "infeasible" and none["chosen"] is None and f"{least:.3f}" in none["reason"]
 
 
 def test_changes_are_paired_and_resampled_by_question():

@@ -11,7 +11,10 @@ from scipy.stats import spearmanr
 from equiray.errors import BadInput
 from equiray.metrics.clusters import Resampling
 from equiray.mitigation.voting.aggregation import HIGHEST, LEAST_PROBABILITY, chain_scores
+from equiray.mitigation.voting.deciding import decide
 from equiray.mitigation.voting.length import length_effect
+from equiray.mitigation.voting.votes import Votes
+from equiray.mitigation.voting.weighting import chain_weights
 from voting_cases import chains_of
 
 PROBABILITY = st.floats(0, 1)
@@ -38,6 +41,24 @@ def test_scores_are_the_formulas_chain_by_chain(chains, k):
 def test_no_appended_step_raises_low(steps, appended, k):
     plain, padded = chain_scores(chains_of([(0, steps), (0, [*steps, *appended])]), "low", lowest=k)[0]
     assert padded <= plain
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), STEPS), min_size=2, max_size=6),
+    st.lists(PROBABILITY, min_size=1, max_size=12),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 1e-3, 0.2, 5.0, math.inf]),
+)
+@settings(max_examples=200, deadline=None)
+def test_under_low_no_appended_step_raises_a_chain_s_weight_or_its_answer_s(chains, appended, k, tau):
+    answer, steps = chains[0]
+    padded = [(answer, [*steps, *appended]), *chains[1:]]
+    scores = [chain_scores(chains_of(made, options=3), "low", lowest=k) for made in (chains, padded)]
+    (plain,), (after,) = (chain_weights(score, tau) for score in scores)
+    assert after[0] <= plain[0] * (1 + 1e-12)
+    votes = [Votes.of(chains_of(made, options=3), score) for made, score in zip((chains, padded), scores, strict=True)]
+    plain_share, after_share = (decide(of, tau).share[0, answer] for of in votes)
+    assert after_share <= plain_share + 1e-12
 
 
 def test_appended_fair_steps_raise_both_means():

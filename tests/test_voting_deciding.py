@@ -1,6 +1,7 @@
 """The weighted vote: against votes counted by hand, at both ends, in every order, and on the whole grid."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -48,6 +49,58 @@ def test_an_infinite_temperature_is_the_majority_vote_and_zero_the_best_chain():
     alone = decide(drawn_votes(200, 9, unanswered=0.6, seed=1), 0.1).share
     assert alone.max() == 1.0 and set(alone.sum(1).round(12).tolist()) <= {0.0, 1.0}
     assert decide(votes, 1.0).answer.tolist() == [1]
+
+
+def cast(votes, row):
+    """Answers and scores of one case's chains that have an answer."""
+    answered = votes.answers[row] != NO_ANSWER
+    return votes.answers[row, answered].tolist(), votes.score[row, answered]
+
+
+@given(st.integers(0, 10**6), st.integers(2, 4), st.sampled_from([1e-12, 1.0, 1e9]))
+@settings(max_examples=60, deadline=None)
+def test_towards_infinity_the_vote_is_the_majority_from_a_bound_on(seed, options, spread):
+    """n votes of scores within R outweigh m < n others once n exp(-R / τ) > m, that is τ > R / ln(n / m)."""
+    votes = drawn_votes(15, 9, options, seed=seed)
+    votes = Votes(**(vars(votes) | {"score": votes.score * spread}))
+    at_once = decide(votes, math.inf)
+    for row in range(15):
+        answers, scores = cast(votes, row)
+        if not answers:
+            continue
+        number = Counter(answers)
+        most = max(number.values())
+        tied = [answer for answer in number if number[answer] == most]  # in the order in which they were given
+        assert at_once.answer[row] == tied[0]
+        assert at_once.share[row].tolist() == pytest.approx(
+            [number[option] / len(answers) for option in range(at_once.share.shape[1])]
+        )
+        if len(tied) == 1 and len(number) > 1:
+            second = max(count for answer, count in number.items() if answer != tied[0])
+            bound = np.ptp(scores) / math.log(most / second)
+            for tau in (bound * (1 + 1e-9) + 1e-300, bound * 7 + 1e-300):
+                assert decide(votes, tau).answer[row] == tied[0]
+
+
+@given(st.integers(0, 10**6), st.integers(2, 4), st.sampled_from([1e-9, 1.0, 1e9]))
+@settings(max_examples=60, deadline=None)
+def test_towards_zero_the_vote_is_the_best_chain_from_a_bound_on(seed, options, spread):
+    """It outweighs m others that score less by g or more once m exp(-g / τ) < 1, that is τ < g / ln(m)."""
+    votes = drawn_votes(15, 9, options, seed=seed)
+    votes = Votes(**(vars(votes) | {"score": votes.score * spread}))
+    at_once = decide(votes, 0)
+    for row in range(15):
+        answers, scores = cast(votes, row)
+        if not answers:
+            continue
+        best = int(scores.argmax())  # drawn from a continuum: there is one
+        assert at_once.answer[row] == answers[best] and at_once.share[row, answers[best]] == 1
+        assert decide_grid(votes, [0], [9])[0, 0, row] == answers[best]
+        if len(answers) > 2:
+            gap = scores[best] - np.delete(scores, best).max()
+            bound = gap / math.log(len(answers) - 1)
+            for tau in (bound * (1 - 1e-9), bound / 7):
+                assert decide(votes, tau).answer[row] == answers[best]
 
 
 def test_ties_go_to_the_majority_and_then_to_the_answer_given_first():

@@ -12,6 +12,7 @@ from equiray.specs.run import apply_overrides
 Temperature = Annotated[float, Field(ge=0)]
 Aggregate = Literal["mean", "log_mean", "low"]
 StepWeights = Literal["uniform", "causal"]
+BiasScore = Literal["ambiguous", "disambiguated", "larger"]
 Baseline = Literal["single", "majority", "fairness_prompt", "outcome"]
 
 
@@ -28,7 +29,13 @@ class DecisionSpec(Document):
         description="of people: the most accurate on validation that reaches it; .8: the 80 % rule",
     )
     max_accuracy_loss: float = Field(
-        default=0.01, ge=0, description="without a ratio: the fairest that costs no more against the majority"
+        default=0.01, ge=0, description="without a limit: the fairest that costs no more against the majority"
+    )
+    bias: BiasScore = Field(
+        default="ambiguous", description="of questions: the official score that counts; larger: whichever is"
+    )
+    max_bias: float | None = Field(
+        default=None, ge=0, le=1, description="of questions: the most right answers on validation that keep it"
     )
 
 

@@ -1,8 +1,10 @@
 """Choose temperature and number of chains on validation cases, by a policy and never by hand.
 
-Notable: the choice has seen its cases, so it is optimistic on them. `Choice.checks` says what the cases can bear out at
-all: a limit that holds in the sample, but not over the whole of its interval, makes the choice inconclusive. Whether a
-limit holds is then a matter of the test split, read once.
+Notable: a decision is piecewise constant in the temperature, and the temperatures looked at are those that are given:
+the choice is the best of them, and between two of them a better one may lie. It has seen its cases, so it is optimistic
+on them. `Choice.checks` says what the cases can bear out at all: a limit that holds in the sample, but not over the
+whole of its interval, makes the choice inconclusive. Whether a limit holds is then a matter of the test split, read
+once.
 """
 
 import math

@@ -142,7 +142,8 @@ def _add(
     """One more chain of the cases `here`: their weights and best scores, in place."""
     new = best[here] == -np.inf
     apart = np.where(new, 0, score - best[here])
-    lesser = np.exp(-np.abs(apart)[:, None] * steepness)
+    with np.errstate(over="ignore"):  # far beyond the steepest, a weight is 0
+        lesser = np.exp(-np.abs(apart)[:, None] * steepness)
     better = apart > 0
     up, down = here[better], here[~better]
     weight[:, up] *= lesser[better]

@@ -38,7 +38,7 @@ def chain_weights(score: NDArray[np.float64], tau: float) -> NDArray[np.float64]
     """Weights of chains [..., N] that add up to 1; 0 where the score is NaN, all 0 where every one is."""
     (steepness,) = inverse_temperatures(tau)
     best = np.where(np.isnan(score), -math.inf, score).max(-1, keepdims=True)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):  # far beyond the steepest, a weight is 0
         raw = np.nan_to_num(np.exp((score - best) * steepness))
     total = raw.sum(-1, keepdims=True)
     return np.divide(raw, total, out=np.zeros_like(raw), where=total > 0)

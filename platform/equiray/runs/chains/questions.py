@@ -1,4 +1,4 @@
-r"""Answers to BBQ: bias scores and accuracy of each method, what changes against the majority, and the choice of τ, N.
+r"""Answers to BBQ: bias scores and accuracy of each method, what changes against the majority, and the grid over τ, N.
 
 Notable: every interval here resamples whole families of questions (`Case.family`), and changes are of the same
 questions, so what both methods share cancels family by family. Scores stand by category; those over all categories
@@ -26,7 +26,6 @@ from equiray.runs.chains.methods import REFERENCE
 from equiray.runs.chains.people import plain
 from equiray.runs.chains.planning import BBQ
 from equiray.runs.directory import RunDirectory
-from equiray.specs.chains import ChainsSpec
 
 POOLED = "all categories"
 _FIGURES = (
@@ -146,48 +145,6 @@ def grid_of(cases: Sequence[Case], votes: Votes, taus: Sequence[float], counts: 
         "temperatures": [plain(tau) for tau in taus],
         "chains": list(counts),
         "figures": {name: [list(map(plain, row)) for row in list(of)] for name, of in made.items()},
-    }
-
-
-def choose(grid: Mapping[str, Any], spec: ChainsSpec) -> dict[str, Any]:
-    """The point with the least absolute bias on ambiguous validation questions that costs little of `share_right`.
-
-    The cost is against the majority of as many chains. Ties go to fewer chains, then to the higher temperature. As of
-    people, the record says what was looked at; majority vote is one of the points, so there is always one.
-    """
-    taus = [float(tau) for tau in grid["temperatures"]]
-    bias, right = (
-        np.array([[np.nan if v is None else v for v in row] for row in grid["figures"][name]], dtype=np.float64)
-        for name in ("bbq_bias_ambiguous", "share_right")
-    )
-    lost = right[-1] - right
-    feasible = (lost <= spec.decision.max_accuracy_loss + 1e-12) & ~np.isnan(bias)
-    places = [(int(row), int(column)) for row, column in np.argwhere(feasible)]
-    ranked = sorted(places, key=lambda at: (round(abs(bias[at]), 12), at[1], -taus[at[0]]))
-    known = bool(ranked)
-
-    def candidate(at: tuple[int, int]) -> dict[str, Any]:
-        figures_ = {name: of[at[0]][at[1]] for name, of in grid["figures"].items()}
-        return {"tau": plain(taus[at[0]]), "chains": grid["chains"][at[1]], "figures": figures_}
-
-    column = ranked[0][1] if known else bias.shape[1] - 1
-    return {
-        "status": "chosen" if known else "inconclusive",
-        "attribute": POOLED,
-        "chosen": candidate(ranked[0]) if known else None,
-        "majority": candidate((len(taus) - 1, column)),
-        "next_best": [candidate(at) for at in ranked[1:6]],
-        "candidates": int(bias.size),
-        "feasible": len(ranked),
-        "excluded": {
-            f"accuracy loss at most {spec.decision.max_accuracy_loss:g}": int(
-                (lost > spec.decision.max_accuracy_loss + 1e-12).sum()
-            )
-        },
-        "checks": [],
-        "reason": "the least bias on ambiguous questions of what keeps the accuracy"
-        if known
-        else "no ambiguous validation question with one stereotyped person is answered",
     }
 
 

@@ -12,7 +12,7 @@ from equiray.metrics.estimation import CountedEvidence, Labels, Setting
 from equiray.mitigation.voting.cases import HeldOutCases, ValidationCases
 from equiray.mitigation.voting.comparison import Ballot, vote_estimates
 from equiray.policies import Subject
-from equiray.runs.chains import people, questions
+from equiray.runs.chains import people, question_choice, questions
 from equiray.runs.chains.methods import chain_counts_of, decided
 from equiray.runs.chains.planning import PlannedCases
 from equiray.runs.chains.scored import ScoredSide
@@ -83,7 +83,7 @@ def _questions(
 ) -> tuple[dict[str, Any], list[dict[str, Any]], _Found]:
     cases = {name: [one.case for one in side.cases] for name, side in sides.items()}
     grids = [questions.grid_of(cases[name], side.votes, taus, counts) for name, side in sides.items()]
-    choice = questions.choose(grids[0], spec)
+    choice = question_choice.choose(grids[0], cases["validation"], sides["validation"].votes, spec)
     point = choice["chosen"]
     chains = (point or choice["majority"])["chains"]
     test = sides["test"]
