@@ -129,7 +129,7 @@ def read_sheet(file: Path) -> HumanLabels:
         several models, or no label at all.
     """
     rows = sheet_rows(file, COLUMNS)
-    lines: dict[tuple[str, str, str], int] = {}
+    lines: dict[tuple[str | None, ...], int] = {}
     kept: list[tuple[float, float, int, bool]] = []
     for line, row in rows:
         step = (row["case_id"], row["chain"], row["step"])
@@ -142,7 +142,7 @@ def read_sheet(file: Path) -> HumanLabels:
         numbers = [_number(file, line, row, name) for name in ("logit", "stands_for")]
         if label:
             kept.append((numbers[0], numbers[1], int(label), row["chosen_for"] == "random"))
-    models = {row["model"] for _, row in rows}
+    models = {row["model"] or "" for _, row in rows}
     if len(models) > 1:
         raise BadInput("scores of several reward models", place=str(file), fix="recalibrate each with its own sheet")
     if not kept:
