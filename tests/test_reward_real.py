@@ -84,25 +84,34 @@ def test_smollm2_is_moved_by_the_biased_step_and_back_by_the_fair_one():
     assert len(LikelihoodJudge(lm=lm).label(CASES)) == 5
 
 
+# A head begins at random, and this one ranks the pairs of names almost the wrong way round: AUC .05. 24 updates have
+# to turn it. At 2e-4, of the last layer alone, they do not: AUC .36 on names, .85 on the very texts that were shown,
+# and the calibration then makes all probabilities equal. At 5e-4 of low rank they get to .75, still rising. Rates that
+# suit so few updates give .92, .95 and .98, and mean gaps of .43, .46 and .60; the limits leave room for the sums of
+# other machines.
 @pytest.mark.parametrize(
     "spec",
     [
-        RewardModelSpec(last_layers=1, learning_rate=2e-4),
-        RewardModelSpec(lora={"rank": 8, "alpha": 16}, learning_rate=5e-4, reading="in_context"),  # pyright: ignore
+        RewardModelSpec(last_layers=2, learning_rate=1e-3),
+        RewardModelSpec(lora={"rank": 8, "alpha": 16}, learning_rate=1e-3, reading="in_context"),  # pyright: ignore
         RewardModelSpec(source="minilm", kind="encoder", last_layers=2, learning_rate=5e-4),
     ],
-    ids=["SmolLM2, last layer", "SmolLM2, LoRA in context", "MiniLM"],
+    ids=["SmolLM2, last layers", "SmolLM2, LoRA in context", "MiniLM"],
 )
-def test_real_models_learn_what_they_are_shown(spec, tmp_path):
+def test_what_real_models_learn_of_other_proxies_holds_for_names(spec, tmp_path):
     train, validation = proxies({"zip_code", "career_break", "group_never_named"}), proxies({"names"})
     source = {"source": spec.source, "dtype": "float32"}
     base = load_causal_lm("embedded", dtype="float32") if spec.kind == "lm" else load_backbone(BackboneSpec(**source))
-    spec = spec.model_copy(update={"steps": 24, "batch_steps": 16, "warmup_steps": 2, "validate_every": 12})
+    spec = spec.model_copy(update={"steps": 24, "batch_steps": 16, "warmup_steps": 2, "validate_every": 6})
     made = train_reward_model(base, train, validation, spec, tmp_path, seed=0)
     losses = [point.loss for point in made.curve if point.loss is not None]
-    assert losses[1] < losses[0]  # of the second half of the updates, and of the first
+    assert losses == sorted(losses, reverse=True) and losses[-1] < 0.15
     with load_reward_model(made.model, base) as model:
-        probabilities = score_chains(model, train.cases).probabilities
+        shown, unseen = (score_chains(model, of.cases).probabilities.reshape(-1, 2) for of in (train, validation))
         found = {(one.metric, one.group): one for one in red_team(model)}
-    assert probabilities[train.labels == 1].mean() > probabilities[train.labels == 0].mean()
-    assert found["proxy_detection_rate", "names"].n == 8
+    assert (shown[:, 0] < shown[:, 1]).all()  # a biased step, and the neutral one about the same question
+    area = (unseen[:, 1, None] > unseen[None, :, 0]).mean()
+    assert area == pytest.approx(made.best.auc) and area > 0.8
+    assert (unseen[:, 1] - unseen[:, 0]).mean() > 0.2
+    names = found["proxy_ranked_rate", "names"]
+    assert names.n == 8 and names.value == (unseen[:, 0] < unseen[:, 1]).mean() > 0.6
