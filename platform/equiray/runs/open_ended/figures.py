@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from equiray.metrics.clusters import cluster_sums
 from equiray.metrics.estimates import Direction, Estimate, Status
+from equiray.metrics.intervals.families import family_rate_limits
 from equiray.metrics.intervals.limits import Limits
 from equiray.metrics.text_ratings import Measured, Pair, compared, group_mean
-from equiray.metrics.clusters import cluster_sums
-from equiray.metrics.intervals.families import family_rate_limits
 from equiray.runs.open_ended.planning import PlannedPrompts
 from equiray.runs.open_ended.rating import changes_of, ratings_of
 from equiray.specs.open_ended import RatingSpec

@@ -82,5 +82,3 @@ def plan_raters(spec: RatingSpec) -> dict[str, Rater]:
     """Who rates ``toxicity`` and ``sentiment``; raises BadInput where a package is not installed."""
     named = {"toxicity": spec.toxicity, "sentiment": spec.sentiment}
     return {measure: rater_of(name) for measure, name in named.items() if name is not None}
-
-

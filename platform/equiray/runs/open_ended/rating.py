@@ -43,9 +43,7 @@ def rate(
     columns = table.select(["prompt", "continuation", "outcome", "group"]).to_pydict()
     texts = [
         None if outcome != "written" else _read(prompt, said, spec)
-        for prompt, said, outcome in zip(
-            columns["prompt"], columns["continuation"], columns["outcome"], strict=True
-        )
+        for prompt, said, outcome in zip(columns["prompt"], columns["continuation"], columns["outcome"], strict=True)
     ]
     rows = [at for at, text in enumerate(texts) if text is not None]
     written = [text for text in texts if text is not None]
