@@ -113,3 +113,12 @@ def test_more_confidence_never_narrows(rows):
     values = np.random.default_rng(7).lognormal(0, 1.5, rows)
     found = np.array([errors(values, level) for level in (0.5, 0.8, 0.95, 0.99, 0.999)])
     assert (np.diff(found[:, 0]) <= 0).all() and (np.diff(found[:, 1]) >= 0).all()
+
+
+@pytest.mark.parametrize("value", [0.1, 0.4, 1 / 3])
+def test_values_that_are_equal_but_for_rounding_have_limits_without_a_warning(value):
+    values = np.full(60, value)
+    low, high = mean_interval(Moments(60, values.sum(), (values**2).sum(), 0, 1), 0.95)
+    exact = mean_interval(Moments(64, 64 * 0.5, 64 * 0.25, 0, 1), 0.95)  # no rounding here
+    assert low < value < high
+    assert exact.low < 0.5 < exact.high and high - low < 2 * (exact.high - exact.low)

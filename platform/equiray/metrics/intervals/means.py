@@ -27,6 +27,9 @@ variance.
 """
 
 
+_ROUNDED = 16 * np.finfo(np.float64).eps
+"""A variance that is a smaller share of the mean square is that of equal values, but for rounding."""
+
 TAILS = 2
 """How much further than a Gamma law's the squared coefficient of variation of unbounded values may be off."""
 
@@ -128,5 +131,6 @@ def _standard_error(of: Moments) -> Array:
     """Of the mean; NaN with fewer than two rows."""
     rows, squares = (np.asarray(part, dtype=np.float64) for part in (of.rows, of.squares))
     with np.errstate(invalid="ignore", divide="ignore"):
-        variance = np.maximum(squares / rows - mean(of) ** 2, 0)
+        variance = squares / rows - mean(of) ** 2
+        variance = np.where(variance > _ROUNDED * squares / rows, variance, 0)
         return np.where(rows > 1, np.sqrt(variance / (rows - 1)), np.nan)
