@@ -25,11 +25,11 @@ class GroupSwap:
 
     Attributes
     ----------
-    words : mapping of str to str
-        In lower case -> what stands in its place.
+    words : mapping of str to (str, str)
+        In lower case -> as it is listed, and what stands in its place.
     """
 
-    words: Mapping[str, str]
+    words: Mapping[str, tuple[str, str]]
 
     def of(self, text: str) -> str | None:
         """The text about the other group, None where it names neither; case and articles follow."""
@@ -40,17 +40,17 @@ class GroupSwap:
 
     def _replaced(self, match: re.Match[str]) -> str:
         article, word = match["article"], match["word"]
-        other = _like(word, self.words[word.lower()])
+        other = _like(word, *self.words[word.lower()])
         return f"{_fitting(article, other)} {other}" if article else other
 
 
 def group_swap(source: Source, attribute: str, one: str, other: str) -> GroupSwap:
     """What turns texts about either of two groups into texts about the other; without words where none are listed."""
-    words: dict[str, str] = {}
+    words: dict[str, tuple[str, str]] = {}
     for first, second in _rows(source, attribute, one, other):
         if first and second and first.lower() != second.lower():
-            words.setdefault(first.lower(), second)
-            words.setdefault(second.lower(), first)
+            words.setdefault(first.lower(), (first, second))
+            words.setdefault(second.lower(), (second, first))
     return GroupSwap(words=words)
 
 
@@ -76,13 +76,17 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"(?:\b(?P<article>an?) )?(?<!\w)(?P<word>{longest_first})(?!\w)", re.IGNORECASE)
 
 
-def _like(word: str, other: str) -> str:
-    """`other` in the case of `word`, where that says something."""
+def _like(word: str, listed: str, other: str) -> str:
+    """`other` in the case of `word`, where that is not the case in which it is listed."""
+    if word == listed:
+        return other
     if word.isupper() and len(word) > 1:
         return other.upper()
-    return other[:1].upper() + other[1:] if word[:1].isupper() else other
+    return other[:1].upper() + other[1:] if word[:1].isupper() else other.lower()
 
 
 def _fitting(article: str, word: str) -> str:
     found = "an" if word.lower().startswith(_VOWELS) else "a"
-    return found.capitalize() if article[0].isupper() else found
+    if article[0].islower():
+        return found
+    return found.upper() if word.isupper() else found.capitalize()
