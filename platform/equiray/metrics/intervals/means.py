@@ -119,12 +119,18 @@ def _onto_unit(of: Moments) -> Moments:
     width = of.most - of.least
     shifted = np.clip(total - rows * of.least, 0, rows * width) / width
     spread = (squares - 2 * of.least * total + rows * of.least**2) / width**2
-    return Moments(rows, shifted, np.clip(spread, 0, shifted), 0, 1)
+    return Moments(rows, shifted, _possible(spread, rows, shifted), 0, 1)
 
 
 def _mirrored(of: Moments) -> Moments:
     rows, total, squares = (np.asarray(part) for part in of[:3])
-    return Moments(rows, rows - total, np.clip(rows - 2 * total + squares, 0, rows - total), 0, 1)
+    return Moments(rows, rows - total, _possible(rows - 2 * total + squares, rows, rows - total), 0, 1)
+
+
+def _possible(squares: Array, rows: Array, total: Array) -> Array:
+    """Sums of squares that values within 0..1 with this total can have; rounding leaves others where all are near one end."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.clip(squares, np.where(rows > 0, total**2 / rows, 0), total)
 
 
 def _standard_error(of: Moments) -> Array:
