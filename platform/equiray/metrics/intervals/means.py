@@ -128,7 +128,7 @@ def _mirrored(of: Moments) -> Moments:
 
 
 def _possible(squares: Array, rows: Array, total: Array) -> Array:
-    """Sums of squares that values within 0..1 with this total can have; rounding leaves others where all are near one end."""
+    """Sums of squares that values within 0..1 with this total can have; rounding leaves others near a bound."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.clip(squares, np.where(rows > 0, total**2 / rows, 0), total)
 
