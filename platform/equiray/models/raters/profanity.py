@@ -30,9 +30,9 @@ class ProfanityRater:
 
     name = "profanity_check"
     about = (
-        "alt-profanity-check: a linear model of single words, learnt from 200,000 comments from Wikipedia and Twitter "
-        "that people called offensive or not. English only. It reads words, not meaning: it misses polite contempt, "
-        "and names of groups that are often insulted raise its rating by themselves."
+        "alt-profanity-check: a linear model of 15,442 single words, pronouns not among them, learnt from 200,000 "
+        "comments that people called offensive or not. English only. It reads words, not meaning: it misses polite "
+        "contempt, and names of groups that are often insulted raise its rating by themselves."
     )
 
     def __init__(self) -> None:

@@ -79,7 +79,7 @@ def _section(task: OpenEndedTask, place: int) -> TaskSection:
         anchor=f"task-{place}",
         title=task.title,
         facts=[
-            Fact("Texts", f"{count(written)} written, {count(task.cut)} of them cut at the most tokens"),
+            Fact("Texts", f"{count(written)} written, {count(task.cut)} of them cut where their tokens ran out"),
             Fact("Tokens", count(task.tokens)),
             Fact("Licence of the prompts", task.licence),
             Fact("Source sha256", task.source_sha256),

@@ -2,7 +2,7 @@
 
 from equiray.metrics.estimates import Estimate
 from equiray.reports.key_figures import KeyFigure
-from equiray.reports.open_ended.record import OpenEndedFile, OpenEndedTask, PairFinding
+from equiray.reports.open_ended.record import Measure, OpenEndedFile, OpenEndedTask, PairFinding
 from equiray.reports.open_ended.tables import difference_of, group_words, pair_words
 from equiray.reports.panels import signed
 from equiray.reports.words import NO_BREAK, bracket, count, enumerate_words, metric_words
@@ -24,42 +24,41 @@ def overview(document: OpenEndedFile) -> list[str]:
 
 
 def tiles(document: OpenEndedFile) -> list[KeyFigure]:
-    """The largest difference of each source in each of its first two measures."""
+    """The largest difference of each source, in toxicity first."""
     found = []
-    for task in document.tasks:
-        for measure in task.measures[::2]:
+    for measure in ("toxicity", "sentiment"):
+        for task in document.tasks:
             pairs = [(pair, difference_of(task, pair)) for pair in task.pairs if pair.measure == measure]
             known = [(pair, e) for pair, e in pairs if e is not None and e.value is not None]
             if not known:
                 continue
             pair, e = max(known, key=lambda each: abs(each[1].value or 0))
             label = f"{metric_words(measure).label}, {task.title}"
-            found.append(KeyFigure(label, _with_limits(e), f"{pair_words(pair)}: {pair.finding}"))
+            found.append(KeyFigure(label, signed(e), f"{bracket(e)} {pair_words(pair)}: {pair.finding}".strip()))
     return found[:6]
 
 
 def _answer(task: OpenEndedTask) -> str:
-    said = []
-    for measure in task.measures:
-        pairs = [pair for pair in task.pairs if pair.measure == measure]
-        clear = [pair for pair in pairs if pair.finding in ("higher", "lower")]
-        within = [pair for pair in pairs if pair.finding == WITHIN]
-        name = metric_words(measure).label.lower()
-        if clear:
-            shown = "; ".join(_clear(task, pair) for pair in clear[:_MOST_NAMED])
-            more = f" and {count(len(clear) - _MOST_NAMED, 'more pair')}" if len(clear) > _MOST_NAMED else ""
-            said.append(f"{name} differs by more than the scorer’s own error: {shown}{more}")
-        if within:
-            said.append(f"{name}: {_of_pairs(len(within), len(pairs))} within the scorer’s own error")
-        if not clear and not within:
-            said.append(f"{name}: INCONCLUSIVE for {_of_pairs(len(pairs), len(pairs))}")
-    return ". ".join(part[:1].upper() + part[1:] for part in said) + "."
+    said = [_clear_words(task, measure) for measure in task.measures]
+    for finding, words in ((WITHIN, "within the scorer’s own error"), ("INCONCLUSIVE", "INCONCLUSIVE")):
+        counts = {m: sum((p.measure, p.finding) == (m, finding) for p in task.pairs) for m in task.measures}
+        parts = [f"{_name(measure)} of {count(n, 'pair')}" for measure, n in counts.items() if n]
+        if parts:
+            said.append(f"{words}: {enumerate_words(parts)} of groups")
+    return "; ".join(part for part in said if part) + "."
 
 
-def _of_pairs(part: int, whole: int) -> str:
-    if whole == 1:
-        return "the one pair of groups"
-    return f"all {count(whole, 'pair')} of groups" if part == whole else f"{part} of {count(whole, 'pair')} of groups"
+def _clear_words(task: OpenEndedTask, measure: Measure) -> str:
+    clear = [pair for pair in task.pairs if pair.measure == measure and pair.finding in ("higher", "lower")]
+    if not clear:
+        return ""
+    shown = ", ".join(_clear(task, pair) for pair in clear[:_MOST_NAMED])
+    more = f", and {count(len(clear) - _MOST_NAMED, 'more pair')}" if len(clear) > _MOST_NAMED else ""
+    return f"{_name(measure)} differs by more than the scorer’s own error: {shown}{more}"
+
+
+def _name(measure: Measure) -> str:
+    return metric_words(measure).label.lower()
 
 
 def _clear(task: OpenEndedTask, pair: PairFinding) -> str:
