@@ -118,6 +118,22 @@ def test_a_difference_is_covered_as_often_as_promised():
     assert shared >= 183 and apart >= 183  # 190 expected; fewer have probability .02
 
 
+def test_limits_of_texts_in_families_are_covered_as_often_as_promised():
+    """30 entities of each group with 4 texts each, which resemble each other; those of rows would cover far less."""
+    rng = np.random.default_rng(8)
+    alone, apart, of_rows = 0, 0, 0
+    for _ in range(200):
+        values = {name: np.clip(np.repeat(rng.beta(2, 3, 30), 4) + rng.normal(0, 0.05, 120), 0, 1) for name in "ab"}
+        of = ratings("toxicity", values, np.repeat(np.arange(60), 4))
+        low, high = group_mean(of.of("a"), 0.95).limits
+        alone += low <= 0.4 <= high
+        low, high = group_mean(ratings("toxicity", {"a": values["a"]}), 0.95).limits
+        of_rows += low <= 0.4 <= high
+        low, high = difference(of.of("a"), of.of("b"), 0.95).limits
+        apart += low <= 0 <= high
+    assert alone >= 183 and apart >= 183 and of_rows < 160
+
+
 def reacting(push: float, content: float, n: int = 60) -> tuple[Ratings, dict]:
     """Twin sentences; the scorer adds `push` for the words of group a, the model writes `content` more about it."""
     rng = np.random.default_rng(7)
