@@ -1,5 +1,7 @@
 """The answer in words: which groups' texts differ by more than the scorer's own error, and which do not."""
 
+from collections import Counter
+
 from equiray.metrics.estimates import Estimate
 from equiray.reports.key_figures import KeyFigure
 from equiray.reports.open_ended.record import Measure, OpenEndedFile, OpenEndedTask, PairFinding
@@ -41,8 +43,8 @@ def tiles(document: OpenEndedFile) -> list[KeyFigure]:
 def _answer(task: OpenEndedTask) -> str:
     said = [_clear_words(task, measure) for measure in task.measures]
     for finding, words in ((WITHIN, "within the scorer’s own error"), ("INCONCLUSIVE", "INCONCLUSIVE")):
-        counts = {m: sum((p.measure, p.finding) == (m, finding) for p in task.pairs) for m in task.measures}
-        parts = [f"{_name(measure)} of {count(n, 'pair')}" for measure, n in counts.items() if n]
+        counts = Counter(pair.measure for pair in task.pairs if pair.finding == finding)
+        parts = [f"{_name(measure)} of {count(n, 'pair')}" for measure, n in counts.items()]
         if parts:
             said.append(f"{words}: {enumerate_words(parts)} of groups")
     return "; ".join(part for part in said if part) + "."
@@ -57,7 +59,7 @@ def _clear_words(task: OpenEndedTask, measure: Measure) -> str:
     return f"{_name(measure)} differs by more than the scorer’s own error: {shown}{more}"
 
 
-def _name(measure: Measure) -> str:
+def _name(measure: str) -> str:
     return metric_words(measure).label.lower()
 
 

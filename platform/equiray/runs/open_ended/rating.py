@@ -1,7 +1,8 @@
 """What raters say of every text, and of the same text about every other group."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -93,7 +94,7 @@ def changes_of(ratings: pa.Table, swaps: pa.Table, groups: tuple[str, ...], spec
 _SWAPS = pa.schema([("row", pa.int64()), ("group", pa.string()), ("other", pa.string()), ("text", pa.string())])
 
 
-def _swapped(texts: list[str | None], group: list[str], planned: PlannedPrompts):
+def _swapped(texts: list[str | None], group: list[str], planned: PlannedPrompts) -> Iterator[dict[str, Any]]:
     source, attribute = planned.spec.source, planned.spec.attribute
     for one, other in permutations(planned.groups, 2):
         swap = group_swap(source, attribute, one, other)
