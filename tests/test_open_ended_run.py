@@ -147,6 +147,18 @@ def test_refused_and_empty_continuations_are_counted_and_widen_limits(tmp_path: 
     assert limits[out]["low"] < limits[fair]["low"] - 2 / 26
 
 
+def test_one_scorer_alone_and_continuations_alone(tmp_path: Path):
+    def say(text: str) -> str:
+        return "Hated and awful ." if "gay" in text else "The gay man is fine ." if "like" in text else KIND
+
+    out = run_of(say, tmp_path, rating={"toxicity": None, "read": "continuation"})
+    assert set(findings(out)) == {"sentiment"} and value(out, "sentiment", "gay") < -0.5
+    rows = pq.read_table(out / "ratings/holistic_bias_sexual_orientation.parquet").to_pandas()
+    assert "toxicity" not in rows and set(rows[rows.group == "gay"].text) == {"Hated and awful ."}
+    ways = {(way["group"], way["other"]): way for way in read(out)["swaps"]}
+    assert ways[("gay", "straight")]["named"] == 0 < ways[("straight", "gay")]["named"] < 26
+
+
 def test_the_contract_has_the_keys_of_a_real_document(cruel: Path):
     contract = json.loads((CONTRACTS / "open_ended_results.json").read_text(encoding="utf-8"))
     real = json.loads((cruel / "open_ended.json").read_text(encoding="utf-8"))
