@@ -1,4 +1,4 @@
-"""Directories that runs of chains, reward models and preferences leave: the contracts' examples, and more figures."""
+"""Directories that runs leave: the contracts' examples of chains, reward models, preferences, open-ended text."""
 
 import json
 from pathlib import Path
@@ -114,3 +114,13 @@ def likelihood_document() -> dict[str, Any]:
 def write_likelihood(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
     """A directory that a run of preferences has finished, before its report."""
     return write_document(run_dir, "likelihood.json", likelihood_document() if document is None else document)
+
+
+def open_ended_document() -> dict[str, Any]:
+    """The contract's example."""
+    return json.loads((CONTRACTS / "open_ended_results.json").read_text(encoding="utf-8"))
+
+
+def write_open_ended(run_dir: Path, document: dict[str, Any] | None = None) -> Path:
+    """A directory that open-ended generation has finished, before its report."""
+    return write_document(run_dir, "open_ended.json", open_ended_document() if document is None else document)

@@ -113,3 +113,20 @@ def test_more_confidence_never_narrows(rows):
     values = np.random.default_rng(7).lognormal(0, 1.5, rows)
     found = np.array([errors(values, level) for level in (0.5, 0.8, 0.95, 0.99, 0.999)])
     assert (np.diff(found[:, 0]) <= 0).all() and (np.diff(found[:, 1]) >= 0).all()
+
+
+@pytest.mark.parametrize("value", [0.1, 0.4, 1 / 3])
+def test_values_that_are_equal_but_for_rounding_have_limits_without_a_warning(value):
+    values = np.full(60, value)
+    low, high = mean_interval(Moments(60, values.sum(), (values**2).sum(), 0, 1), 0.95)
+    exact = mean_interval(Moments(64, 64 * 0.5, 64 * 0.25, 0, 1), 0.95)  # no rounding here
+    assert low < value < high
+    assert exact.low < 0.5 < exact.high and high - low < 2 * (exact.high - exact.low)
+
+
+@pytest.mark.parametrize("far", [1e-6, 1e-9, 5e-12, 2e-16])
+def test_values_that_are_all_but_at_a_bound_have_limits(far):
+    values = 1 - far * np.random.default_rng(0).uniform(0, 1, 26)
+    low, high = mean_interval(Moments(26, values.sum(), (values**2).sum(), 0, 1), 0.95)
+    at_it = mean_interval(Moments(26, 26.0, 26.0, 0, 1), 0.95)
+    assert 1 - 2 * far <= high <= 1 and low == pytest.approx(float(at_it.low), abs=1e-5)

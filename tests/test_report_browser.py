@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chains_sample import write_chains, write_likelihood, write_reward
+from chains_sample import write_chains, write_likelihood, write_open_ended, write_reward
 from equiray.reports import write_report
 from fairnet_sample import sample_document, write_sample
 from report_run import estimate, synthetic_estimates, write_synthetic_run
@@ -138,8 +138,8 @@ def test_the_page_of_a_fairnet_run_fits_a_phone_and_asks_for_nothing(tmp_path: P
         assert measured(server, run_dir) == "width=360 wide= asked="
 
 
-@pytest.mark.parametrize("write", [write_chains, write_reward, write_likelihood])
-def test_pages_of_chains_reward_models_and_preferences_fit_a_phone_and_ask_for_nothing(
+@pytest.mark.parametrize("write", [write_chains, write_reward, write_likelihood, write_open_ended])
+def test_pages_of_text_and_choices_fit_a_phone_and_ask_for_nothing(
     tmp_path: Path, write: Callable[[Path], Path]
 ) -> None:
     run_dir = write(tmp_path / "run")

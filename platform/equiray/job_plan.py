@@ -11,6 +11,7 @@ from equiray.specs.any_run import AnyRunSpec
 from equiray.specs.chains import ChainsSpec
 from equiray.specs.fairnet import FairNetSpec
 from equiray.specs.likelihood import LikelihoodSpec
+from equiray.specs.open_ended import OpenEndedSpec
 from equiray.specs.reward_run import RewardSpec
 
 
@@ -106,6 +107,10 @@ def _named(spec: AnyRunSpec) -> tuple[frozenset[str], dict[str, str | None]]:
     elif isinstance(spec, LikelihoodSpec):
         models = {"language_model.source": spec.language_model.source}
         files = {"language_model.adapter": spec.language_model.adapter}
+    elif isinstance(spec, OpenEndedSpec):
+        models = {"engine.source": spec.engine.source}
+        files = {"engine.adapter": spec.engine.adapter}
+        files |= {f"prompts.{number}.path": prompts.path for number, prompts in enumerate(spec.prompts)}
     else:
         if isinstance(spec, FairNetSpec):
             models = {"backbone.source": spec.backbone.source}

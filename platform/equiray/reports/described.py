@@ -1,4 +1,4 @@
-"""Runs that have no ``details.json``: what chains.json, reward.json or likelihood.json says of it takes its place."""
+"""Runs that have no ``details.json``: what their own documents say about the run itself takes its place."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +9,9 @@ from equiray.reports.chains.tables import methods_table
 from equiray.reports.likelihood import is_likelihood, load_likelihood
 from equiray.reports.likelihood import summary as likelihood
 from equiray.reports.likelihood.tables import figures_table
+from equiray.reports.open_ended import OpenEndedFile, is_open_ended, load_open_ended
+from equiray.reports.open_ended import summary as open_ended
+from equiray.reports.open_ended.tables import group_table, pair_table
 from equiray.reports.reward import is_reward, load_reward
 from equiray.reports.reward import summary as reward
 from equiray.reports.reward.tables import auc_table, proxy_table
@@ -30,6 +33,8 @@ def load_described(run_dir: Path) -> RunRecord:
         return replace(run, details=_of_chains(run_dir))
     if is_likelihood(run_dir):
         return replace(run, details=_of_likelihood(run_dir))
+    if is_open_ended(run_dir):
+        return replace(run, details=_of_open_ended(load_open_ended(run_dir)))
     return replace(run, details=_of_reward(run_dir)) if is_reward(run_dir) else run
 
 
@@ -39,6 +44,8 @@ def described_overview(run_dir: Path) -> list[str]:
         return chains.overview(load_chains(run_dir))
     if is_likelihood(run_dir):
         return likelihood.overview(load_likelihood(run_dir))
+    if is_open_ended(run_dir):
+        return open_ended.overview(load_open_ended(run_dir))
     return reward.overview(load_reward(run_dir)) if is_reward(run_dir) else []
 
 
@@ -51,6 +58,9 @@ def described_tables(run_dir: Path) -> dict[str, Table]:
             attribute = chains.headline_attribute(task)
             title = f"{task.title}, by {attribute_words(attribute)}"
             found[title] = methods_table(document, task, attribute)
+    elif is_open_ended(run_dir):
+        for task in load_open_ended(run_dir).tasks:
+            found |= {f"{task.title}: groups": group_table(task), f"{task.title}: between groups": pair_table(task)}
     elif is_reward(run_dir):
         of = load_reward(run_dir)
         found = {"Step AUC on held-out categories": auc_table(of), "Red team": proxy_table(of)}
@@ -115,5 +125,25 @@ def _of_likelihood(run_dir: Path) -> RunDetails:
                 licence=chosen.licence,
             )
             for chosen in document.datasets
+        },
+    )
+
+
+def _of_open_ended(document: OpenEndedFile) -> RunDetails:
+    return RunDetails(
+        name=document.name,
+        smoke=document.smoke,
+        durations_s=document.durations_s,
+        command=document.command,
+        tasks={
+            task.task: TaskDetails(
+                title=task.title,
+                rows=sum(group.written + group.empty + group.refused for group in task.groups.values()),
+                warnings=[*(f"{scorer.name} is weak. {scorer.about}" for scorer in document.scorers), *task.warnings],
+                source_sha256=task.source_sha256,
+                licence=task.licence,
+                attributes={task.attribute: {name: group.prompts for name, group in task.groups.items()}},
+            )
+            for task in document.tasks
         },
     )

@@ -14,6 +14,8 @@ from equiray.reports.fine_tuning import CAPTION, fine_tuning_section, is_short
 from equiray.reports.key_figures import key_figures
 from equiray.reports.likelihood import is_likelihood
 from equiray.reports.likelihood.page import write_likelihood_report
+from equiray.reports.open_ended import is_open_ended
+from equiray.reports.open_ended.page import write_open_ended_report
 from equiray.reports.provenance import durations, made_by
 from equiray.reports.reward import is_reward
 from equiray.reports.reward.page import write_reward_report
@@ -49,6 +51,8 @@ def write_report(run_dir: Path) -> Path:
         return write_fairnet_report(run_dir)
     if is_chains(run_dir):
         return write_chains_report(run_dir)
+    if is_open_ended(run_dir):
+        return write_open_ended_report(run_dir)
     if is_reward(run_dir):
         return write_reward_report(run_dir)
     if is_likelihood(run_dir):

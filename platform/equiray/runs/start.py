@@ -7,6 +7,7 @@ from equiray.specs.any_run import AnyRunSpec
 from equiray.specs.chains import ChainsSpec
 from equiray.specs.fairnet import FairNetSpec
 from equiray.specs.likelihood import LikelihoodSpec
+from equiray.specs.open_ended import OpenEndedSpec
 from equiray.specs.reward_run import RewardSpec
 
 
@@ -27,6 +28,11 @@ def start(
         from equiray.runs.likelihood import run_likelihood
 
         return run_likelihood(spec, out, policy=policy, command=command)
+    if isinstance(spec, OpenEndedSpec):
+        from equiray.runs.open_ended import run_open_ended
+
+        run_open_ended(spec, out, policy=policy, address=address, command=command)
+        return None
     if isinstance(spec, FairNetSpec):
         from equiray.runs.fairnet import run_fairnet
 

@@ -10,6 +10,7 @@ from equiray.specs.chains import ChainsSpec, load_chains_spec
 from equiray.specs.documents import read_mapping
 from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
 from equiray.specs.likelihood import load_likelihood_spec
+from equiray.specs.open_ended import OpenEndedSpec, load_open_ended_spec
 from equiray.specs.reward_run import RewardSpec, load_reward_spec
 from equiray.specs.run import load_run_spec
 
@@ -22,6 +23,7 @@ _LOADERS: Mapping[str, Callable[[Path], Spec]] = {
     "equiray.reward/1": load_reward_spec,
     "equiray.chains/1": load_chains_spec,
     "equiray.likelihood/1": load_likelihood_spec,
+    "equiray.open_ended/1": load_open_ended_spec,
 }
 
 
@@ -36,4 +38,6 @@ def seeds_of(spec: Spec) -> dict[str, int]:
         return {f"training {number}": seed for number, seed in enumerate(spec.seeds)}
     if isinstance(spec, RewardSpec | ChainsSpec):
         return {"run": spec.seed, "chains": spec.sampling.seed}
+    if isinstance(spec, OpenEndedSpec):
+        return {"prompts": spec.seed, "continuations": spec.sampling.seed}
     return {} if isinstance(spec, CompareSpec) else {"run": spec.seed}

@@ -1,4 +1,4 @@
-"""What `equiray run` and `equiray submit` take: an evaluation, a correction, a reward model, decisions, preferences."""
+"""What `equiray run` takes: evaluations, corrections, reward models, decisions, preferences, open-ended text."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,10 +7,11 @@ from equiray.specs.chains import ChainsSpec, load_chains_spec
 from equiray.specs.documents import read_mapping
 from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
 from equiray.specs.likelihood import LikelihoodSpec, load_likelihood_spec
+from equiray.specs.open_ended import OpenEndedSpec, load_open_ended_spec
 from equiray.specs.reward_run import RewardSpec, load_reward_spec
 from equiray.specs.run import RunSpec, load_run_spec
 
-AnyRunSpec = RunSpec | FairNetSpec | RewardSpec | ChainsSpec | LikelihoodSpec
+AnyRunSpec = RunSpec | FairNetSpec | RewardSpec | ChainsSpec | LikelihoodSpec | OpenEndedSpec
 """What `equiray run` can be given."""
 
 _LOADERS: Mapping[str, Callable[[Path, tuple[str, ...]], AnyRunSpec]] = {
@@ -18,6 +19,7 @@ _LOADERS: Mapping[str, Callable[[Path, tuple[str, ...]], AnyRunSpec]] = {
     "equiray.reward/1": load_reward_spec,
     "equiray.chains/1": load_chains_spec,
     "equiray.likelihood/1": load_likelihood_spec,
+    "equiray.open_ended/1": load_open_ended_spec,
 }
 
 

@@ -89,8 +89,13 @@ def read_chain(
     shown = stated[-1].option if stated else None
     if shown is not None:
         return ReadChain(outcome="answered", answer=question.order[shown], steps=steps)
-    refused = _REFUSAL.search("\n".join(lines)[:_REFUSAL_WITHIN].replace("’", "'"))
+    refused = declines("\n".join(lines))
     return ReadChain(outcome="refused" if refused else "unparsed", answer=None, steps=steps)
+
+
+def declines(text: str) -> bool:
+    """Whether a text begins by saying that its writer will not do what was asked."""
+    return _REFUSAL.search(text[:_REFUSAL_WITHIN].replace("’", "'")) is not None
 
 
 class _Statement(NamedTuple):

@@ -27,6 +27,9 @@ variance.
 """
 
 
+_ROUNDED = 16 * np.finfo(np.float64).eps
+"""A variance that is a smaller share of the mean square is that of equal values, but for rounding."""
+
 TAILS = 2
 """How much further than a Gamma law's the squared coefficient of variation of unbounded values may be off."""
 
@@ -116,17 +119,24 @@ def _onto_unit(of: Moments) -> Moments:
     width = of.most - of.least
     shifted = np.clip(total - rows * of.least, 0, rows * width) / width
     spread = (squares - 2 * of.least * total + rows * of.least**2) / width**2
-    return Moments(rows, shifted, np.clip(spread, 0, shifted), 0, 1)
+    return Moments(rows, shifted, _possible(spread, rows, shifted), 0, 1)
 
 
 def _mirrored(of: Moments) -> Moments:
     rows, total, squares = (np.asarray(part) for part in of[:3])
-    return Moments(rows, rows - total, np.clip(rows - 2 * total + squares, 0, rows - total), 0, 1)
+    return Moments(rows, rows - total, _possible(rows - 2 * total + squares, rows, rows - total), 0, 1)
+
+
+def _possible(squares: Array, rows: Array, total: Array) -> Array:
+    """Sums of squares that values within 0..1 with this total can have; rounding leaves others near a bound."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.clip(squares, np.where(rows > 0, total**2 / rows, 0), total)
 
 
 def _standard_error(of: Moments) -> Array:
     """Of the mean; NaN with fewer than two rows."""
     rows, squares = (np.asarray(part, dtype=np.float64) for part in (of.rows, of.squares))
     with np.errstate(invalid="ignore", divide="ignore"):
-        variance = np.maximum(squares / rows - mean(of) ** 2, 0)
+        variance = squares / rows - mean(of) ** 2
+        variance = np.where(variance > _ROUNDED * squares / rows, variance, 0)
         return np.where(rows > 1, np.sqrt(variance / (rows - 1)), np.nan)

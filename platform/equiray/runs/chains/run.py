@@ -82,18 +82,11 @@ def run_chains(
             scorer = ChainScorer(spec=spec, reward=reward, base=base, sampler=sampler, directory=directory)
             sides = {side: scorer.side(task, side) for side in SIDES}
             with directory.step(f"{task.name}: figures"):
-                found.append(figures_of(task, sides, spec, _model_name(engines), directory))
+                found.append(figures_of(task, sides, spec, engines.model_name, directory))
         judgement = _write(planned, found, reward, spec, policy, directory, command)
         publish(out, spec)
         print_summary(out, directory.console)
     return judgement
-
-
-def _model_name(engines: Engines) -> str:
-    """How results call the engine; dots would part a file's name."""
-    chosen = engines.spec
-    name = chosen.name or (chosen.source if chosen.backend == "vllm" else engines.lm().name)
-    return name.replace(".", "-").replace("/", "-")
 
 
 def _write(

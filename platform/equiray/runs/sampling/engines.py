@@ -34,6 +34,12 @@ class Engines:
             raise BadInput("no adapter there", place=f"engine.adapter {self.spec.adapter}", fix=fix)
 
     @property
+    def model_name(self) -> str:
+        """How results call the model; dots would part a file's name."""
+        name = self.spec.name or (self.spec.source if self.spec.backend == "vllm" else self.lm().name)
+        return name.replace(".", "-").replace("/", "-")
+
+    @property
     def identity(self) -> dict[str, str]:
         """What names the engine's weights, where they can be known."""
         return {} if self.spec.backend == "endpoint" else {"engine": self.lm().identity}
