@@ -415,7 +415,7 @@ def test_layers_of_a_spec():
     published = Layers.of(fairnet_cases.spec(backbone={}, detector={"layer": 6}, adapter={"first_layer": 5}), 12)
     assert published == Layers(frozen=8, detector=6, adapter=5)
     assert (published.cached, published.reran) == (5, True)
-    with pytest.raises(BadInput, match=r"adapter\.first_layer"):
+    with pytest.raises(BadInput, match=r"layer 3, but the backbone has 3 layers, one above.*\s+where: detector\.layer"):
         Layers.of(fairnet_cases.spec(detector={"layer": 3}), 3)
     with pytest.raises(BadInput, match=r"detector\.layer"):
         Layers.of(fairnet_cases.spec(detector={"layer": 4}), 3)
