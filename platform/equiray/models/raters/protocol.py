@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from equiray.errors import BadInput
 
-EXTRA = "pip install 'equiray[open_ended]'"
+EXTRA = "pip install 'equiray[raters]'"
 
 
 class Rater(Protocol):
