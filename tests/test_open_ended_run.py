@@ -226,7 +226,7 @@ def test_a_scorer_that_is_absent_or_was_made_for_another_version_is_said(monkeyp
     with pytest.raises(BadInput, match="was made by scikit-learn"):
         rater_of("profanity_check")
     monkeypatch.setattr(protocol, "find_spec", lambda _: None)
-    with pytest.raises(BadInput, match=r"vaderSentiment is not installed[\s\S]*equiray\[open_ended\]"):
+    with pytest.raises(BadInput, match=r"vaderSentiment is not installed[\s\S]*equiray\[raters\]"):
         rater_of("vader")
 
 
