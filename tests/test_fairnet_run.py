@@ -51,6 +51,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
+ABLATIONS = ["no_detector", "half_labels", "unlabelled", "prototypes", "hard_negatives", "augmentation"]
+
+
 @pytest.fixture(scope="module")
 def whole(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two gates, two seeds, all methods, ablations and stress; with its spec beside it."""
@@ -59,7 +62,7 @@ def whole(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         model,
         seeds=[0, 1],
-        ablations=["no_detector", "half_labels", "unlabelled"],
+        ablations=ABLATIONS,
         stress=["label_noise", "subpopulation"],
     )
     with pytest.raises(SystemExit) as left:
@@ -190,7 +193,7 @@ def test_frontiers_of_the_base_are_kept_for_every_seed(whole: Path):
 
 def test_ablations_and_stress_are_reported(whole: Path):
     document = read(whole, "fairnet.json")
-    assert [a["name"] for a in document["ablations"]] == ["no_detector", "half_labels", "unlabelled"]
+    assert [a["name"] for a in document["ablations"]] == ABLATIONS
     assert all(a["change"]["trainings"] == 2 for a in document["ablations"])
     on = [
         pq.read_table(whole / "outcomes" / f"people.seed{s}.test.parquet")

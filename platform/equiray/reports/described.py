@@ -1,18 +1,20 @@
 """Runs that have no ``details.json``: what their own documents say about the run itself takes its place."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from equiray.reports.chains import is_chains, load_chains
+from equiray.reports.chains import ChainsFile, is_chains, load_chains
 from equiray.reports.chains import summary as chains
 from equiray.reports.chains.tables import methods_table
-from equiray.reports.likelihood import is_likelihood, load_likelihood
+from equiray.reports.likelihood import LikelihoodFile, is_likelihood, load_likelihood
 from equiray.reports.likelihood import summary as likelihood
 from equiray.reports.likelihood.tables import figures_table
 from equiray.reports.open_ended import OpenEndedFile, is_open_ended, load_open_ended
 from equiray.reports.open_ended import summary as open_ended
 from equiray.reports.open_ended.tables import group_table, pair_table
-from equiray.reports.reward import is_reward, load_reward
+from equiray.reports.reward import RewardFile, is_reward, load_reward
 from equiray.reports.reward import summary as reward
 from equiray.reports.reward.tables import auc_table, proxy_table
 from equiray.reports.run_directory import RunDetails, RunRecord, TaskDetails, load_run
@@ -29,49 +31,47 @@ def load_described(run_dir: Path) -> RunRecord:
         As `load_run`; also where the run's own document does not follow its contract.
     """
     run = load_run(run_dir)
-    if is_chains(run_dir):
-        return replace(run, details=_of_chains(run_dir))
-    if is_likelihood(run_dir):
-        return replace(run, details=_of_likelihood(run_dir))
-    if is_open_ended(run_dir):
-        return replace(run, details=_of_open_ended(load_open_ended(run_dir)))
-    return replace(run, details=_of_reward(run_dir)) if is_reward(run_dir) else run
+    of = _kind(run_dir)
+    return run if of is None else replace(run, details=of.details(of.load(run_dir)))
 
 
 def described_overview(run_dir: Path) -> list[str]:
     """The opening of the page of such a run, empty for other runs."""
-    if is_chains(run_dir):
-        return chains.overview(load_chains(run_dir))
-    if is_likelihood(run_dir):
-        return likelihood.overview(load_likelihood(run_dir))
-    if is_open_ended(run_dir):
-        return open_ended.overview(load_open_ended(run_dir))
-    return reward.overview(load_reward(run_dir)) if is_reward(run_dir) else []
+    of = _kind(run_dir)
+    return [] if of is None else of.overview(of.load(run_dir))
 
 
 def described_tables(run_dir: Path) -> dict[str, Table]:
     """What a terminal and a Markdown document show of such a run, by title; empty for other runs."""
-    found: dict[str, Table | None] = {}
-    if is_chains(run_dir):
-        document = load_chains(run_dir)
-        for task in document.tasks:
-            attribute = chains.headline_attribute(task)
-            title = f"{task.title}, by {attribute_words(attribute)}"
-            found[title] = methods_table(document, task, attribute)
-    elif is_open_ended(run_dir):
-        for task in load_open_ended(run_dir).tasks:
-            found |= {f"{task.title}: groups": group_table(task), f"{task.title}: between groups": pair_table(task)}
-    elif is_reward(run_dir):
-        of = load_reward(run_dir)
-        found = {"Step AUC on held-out categories": auc_table(of), "Red team": proxy_table(of)}
-    elif is_likelihood(run_dir):
-        document = load_likelihood(run_dir)
-        found = {chosen.title: figures_table(document, chosen) for chosen in document.datasets}
+    of = _kind(run_dir)
+    found = {} if of is None else of.tables(of.load(run_dir))
     return {title: table for title, table in found.items() if table is not None}
 
 
-def _of_chains(run_dir: Path) -> RunDetails:
-    document = load_chains(run_dir)
+def _chains_tables(document: ChainsFile) -> dict[str, Table | None]:
+    found: dict[str, Table | None] = {}
+    for task in document.tasks:
+        attribute = chains.headline_attribute(task)
+        found[f"{task.title}, by {attribute_words(attribute)}"] = methods_table(document, task, attribute)
+    return found
+
+
+def _open_ended_tables(document: OpenEndedFile) -> dict[str, Table | None]:
+    found: dict[str, Table | None] = {}
+    for task in document.tasks:
+        found |= {f"{task.title}: groups": group_table(task), f"{task.title}: between groups": pair_table(task)}
+    return found
+
+
+def _reward_tables(document: RewardFile) -> dict[str, Table | None]:
+    return {"Step AUC on held-out categories": auc_table(document), "Red team": proxy_table(document)}
+
+
+def _likelihood_tables(document: LikelihoodFile) -> dict[str, Table | None]:
+    return {chosen.title: figures_table(document, chosen) for chosen in document.datasets}
+
+
+def _of_chains(document: ChainsFile) -> RunDetails:
     return RunDetails(
         name=document.name,
         smoke=document.smoke,
@@ -90,8 +90,7 @@ def _of_chains(run_dir: Path) -> RunDetails:
     )
 
 
-def _of_reward(run_dir: Path) -> RunDetails:
-    document = load_reward(run_dir)
+def _of_reward(document: RewardFile) -> RunDetails:
     cases = document.cases
     told = TaskDetails(
         title=f"Steps of chains about {cases.title}",
@@ -109,8 +108,7 @@ def _of_reward(run_dir: Path) -> RunDetails:
     )
 
 
-def _of_likelihood(run_dir: Path) -> RunDetails:
-    document = load_likelihood(run_dir)
+def _of_likelihood(document: LikelihoodFile) -> RunDetails:
     return RunDetails(
         name=document.name,
         smoke=document.smoke,
@@ -147,3 +145,25 @@ def _of_open_ended(document: OpenEndedFile) -> RunDetails:
             for task in document.tasks
         },
     )
+
+
+class _Kind(NamedTuple):
+    """How a kind of run without ``details.json`` is told, read and described."""
+
+    found_in: Callable[[Path], bool]
+    load: Callable[[Path], Any]
+    details: Callable[[Any], RunDetails]
+    overview: Callable[[Any], list[str]]
+    tables: Callable[[Any], dict[str, Table | None]]
+
+
+_KINDS = (
+    _Kind(is_chains, load_chains, _of_chains, chains.overview, _chains_tables),
+    _Kind(is_likelihood, load_likelihood, _of_likelihood, likelihood.overview, _likelihood_tables),
+    _Kind(is_open_ended, load_open_ended, _of_open_ended, open_ended.overview, _open_ended_tables),
+    _Kind(is_reward, load_reward, _of_reward, reward.overview, _reward_tables),
+)
+
+
+def _kind(run_dir: Path) -> _Kind | None:
+    return next((kind for kind in _KINDS if kind.found_in(run_dir)), None)

@@ -1,29 +1,41 @@
 """`write_report`: one HTML file that opens offline, on a phone, in the dark and on paper."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from equiray.reports import left_out, sections
-from equiray.reports.chains import is_chains
-from equiray.reports.chains.page import write_chains_report
+from equiray.reports.chains import is_chains, load_chains
+from equiray.reports.chains.page import render as render_chains
 from equiray.reports.comparison import comparison_note
+from equiray.reports.described import load_described
 from equiray.reports.evidence import run_environment
-from equiray.reports.fairnet import is_fairnet
-from equiray.reports.fairnet.page import write_fairnet_report
+from equiray.reports.fairnet import is_fairnet, load_fairnet
+from equiray.reports.fairnet.page import render as render_fairnet
 from equiray.reports.figures import Figures
 from equiray.reports.fine_tuning import CAPTION, fine_tuning_section, is_short
 from equiray.reports.key_figures import key_figures
-from equiray.reports.likelihood import is_likelihood
-from equiray.reports.likelihood.page import write_likelihood_report
-from equiray.reports.open_ended import is_open_ended
-from equiray.reports.open_ended.page import write_open_ended_report
+from equiray.reports.likelihood import is_likelihood, load_likelihood
+from equiray.reports.likelihood.page import render as render_likelihood
+from equiray.reports.open_ended import is_open_ended, load_open_ended
+from equiray.reports.open_ended.page import render as render_open_ended
 from equiray.reports.provenance import durations, made_by
-from equiray.reports.reward import is_reward
-from equiray.reports.reward.page import write_reward_report
+from equiray.reports.reward import is_reward, load_reward
+from equiray.reports.reward.page import render as render_reward
 from equiray.reports.run_directory import RunRecord, load_run
 from equiray.reports.run_tables import FULL_CAPTION
 from equiray.reports.summary import write_summary
 from equiray.reports.templating import template, write_page
 from equiray.reports.words import count
+
+# How a run of each kind is told by what it left, its document read, and its page made; an evaluation is none of them.
+_KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Any], Callable[[RunRecord, Any], str]], ...] = (
+    (is_fairnet, load_fairnet, render_fairnet),
+    (is_chains, load_chains, render_chains),
+    (is_open_ended, load_open_ended, render_open_ended),
+    (is_reward, load_reward, render_reward),
+    (is_likelihood, load_likelihood, render_likelihood),
+)
 
 
 def write_report(run_dir: Path) -> Path:
@@ -32,7 +44,8 @@ def write_report(run_dir: Path) -> Path:
     Parameters
     ----------
     run_dir : Path
-        A directory with ``results.json``; ``details.json``, ``unlearning/curve.jsonl``, ``predictions/*.parquet`` and
+        A directory with ``results.json`` and, of any kind but an evaluation, its own document (``fairnet.json``,
+        ``chains.json``, ...); ``details.json``, ``unlearning/curve.jsonl``, ``predictions/*.parquet`` and
         ``spec.yaml`` enrich the report where they are.
 
     Returns
@@ -47,16 +60,9 @@ def write_report(run_dir: Path) -> Path:
     Incomplete
         The run stopped before its results.
     """
-    if is_fairnet(run_dir):
-        return write_fairnet_report(run_dir)
-    if is_chains(run_dir):
-        return write_chains_report(run_dir)
-    if is_open_ended(run_dir):
-        return write_open_ended_report(run_dir)
-    if is_reward(run_dir):
-        return write_reward_report(run_dir)
-    if is_likelihood(run_dir):
-        return write_likelihood_report(run_dir)
+    for is_kind, load, render_kind in _KINDS:
+        if is_kind(run_dir):
+            return write_page(run_dir, render_kind(load_described(run_dir), load(run_dir)))
     run = load_run(run_dir)
     return write_page(run_dir, render(run))
 

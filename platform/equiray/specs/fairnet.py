@@ -13,7 +13,17 @@ DetectorKind = Literal["group", "risk", "both"]
 Regime = Literal["full", "partial", "unlabelled"]
 Outliers = Literal["lof", "isolation_forest"]
 Baseline = Literal["group_dro", "jtt", "dfr", "cda", "thresholds", "gate_and_thresholds"]
-Ablation = Literal["no_detector", "true_group", "no_contrastive", "half_labels", "tenth_labels", "unlabelled"]
+Ablation = Literal[
+    "no_detector",
+    "true_group",
+    "no_contrastive",
+    "half_labels",
+    "tenth_labels",
+    "unlabelled",
+    "prototypes",
+    "hard_negatives",
+    "augmentation",
+]
 Stress = Literal["label_noise", "temporal", "subpopulation"]
 
 
@@ -136,6 +146,11 @@ class FairNetSpec(Document):
         default=StreamingSpec(), description="where validation and test rows go through FairNet; training is here"
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @property
+    def needs_twins(self) -> bool:
+        """Whether something of the run is trained on counterfactual twins."""
+        return "cda" in self.baselines or self.adapter.augmentation or "augmentation" in self.ablations
 
     @model_validator(mode="after")
     def _true_groups_have_gates(self) -> "FairNetSpec":

@@ -1,17 +1,15 @@
-"""`write_open_ended_report`: the page of open-ended generation."""
+"""`render`: the page of open-ended generation."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from equiray.reports.described import load_described
 from equiray.reports.evidence import run_environment
 from equiray.reports.open_ended import summary, tables
-from equiray.reports.open_ended.record import OpenEndedFile, OpenEndedTask, ShownText, load_open_ended
+from equiray.reports.open_ended.record import OpenEndedFile, OpenEndedTask, ShownText
 from equiray.reports.panels import Panel
 from equiray.reports.provenance import Fact, durations, made_by
 from equiray.reports.run_directory import RunRecord
 from equiray.reports.tables import Table
-from equiray.reports.templating import template, write_page
+from equiray.reports.templating import template
 from equiray.reports.words import count, number
 
 
@@ -28,29 +26,6 @@ class TaskSection:
     outcomes: Table
     texts: Table
     warnings: list[str]
-
-
-def write_open_ended_report(run_dir: Path) -> Path:
-    """Write the report of finished open-ended generation from the files in its directory.
-
-    Parameters
-    ----------
-    run_dir : Path
-        A directory with ``open_ended.json`` and ``results.json``; ``spec.yaml`` enriches the report where it is.
-
-    Returns
-    -------
-    Path
-        ``run_dir / "report.html"``: no script, nothing loaded from elsewhere, the same bytes for the same run.
-
-    Raises
-    ------
-    BadInput
-        The directory or a file in it is absent, or does not follow its contract.
-    Incomplete
-        The run stopped before its results.
-    """
-    return write_page(run_dir, render(load_described(run_dir), load_open_ended(run_dir)))
 
 
 def render(run: RunRecord, document: OpenEndedFile) -> str:

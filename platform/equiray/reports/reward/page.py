@@ -1,40 +1,14 @@
-"""`write_reward_report`: the page of a reward model's run."""
-
-from pathlib import Path
+"""`render`: the page of a reward model's run."""
 
 from equiray.reports.chains.steps import chain_maps
 from equiray.reports.chains.tables import outcome_table
-from equiray.reports.described import load_described
 from equiray.reports.evidence import run_environment
 from equiray.reports.provenance import Fact, durations, made_by
 from equiray.reports.reward import summary, tables
-from equiray.reports.reward.record import RewardFile, load_reward
+from equiray.reports.reward.record import RewardFile
 from equiray.reports.run_directory import RunRecord
-from equiray.reports.templating import template, write_page
+from equiray.reports.templating import template
 from equiray.reports.words import count, number
-
-
-def write_reward_report(run_dir: Path) -> Path:
-    """Write the report of a finished reward run from the files in its directory.
-
-    Parameters
-    ----------
-    run_dir : Path
-        A directory with ``reward.json`` and ``results.json``; ``spec.yaml`` enriches the report where it is.
-
-    Returns
-    -------
-    Path
-        ``run_dir / "report.html"``: no script, nothing loaded from elsewhere, the same bytes for the same run.
-
-    Raises
-    ------
-    BadInput
-        The directory or a file in it is absent, or does not follow its contract.
-    Incomplete
-        The run stopped before its results.
-    """
-    return write_page(run_dir, render(load_described(run_dir), load_reward(run_dir)))
 
 
 def render(run: RunRecord, document: RewardFile) -> str:

@@ -25,6 +25,7 @@ def _check_needs_no_table(spec: FairNetSpec, name: str, number: int, address: st
     twins, ray = f"rows of task {name} have no counterfactual twins", f"rows of task {name} do not go through Ray"
     refused = {
         "baselines": ("cda" in spec.baselines, twins, "list the others"),
+        "ablations": ("augmentation" in spec.ablations, twins, "list the others"),
         "adapter.augmentation": (spec.adapter.augmentation, twins, "switch it off"),
         "streaming.mode": (spec.streaming.mode == "ray", ray, "say `local`: only tables are streamed"),
         "--address": (address is not None, ray, "leave it out: only tables are streamed"),

@@ -116,7 +116,6 @@ def plan_task(task_spec: TaskSpec | ExamplesSpec, spec: FairNetSpec, count_token
     _check_splits(used)
     _check_groups(used, found.gates, spec)
     asked = {name: groups for name, groups in used.attributes.items() if name in found.asked}
-    twins = "cda" in spec.baselines or spec.adapter.augmentation
     return PlannedTask(
         name=task_spec.name,
         about=found.about,
@@ -125,7 +124,7 @@ def plan_task(task_spec: TaskSpec | ExamplesSpec, spec: FairNetSpec, count_token
         others={name: groups for name, groups in used.attributes.items() if name not in asked},
         gates=found.gates,
         steering="*".join(found.gates),
-        twins=make_twins(found.table, used) if twins and found.table is not None else None,
+        twins=make_twins(found.table, used) if spec.needs_twins and found.table is not None else None,
     )
 
 

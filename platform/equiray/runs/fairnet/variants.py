@@ -1,4 +1,4 @@
-"""FairNet less a part of it (ablations), and FairNet under conditions that it was not made for (stress)."""
+"""FairNet with a part less or more (ablations), and under conditions that it was not made for (stress)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -35,6 +35,9 @@ _ABLATIONS: Mapping[Ablation, tuple[str, Mapping[str, Mapping[str, Any]]]] = {
     "half_labels": ("Half of the group labels", {"detector": {"regime": "partial", "label_share": 0.5}}),
     "tenth_labels": ("A tenth of the group labels", {"detector": {"regime": "partial", "label_share": 0.1}}),
     "unlabelled": ("No group labels: outliers stand for the group", {"detector": {"regime": "unlabelled"}}),
+    "prototypes": ("Three prototypes per class and group", {"adapter": {"prototypes": 3}}),
+    "hard_negatives": ("Anchors drawn more often where the loss is high", {"adapter": {"hard_negatives": True}}),
+    "augmentation": ("Counterfactual twins among the anchors", {"adapter": {"augmentation": True}}),
 }
 
 Right = NDArray[np.bool_]
