@@ -26,11 +26,11 @@ from equiray.data.tasks.load import load_task
 from equiray.data.text import Serializer
 from equiray.models.embedding import embed_texts
 from equiray.models.loading import CausalLM
+from equiray.models.token_counter import TokenCounter
 from equiray.specs.run import LanguageModelSpec, StreamingSpec, TaskSpec
 from equiray.streaming.blocks import read_block, read_embeddings
 from equiray.streaming.cluster import ray_cluster
 from equiray.streaming.embed import embed_table
-from equiray.streaming.language_model import TokenCounter
 
 MODEL = LanguageModelSpec()
 BLOCK_ROWS, QUICK_BLOCK_ROWS = 256, 16

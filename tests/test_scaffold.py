@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "platform" / "equiray"
-NO_RAY = ("metrics", "data", "models", "mitigation", "audits")
+NO_RAY = ("metrics", "data", "models", "mitigation", "bundles", "audits")
 
 
 def test_no_module_of_ours_shadows_the_standard_librarys_platform():

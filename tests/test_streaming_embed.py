@@ -20,10 +20,10 @@ import streaming_cases as cases
 import tiny_models
 from equiray.errors import BadInput
 from equiray.models.embedding import embed_texts
+from equiray.models.token_counter import TokenCounter
 from equiray.specs.run import LanguageModelSpec, StreamingSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.embed import embed_source, embed_table, serializer_sha256
-from equiray.streaming.language_model import TokenCounter
 from equiray.streaming.progress import RowProgress
 from equiray.streaming.sources import TableSource
 

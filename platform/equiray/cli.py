@@ -16,6 +16,7 @@ import click
 
 from equiray import __version__
 from equiray.commands_audit import audit
+from equiray.commands_bundle import bundle, verify
 from equiray.commands_compare import compare
 from equiray.commands_gate import EXIT_CODES, gate, show
 from equiray.commands_label import label
@@ -120,8 +121,10 @@ def report(directory: Path, markdown: bool) -> None:
 
 
 commands.add_command(_debug(audit))
+commands.add_command(_debug(bundle))
 commands.add_command(_debug(compare))
 commands.add_command(_debug(gate))
+commands.add_command(_debug(verify))
 for command in label.commands.values():
     _debug(command)
 commands.add_command(label)

@@ -19,12 +19,12 @@ from equiray.data.text import Serializer
 from equiray.errors import BadInput
 from equiray.models.classifiers import check_two_classes
 from equiray.models.lora_classifier import LabelledPrompts, fine_tune
+from equiray.models.token_counter import TokenCounter
 from equiray.runs.context import RunContext
 from equiray.specs.run import LoraClassifierSpec
 from equiray.streaming.blocks import read_embeddings
 from equiray.streaming.classifier import ClassifierRecipe
 from equiray.streaming.embed import embed_source
-from equiray.streaming.language_model import TokenCounter
 from equiray.streaming.sources import TableSource
 
 FOLDER = "fine_tuning"

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from equiray.data.text import Serializer
 from equiray.models.loading import CausalLM, load_causal_lm
+from equiray.models.token_counter import TokenCounter
 from equiray.specs.run import LanguageModelSpec, StreamingSpec
 from equiray.streaming.blocks import BlockStore, Manifest
 from equiray.streaming.cluster import ray_cluster
 from equiray.streaming.kernel import Embedder, EmbedderRecipe, EmbedJob, embed_block, rows_to_texts
-from equiray.streaming.language_model import LanguageModelRecipe, TokenCounter
+from equiray.streaming.language_model import LanguageModelRecipe
 from equiray.streaming.progress import RowProgress
 from equiray.streaming.sources import ParquetSource, RowSource, TableSource
 

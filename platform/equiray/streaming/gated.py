@@ -18,12 +18,12 @@ from equiray.errors import BadInput, Incomplete
 from equiray.mitigation.fairnet.store import read_stored
 from equiray.mitigation.gating.outcomes import opened_gates
 from equiray.models.backbones import Backbone, load_backbone
+from equiray.models.token_counter import TokenCounter
 from equiray.specs.fairnet import BackboneSpec
 from equiray.specs.run import StreamingSpec
 from equiray.streaming.blocks import BlockStore, read_block, read_embeddings, vectors_of
 from equiray.streaming.embed import STALL_S, embed_source
 from equiray.streaming.fairnet import FairNetRecipe
-from equiray.streaming.language_model import TokenCounter
 from equiray.streaming.sources import ParquetSource, TableSource
 
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase
-
 from equiray.errors import BadInput
 from equiray.models.embedding import Pooling, embed_texts
 from equiray.models.loading import CausalLM, load_causal_lm
@@ -58,17 +56,6 @@ class LanguageModelEmbedder:
         counts: list[int] = []
         vectors = embed_texts(self.lm, texts, pooling=self.pooling, progress=lambda _, tokens: counts.append(tokens))
         return Embedded(vectors, sum(counts))
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenCounter:
-    """Counts tokens as `embed_texts` reads them. It goes to every worker, so it holds the tokenizer alone."""
-
-    tokenizer: PreTrainedTokenizerBase
-
-    def __call__(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, special ones included."""
-        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=True)["input_ids"]] if texts else []
 
 
 def load_on_node(source: str, dtype: str, identity: str, threads: int | None) -> CausalLM:

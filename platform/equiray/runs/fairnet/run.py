@@ -13,6 +13,7 @@ import pyarrow as pa
 from equiray import __version__
 from equiray.metrics.estimation import Labels
 from equiray.models.backbones import Backbone, load_backbone
+from equiray.models.token_counter import TokenCounter
 from equiray.policies import Judgement, NamedPolicy, Subject, apply_policy
 from equiray.reports import print_summary
 from equiray.runs.directory import RunDirectory
@@ -38,7 +39,6 @@ from equiray.runs.policy_check import check_policy
 from equiray.runs.publish import publish
 from equiray.runs.results_document import RESULTS
 from equiray.specs.fairnet import FairNetSpec
-from equiray.streaming.language_model import TokenCounter
 
 
 def run_fairnet(

@@ -1,0 +1,83 @@
+"""`equiray bundle` and `equiray verify`: the combined model as a directory, and whether it is still what it was."""
+
+from pathlib import Path
+
+import click
+
+_directory = click.Path(path_type=Path, exists=True, file_okay=False)
+PROBLEMS = 1
+"""Exit code where a bundle is not what its manifest says."""
+
+
+@click.command()
+@click.argument("directory", type=_directory)
+@click.option("--pick", required=True, help="Of a sweep: knee, fairest:0.005, or a point's id; of a run: seed0.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new directory.")
+def bundle(directory: Path, pick: str, out: Path) -> None:
+    """Write a trained configuration of DIRECTORY, a finished sweep or a FairNet run, as a bundle.
+
+    Points of a sweep are picked by their validation figures: `knee`, the best compromise; `fairest:X`, the fairest
+    whose accuracy is within X of the best; or one by its id. Figures on test rows choose nothing: those that the
+    bundle records are of rows that nobody looked at before.
+    """
+    from equiray.runs.bundling.bundle import bundle_directory
+
+    out = out.expanduser()
+    made = bundle_directory(directory, pick, out)
+    provenance = made.provenance
+    click.echo(f"{provenance.point} of {provenance.origin} {provenance.name}, picked by {provenance.pick}")
+    for setting, value in provenance.settings.items():
+        click.echo(f"  {setting}: {value}")
+    for estimate in provenance.test:
+        if estimate.group is None and estimate.value is not None:
+            of = f" ({estimate.attribute})" if estimate.attribute else ""
+            limits = "" if estimate.low is None else f" [{estimate.low:.4f}, {estimate.high:.4f}]"
+            click.echo(f"  {estimate.metric}{of}: {estimate.value:.4f}{limits} on {estimate.n:,} test rows")
+    click.echo(f"done: {out}")
+
+
+@click.command()
+@click.argument("bundle", type=_directory)
+@click.option("--replay", is_flag=True, help="Decide the test rows again, and compare with what the run put out.")
+@click.option("--base", metavar="SOURCE", help="With --replay: where the base model lies on this machine.")
+def verify(bundle: Path, replay: bool, base: str | None) -> int:
+    """Check that BUNDLE is what its manifest says: exit 0, or 1 with the problems listed.
+
+    The manifest is not signed. Whoever can rewrite a file can rewrite the manifest, too: keep its own sha256, which is
+    printed, where they cannot.
+    """
+    from equiray.bundles.checking import read_manifest, verify_bundle
+    from equiray.bundles.files import record_of
+    from equiray.bundles.manifest import MANIFEST
+
+    problems = verify_bundle(bundle)
+    for problem in problems:
+        click.echo(f"problem      {problem}")
+    if problems:
+        click.secho(f"{len(problems)} problems: {bundle} is not what its manifest says", bold=True)
+        return PROBLEMS
+    manifest = read_manifest(bundle)
+    parts = [name for name, part in manifest.parts if part is not None]
+    size = sum(file.bytes for file in manifest.files.values())
+    click.echo(f"{manifest.name}: {', '.join(parts)}; made by {manifest.created_by}")
+    click.echo(f"{len(manifest.files)} files, {size:,} bytes: each has the sha256 of the manifest, and none is added")
+    click.echo(f"{MANIFEST}: sha256 {record_of(bundle / MANIFEST).sha256}")
+    return _replayed(bundle, base) if replay else 0
+
+
+def _replayed(path: Path, base: str | None) -> int:
+    from equiray.bundles.bundle import load_bundle
+    from equiray.runs.bundling.replay import replay
+
+    found = replay(load_bundle(path, source=base))
+    rows = f"{found.recorded.rows:,} test rows"
+    if found.same_outputs:
+        click.echo(f"replayed: every output for {rows} is the same, bit by bit")
+        return 0
+    if found.same_decisions:
+        click.echo(
+            f"replayed: {rows} are decided alike; probabilities differ in some bits (other processor or library)"
+        )
+        return 0
+    click.secho(f"problem      replayed: {rows} are not decided as the run decided them", bold=True)
+    return PROBLEMS

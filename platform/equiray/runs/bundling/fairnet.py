@@ -1,0 +1,179 @@
+"""A trained FairNet as a bundle: its folder, the serializer that wrote its rows, and where both came from."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiray.bundles.manifest import (
+    FAIRNET,
+    SERIALIZER,
+    BackbonePart,
+    DataSource,
+    DecisionPart,
+    FairNetPart,
+    Manifest,
+    OutputHashes,
+    Parts,
+    Provenance,
+    SerializerPart,
+)
+from equiray.bundles.serializers import serializer_document
+from equiray.bundles.writing import Content, write_bundle
+from equiray.data.schema import SPLITS
+from equiray.errors import BadInput, reading_back
+from equiray.metrics.estimates import Estimate
+from equiray.mitigation.fairnet import set_thresholds
+from equiray.mitigation.gating.store import load_outcomes
+from equiray.models.backbones import Backbone, load_backbone
+from equiray.models.classifiers import THRESHOLD
+from equiray.models.token_counter import TokenCounter
+from equiray.reports.environment import describe_environment
+from equiray.runs.fairnet.planning import PlannedTask, plan_task
+from equiray.specs.examples import AnyTaskSpec, reads_pictures
+from equiray.specs.fairnet import FairNetSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """One training that is to be bundled.
+
+    Attributes
+    ----------
+    directory : Path
+        Of the run or sweep.
+    name : str
+        Of its folder among `models`.
+    task, spec
+        The spec is that of this training, searched settings filled in.
+    thresholds : mapping of gate to float
+    point, pick, settings, test
+        As in `Provenance`.
+    """
+
+    directory: Path
+    name: str
+    task: AnyTaskSpec
+    spec: FairNetSpec
+    thresholds: Mapping[str, float]
+    origin: Literal["run", "sweep"]
+    of: str
+    point: str
+    pick: str
+    settings: Mapping[str, Any]
+    test: tuple[Estimate, ...]
+
+    @property
+    def folder(self) -> Path:
+        """What `save_fairnet` wrote."""
+        return self.directory / "models" / self.name / FAIRNET
+
+    def outputs(self) -> OutputHashes | None:
+        """Hashes of what it put out for the test rows, None where the run or sweep did not keep that."""
+        file = self.directory / "outcomes" / f"{self.name}.test.parquet"
+        if not file.is_file():
+            return None
+        outcomes = load_outcomes(file)
+        probability = outcomes.decided([self.thresholds[gate] for gate in outcomes.attributes]).astype(np.float64)
+        return hashes_of(probability, probability > THRESHOLD)
+
+
+def hashes_of(probability: NDArray[np.float64], positive: NDArray[np.bool_]) -> OutputHashes:
+    """Hashes of outputs [N], the same on every machine."""
+    return OutputHashes(
+        rows=len(probability),
+        probability_sha256=hashlib.sha256(probability.astype("<f8").tobytes()).hexdigest(),
+        decision_sha256=hashlib.sha256(positive.astype(np.uint8).tobytes()).hexdigest(),
+    )
+
+
+def bundle_fairnet(trained: Trained, out: Path) -> Manifest:
+    """Write a bundle of one training.
+
+    Raises
+    ------
+    BadInput
+        It reads pictures, or there is no FairNet there, or its data or backbone changed since; or `out` is not empty.
+    Incomplete
+        The disk is full or not writable.
+    """
+    if reads_pictures(trained.task):
+        raise BadInput(
+            f"task {trained.task.name} is about pictures, and a bundle decides texts",
+            place=str(trained.directory),
+            fix="name a run of a table or of texts",
+        )
+    backbone = load_backbone(trained.spec.backbone)
+    assert backbone.tokenizer is not None, "the run was checked: its rows are texts"
+    planned = plan_task(trained.task, trained.spec, TokenCounter(tokenizer=backbone.tokenizer))
+    _check_unchanged(trained, planned, backbone)
+    with TemporaryDirectory(prefix="equiray-") as scratch:
+        copied = Path(scratch) / FAIRNET
+        if not trained.folder.is_dir():
+            raise BadInput("there is no FairNet", place=str(trained.folder), fix="finish the run: repeat its command")
+        shutil.copytree(trained.folder, copied, symlinks=True)
+        set_thresholds(copied, trained.thresholds)
+        return write_bundle(out, out.name, _content(trained, planned, backbone, copied), _provenance(trained, planned))
+
+
+def _content(trained: Trained, planned: PlannedTask, backbone: Backbone, folder: Path) -> Content:
+    spec, table = trained.spec.backbone, planned.table
+    base = BackbonePart(
+        kind="backbone",
+        source=spec.source,
+        name=backbone.name,
+        identity=backbone.identity,
+        pooling=backbone.pooling,
+        dtype=spec.dtype,
+        max_tokens=spec.max_tokens,
+    )
+    parts = Parts(
+        base=base,
+        serializer=None if table is None else SerializerPart(file=SERIALIZER),
+        fairnet=FairNetPart(folder=FAIRNET, thresholds=dict(trained.thresholds)),
+        decision=DecisionPart(threshold=THRESHOLD),
+    )
+    documents = {} if table is None else {SERIALIZER: serializer_document(table.serializer)}
+    return Content(parts=parts, folders={FAIRNET: folder}, documents=documents)
+
+
+def _provenance(trained: Trained, planned: PlannedTask) -> Provenance:
+    environment = describe_environment()
+    rows = {split: len(planned.rows(split)) for split in SPLITS}
+    return Provenance(
+        origin=trained.origin,
+        name=trained.of,
+        point=trained.point,
+        pick=trained.pick,
+        settings=dict(trained.settings),
+        spec_sha256=trained.spec.sha256(),
+        spec=trained.spec.model_dump(mode="json", by_alias=True),
+        data=(DataSource(task=planned.name, source_sha256=planned.examples.source_sha256, rows=rows),),
+        test=trained.test,
+        test_outputs=trained.outputs(),
+        versions={"python": environment["python"], **environment["packages"]},
+    )
+
+
+def _check_unchanged(trained: Trained, planned: PlannedTask, backbone: Backbone) -> None:
+    """The serializer is fitted anew: to the rows that the training saw, or it would write other texts."""
+    file = trained.directory / "inputs.json"
+    if not file.is_file():
+        return
+    with reading_back(file, fix="repeat the run in a new directory"):
+        before = dict(json.loads(file.read_text(encoding="utf-8")))
+    now = {f"task {planned.name}": planned.examples.source_sha256, "backbone": backbone.identity}
+    for name, digest in now.items():
+        if before.get(name, digest) != digest:
+            raise BadInput(
+                f"{name} has changed since the training: it was {before[name]:.16}, it is {digest:.16}",
+                place=str(file),
+                fix="put the former one back, or repeat the run in a new directory",
+            )

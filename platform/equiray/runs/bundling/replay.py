@@ -1,0 +1,65 @@
+"""`replay`: whether a bundle puts out for the test rows what its run did, bit by bit."""
+
+from typing import NamedTuple
+
+from equiray.bundles.bundle import Bundle
+from equiray.bundles.deciding import GatedDecider
+from equiray.bundles.manifest import MANIFEST, OutputHashes
+from equiray.errors import BadInput
+from equiray.models.token_counter import TokenCounter
+from equiray.runs.bundling.fairnet import hashes_of
+from equiray.runs.fairnet.planning import plan_task
+from equiray.specs.fairnet import FairNetSpec
+
+
+class Replay(NamedTuple):
+    """Hashes of a run's outputs for test rows, and of the bundle's now."""
+
+    recorded: OutputHashes
+    found: OutputHashes
+
+    @property
+    def same_outputs(self) -> bool:
+        """Whether every probability is the same, to its last bit; then so is every figure."""
+        return self.recorded == self.found
+
+    @property
+    def same_decisions(self) -> bool:
+        """Whether every row is decided alike; then so is every figure of decisions."""
+        return self.recorded.decision_sha256 == self.found.decision_sha256 and self.recorded.rows == self.found.rows
+
+
+def replay(bundle: Bundle) -> Replay:
+    """Decide the test rows again, in the company that they had.
+
+    Raises
+    ------
+    BadInput
+        The bundle is no FairNet, or records no outputs; or its data is not here, or another.
+    """
+    provenance, decider = bundle.manifest.provenance, bundle.decider
+    recorded = provenance.test_outputs
+    if not isinstance(decider, GatedDecider) or recorded is None:
+        raise BadInput(
+            "the bundle records no outputs for test rows",
+            place=str(bundle.path),
+            fix="replay one that was made of a FairNet run with its `outcomes`",
+        )
+    spec, (data,) = FairNetSpec.model_validate(provenance.spec), provenance.data
+    task = next(each for each in spec.tasks if each.name == data.task)
+    tokenizer = decider.fairnet.classifier.backbone.tokenizer
+    assert tokenizer is not None, "bundles are of models that read texts"
+    planned = plan_task(task, spec, TokenCounter(tokenizer=tokenizer))
+    if planned.examples.source_sha256 != data.source_sha256:
+        raise BadInput(
+            f"task {data.task} has other rows here ({planned.examples.source_sha256:.12}) than the training had "
+            f"({data.source_sha256:.12})",
+            place=f"{bundle.path / MANIFEST}, provenance.data",
+            fix="put the former ones back",
+        )
+    test = planned.rows("test")
+    if planned.table is not None:
+        decided = bundle.decide(planned.table.rows(planned.examples.row_id), only=test)
+    else:
+        decided = bundle.decide_texts([str(text) for text in planned.examples.inputs], only=test)
+    return Replay(recorded, hashes_of(decided.probability, decided.positive))
