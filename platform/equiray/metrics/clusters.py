@@ -189,7 +189,7 @@ def perplexity_estimate(
     ValueError
         The arrays differ in length or a sum is NaN.
     """
-    sums = _document_sums([nll_sums], token_counts)
+    sums = document_sums([nll_sums], token_counts)
     heading = Heading("perplexity", None, "lower", len(sums))
     return clustered_estimates(
         sums, _perplexity, [heading], task=task, stage=stage, model=model, attribute=None, resampling=resampling
@@ -215,7 +215,7 @@ def perplexity_change(
     list of Estimate
         ``perplexity``: after - before; ``perplexity_ratio``: after / before, 1 = unchanged. Of both, lower is better.
     """
-    sums = _document_sums([nll_before, nll_after], token_counts)
+    sums = document_sums([nll_before, nll_after], token_counts)
     headings = [Heading(name, None, "lower", len(sums)) for name in ("perplexity", "perplexity_ratio")]
     return clustered_estimates(
         sums, _perplexity_change, headings, task=task, stage=stage, model=model, attribute=None, resampling=resampling
@@ -231,7 +231,8 @@ def _perplexity_change(totals: np.ndarray) -> np.ndarray:
     return np.stack([after - before, after / before], axis=-1)
 
 
-def _document_sums(nll: list[np.ndarray], token_counts: np.ndarray) -> np.ndarray:
+def document_sums(nll: list[np.ndarray], token_counts: np.ndarray) -> np.ndarray:
+    """Sums [D, K + 1] of documents with predicted tokens, these last; of K arrays [D] as of `perplexity_estimate`."""
     if any(np.shape(part) != np.shape(token_counts) for part in nll):
         raise ValueError("one nll sum and one token count per document are needed")
     sums = np.column_stack([*nll, token_counts]).astype(np.float64)

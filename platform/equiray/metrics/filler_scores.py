@@ -134,6 +134,11 @@ class FillerScores:
         return rows[0], rows[1]
 
 
+def same_prompts(one: FillerScores, other: FillerScores) -> bool:
+    """Whether two models were scored on the same prompts in the same order."""
+    return all(np.array_equal(getattr(one, k), getattr(other, k)) for k in ("side", "twin", "family", "reversed"))
+
+
 def _log_sum_exp(values: np.ndarray) -> np.ndarray:
     return np.logaddexp.reduce(values, axis=1)
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from equiray.metrics.clusters import Heading, Resampling, cluster_sums, clustered_estimates
 from equiray.metrics.estimates import Direction, Estimate
-from equiray.metrics.filler_scores import SIDES, FillerScores
+from equiray.metrics.filler_scores import SIDES, FillerScores, same_prompts
 
 _GAPS = ("intrinsic_gap", "intrinsic_gap_signed", "intrinsic_gap_counterfactual")
 _DIRECTIONS: dict[str, Direction] = {
@@ -60,7 +60,7 @@ class Gaps(NamedTuple):
 def intrinsic_gaps(scores: FillerScores) -> Gaps:
     """The three gaps (formulas: the module's docstring); NaN where no prompt names a group."""
     with np.errstate(invalid="ignore"):
-        return Gaps(*_statistics(_columns(scores).sum(axis=0))[-3:].tolist())
+        return Gaps(*statistics_of(prompt_terms(scores).sum(axis=0))[-3:].tolist())
 
 
 def intrinsic_estimates(
@@ -92,8 +92,8 @@ def intrinsic_estimates(
     """
     headings, kept = _headings(scores, _DIRECTIONS)
     return clustered_estimates(
-        cluster_sums(_columns(scores), scores.family),
-        lambda totals: _statistics(totals)[..., kept],
+        cluster_sums(prompt_terms(scores), scores.family),
+        lambda totals: statistics_of(totals)[..., kept],
         headings,
         task=task,
         stage=stage,
@@ -134,14 +134,14 @@ def intrinsic_change(
     ValueError
         The two were not scored on the same prompts.
     """
-    if not all(np.array_equal(getattr(before, k), getattr(after, k)) for k in ("side", "twin", "family", "reversed")):
+    if not same_prompts(before, after):
         raise ValueError("a paired change needs scores of the same prompts in the same order")
     headings, kept = _headings(before, _CHANGE_DIRECTIONS)
     headings += [Heading(f"{gap.metric}_reduction", None, "higher", gap.n) for gap in (headings[-3], headings[-1])]
-    columns = np.hstack([_columns(before), _columns(after)])
+    columns = np.hstack([prompt_terms(before), prompt_terms(after)])
 
     def change(totals: np.ndarray) -> np.ndarray:
-        old, new = (_statistics(half) for half in np.split(totals, 2, axis=-1))
+        old, new = (statistics_of(half) for half in np.split(totals, 2, axis=-1))
         reductions = 1 - new[..., [-3, -1]] / old[..., [-3, -1]]
         return np.concatenate([(new - old)[..., kept], reductions], axis=-1)
 
@@ -175,7 +175,7 @@ def inverted(before: Estimate, after: Estimate) -> bool:
     return signs[0] != signs[1]
 
 
-def _columns(scores: FillerScores) -> np.ndarray:
+def prompt_terms(scores: FillerScores) -> np.ndarray:
     """Per-prompt terms [P, 12] whose totals determine every metric: (1, par, lmcs) per side, then the three gaps."""
     par, lmcs = scores.par(), scores.lmcs()
     columns = np.zeros((len(par), 12))
@@ -191,8 +191,8 @@ def _columns(scores: FillerScores) -> np.ndarray:
     return columns
 
 
-def _statistics(totals: np.ndarray) -> np.ndarray:
-    """Totals of `_columns` [..., 12] -> par, lmcs, els of (three sides, both groups), then the gaps: [..., 15]."""
+def statistics_of(totals: np.ndarray) -> np.ndarray:
+    """Totals of `prompt_terms` [..., 12] -> par, lmcs, els of (three sides, both groups), then the gaps: [..., 15]."""
     sides = [totals[..., 3 * i : 3 * i + 3] for i in range(3)]
     parts = np.stack([*sides, sides[0] + sides[1]], axis=-2)
     par, lmcs = parts[..., 1] / parts[..., 0], parts[..., 2] / parts[..., 0]
@@ -202,7 +202,7 @@ def _statistics(totals: np.ndarray) -> np.ndarray:
 
 
 def _headings(scores: FillerScores, directions: dict[str, Direction]) -> tuple[list[Heading], list[int]]:
-    """Headings of the statistics that apply, and their places among those of `_statistics`."""
+    """Headings of the statistics that apply, and their places among those of `statistics_of`."""
     counts = [int((scores.side == side).sum()) for side in SIDES]
     groups: list[tuple[str | None, int]] = [*zip((*scores.groups, "neutral"), counts, strict=True)]
     groups.append((None, counts[0] + counts[1]))

@@ -1,0 +1,34 @@
+"""Fronts of points with several objectives, and what of them holds on other data.
+
+front = nondominated(values, ("higher", "lower"))
+tested = replicated_outcomes(points, "sex", ("accuracy", "equalized_odds_difference_max"), 1000, seed=0)
+shares, (low, high) = stability(tested, ("higher", "lower")), limits(tested, 0.95)
+"""
+
+from equiray.metrics.fronts.clustered import replicated_gaps, replicated_perplexity
+from equiray.metrics.fronts.points import fairest_within, hypervolume, knee, nondominated
+from equiray.metrics.fronts.resampled import (
+    Measured,
+    Replicated,
+    hypervolume_limits,
+    hypervolume_ratio,
+    limits,
+    side_by_side,
+    stability,
+)
+
+__all__ = [
+    "Measured",
+    "Replicated",
+    "fairest_within",
+    "hypervolume",
+    "hypervolume_limits",
+    "hypervolume_ratio",
+    "knee",
+    "limits",
+    "nondominated",
+    "replicated_gaps",
+    "replicated_perplexity",
+    "side_by_side",
+    "stability",
+]
