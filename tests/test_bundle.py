@@ -18,7 +18,7 @@ from equiray.data.schema import SPLITS
 from equiray.data.tasks.load import load_task
 from equiray.errors import BadInput
 from equiray.mitigation.gating.store import load_outcomes
-from equiray.specs.fairnet import load_fairnet_spec
+from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
 
 CONTRACT = Path(__file__).parents[1] / "docs" / "contracts" / "bundle_manifest.json"
 
@@ -257,3 +257,11 @@ def test_the_example_of_the_contract_is_a_manifest():
     document = json.loads(CONTRACT.read_text())
     example = Manifest.model_validate(document)
     assert json.loads(example.model_dump_json(by_alias=True)) == document
+    provenance = example.provenance
+    assert FairNetSpec.model_validate(provenance.spec).sha256() == provenance.spec_sha256
+    assert {part for part, found in example.parts if found is not None} == {
+        "base",
+        "serializer",
+        "fairnet",
+        "decision",
+    }

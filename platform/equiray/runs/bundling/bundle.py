@@ -5,9 +5,7 @@ from pathlib import Path
 from equiray.bundles.manifest import Manifest
 from equiray.errors import BadInput
 from equiray.runs.bundling.fairnet import bundle_fairnet
-from equiray.runs.bundling.language_model import bundle_combined, bundle_unlearned
 from equiray.runs.bundling.of_run import training_of_run
-from equiray.runs.bundling.of_sweep import point_of_sweep
 from equiray.specs.documents import read_mapping
 
 
@@ -27,6 +25,9 @@ def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
         training = training_of_run(directory, pick)
         return bundle_fairnet(training.trained(), training, out)
     if schema == "equiray.sweep/1":
+        from equiray.runs.bundling.language_model import bundle_combined, bundle_unlearned
+        from equiray.runs.bundling.of_sweep import point_of_sweep  # fronts need the extra `search`, runs do not
+
         point = point_of_sweep(directory, pick)
         if point.kind == "fairnet":
             return bundle_fairnet(point.trained(), point, out)
