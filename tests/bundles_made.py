@@ -38,7 +38,8 @@ def sweep_of(run: Path, folder: Path) -> Path:
     shutil.copytree(run / "models" / "people.seed0" / "fairnet", folder / "models" / "people.seed0.trial12" / "fairnet")
     outcomes = load_outcomes(run / "outcomes" / "people.seed0.test.parquet")
     (folder / "test").mkdir()
-    save_file({"risk": outcomes.risk, "probability": outcomes.probability}, folder / "test" / "trial12.safetensors")
+    kept = {name: np.ascontiguousarray(getattr(outcomes, name)) for name in ("risk", "probability")}
+    save_file(kept, folder / "test" / "trial12.safetensors")
     document = {"schema": "equiray.sweep/1", "name": "tiny sweep", "kind": "fairnet", "run": spec}
     (folder / "spec.yaml").write_text(yaml.safe_dump(document))
     low, high = np.quantile(outcomes.risk, [0.3, 0.7], axis=0).astype(float)

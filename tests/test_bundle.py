@@ -1,6 +1,7 @@
 """What a run or a sweep left, as a bundle: reloaded elsewhere it decides the same, bit by bit."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,12 @@ from bundles_made import GATES, equiray, fairnet_run, sweep_of
 from equiray.bundles.bundle import load_bundle
 from equiray.bundles.checking import read_manifest, verify_bundle
 from equiray.bundles.manifest import Manifest
+from equiray.data.compute import pc
 from equiray.data.schema import SPLITS
 from equiray.data.tasks.load import load_task
 from equiray.errors import BadInput
 from equiray.mitigation.gating.store import load_outcomes
+from equiray.runs.bundling.fairnet import hashes_of
 from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
 
 CONTRACT = Path(__file__).parents[1] / "docs" / "contracts" / "bundle_manifest.json"
@@ -66,7 +69,7 @@ def test_places(people: pa.Table) -> np.ndarray:
 def predictions(run: Path) -> pa.Table:
     (file,) = run.glob("predictions/people.*_seed0.fairnet.parquet")
     table = pq.read_table(file)
-    return table.filter(pa.compute.equal(table["split"], "test"))
+    return table.filter(pc.equal(table["split"], "test"))
 
 
 def test_reloaded_in_a_fresh_process_every_output_is_the_runs_own(run: Path, made: Path, people, tmp_path: Path):
@@ -86,7 +89,7 @@ def test_reloaded_in_a_fresh_process_every_output_is_the_runs_own(run: Path, mad
 def test_rows_in_other_company_are_decided_alike_to_the_last_bits(made: Path, people: pa.Table):
     bundle = load_bundle(made)
     together = bundle.decide(people, only=test_places(people))
-    alone = bundle.decide(people.take(test_places(people)[::-1]))
+    alone = bundle.decide(people.take(test_places(people)[::-1].tolist()))
     assert alone.probability[::-1] == pytest.approx(together.probability, abs=1e-6)
     tau = np.array([bundle.manifest.parts.fairnet.thresholds[gate] for gate in GATES])  # pyright: ignore
     far = (np.abs(together.risk - tau) > 1e-5).all(axis=1)
@@ -124,18 +127,12 @@ def test_verify_says_what_it_checked_and_replays_the_test_rows(made: Path, capsy
 
 @pytest.mark.parametrize(("key", "code", "words"), [("probability", 0, "decided alike"), ("decision", 1, "are not")])
 def test_a_replay_that_differs_is_told(made: Path, tmp_path: Path, key: str, code: int, words: str, capsys):
-    copy = copied(made, tmp_path)
+    copy = Path(shutil.copytree(made, tmp_path / "copy"))
     document = json.loads((copy / "manifest.json").read_text())
     document["provenance"]["test_outputs"][f"{key}_sha256"] = "0" * 64
     (copy / "manifest.json").write_text(json.dumps(document))
     assert equiray("verify", copy, "--replay") == code
     assert words in capsys.readouterr().out
-
-
-def copied(made: Path, folder: Path) -> Path:
-    import shutil
-
-    return Path(shutil.copytree(made, folder / "copy"))
 
 
 @pytest.mark.parametrize(
@@ -165,8 +162,6 @@ def test_a_point_of_a_sweep_is_picked_by_validation_figures(
     assert manifest.provenance.spec["detector"]["label_share"] == 0.2
     outcomes = load_outcomes(run / "outcomes" / "people.seed0.test.parquet")
     decided = outcomes.decided([wanted[gate] for gate in GATES])
-    from equiray.runs.bundling.fairnet import hashes_of
-
     assert manifest.provenance.test_outputs == hashes_of(decided.astype(float), decided > 0.5)
 
 
