@@ -13,8 +13,8 @@ def checked_rows(rows: pa.Table, schema: Schema) -> pa.Table:
     Raises
     ------
     BadInput
-        There are no rows; or a feature's column is absent, stands twice, or is text where numbers are meant or the other
-        way round.
+        There are no rows; or a feature's column is absent, stands twice, or is text where numbers are meant or the
+        other way round.
     """
     place = f"rows of task {schema.name!r}"
     if not len(rows):
