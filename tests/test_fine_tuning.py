@@ -195,6 +195,7 @@ def test_an_endpoint_is_refused_before_it_is_asked(model: Path, tmp_path: Path):
 def test_the_embedded_model_learns_the_base_rate_at_every_stage(tmp_path: Path):
     """A few steps: SmolLM2 says no to nearly everybody zero-shot, where 70 % of the credits are good."""
     fine_tuning = {"steps": 6, "batch_rows": 4, "warmup_steps": 1, "validate_every": 6, "validation_rows": 12}
+    fine_tuning["learning_rate"] = 2e-4  # of a few steps at the usual one the first make it too sure
     unlearning = {"steps": 1, "log_every": 1, "batch_prompts": 4, "batch_references": 1, "kl_texts": 4}
     watched = {"reference": "targeted", "validation_prompts": 8, "validation_texts": 2}
     spec = spec_of(

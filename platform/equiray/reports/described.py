@@ -18,6 +18,9 @@ from equiray.reports.reward import RewardFile, is_reward, load_reward
 from equiray.reports.reward import summary as reward
 from equiray.reports.reward.tables import auc_table, proxy_table
 from equiray.reports.run_directory import RunDetails, RunRecord, TaskDetails, load_run
+from equiray.reports.search import SearchFile, is_search, load_search
+from equiray.reports.search import summary as search
+from equiray.reports.search.tables import fate_table, short_table
 from equiray.reports.tables import Table
 from equiray.reports.words import attribute_words
 
@@ -69,6 +72,10 @@ def _reward_tables(document: RewardFile) -> dict[str, Table | None]:
 
 def _likelihood_tables(document: LikelihoodFile) -> dict[str, Table | None]:
     return {chosen.title: figures_table(document, chosen) for chosen in document.datasets}
+
+
+def _search_tables(document: SearchFile) -> dict[str, Table | None]:
+    return {f"{document.task}: the front": short_table(document), "What became of the trials": fate_table(document)}
 
 
 def _of_chains(document: ChainsFile) -> RunDetails:
@@ -147,6 +154,23 @@ def _of_open_ended(document: OpenEndedFile) -> RunDetails:
     )
 
 
+def _of_search(document: SearchFile) -> RunDetails:
+    names = dict.fromkeys(estimate.task for estimate in document.estimates)
+    told = TaskDetails(
+        title=document.task,
+        rows=document.rows.validation + document.rows.test,
+        splits={"validation": document.rows.validation, "test": document.rows.test},
+        warnings=document.warnings,
+    )
+    return RunDetails(
+        name=document.name,
+        smoke=document.smoke,
+        durations_s={"trials": document.cost.seconds, "whole sweep": document.cost.wall_seconds},
+        command=document.command,
+        tasks=dict.fromkeys(names or [document.task], told),
+    )
+
+
 class _Kind(NamedTuple):
     """How a kind of run without ``details.json`` is told, read and described."""
 
@@ -162,6 +186,7 @@ _KINDS = (
     _Kind(is_likelihood, load_likelihood, _of_likelihood, likelihood.overview, _likelihood_tables),
     _Kind(is_open_ended, load_open_ended, _of_open_ended, open_ended.overview, _open_ended_tables),
     _Kind(is_reward, load_reward, _of_reward, reward.overview, _reward_tables),
+    _Kind(is_search, load_search, _of_search, search.overview, _search_tables),
 )
 
 

@@ -24,6 +24,8 @@ from equiray.reports.reward import is_reward, load_reward
 from equiray.reports.reward.page import render as render_reward
 from equiray.reports.run_directory import RunRecord, load_run
 from equiray.reports.run_tables import FULL_CAPTION
+from equiray.reports.search import is_search, load_search
+from equiray.reports.search.page import render as render_search
 from equiray.reports.summary import write_summary
 from equiray.reports.templating import template, write_page
 from equiray.reports.words import count
@@ -35,6 +37,7 @@ _KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Any], Callable[[Run
     (is_open_ended, load_open_ended, render_open_ended),
     (is_reward, load_reward, render_reward),
     (is_likelihood, load_likelihood, render_likelihood),
+    (is_search, load_search, render_search),
 )
 
 

@@ -13,8 +13,9 @@ from equiray.specs.likelihood import load_likelihood_spec
 from equiray.specs.open_ended import OpenEndedSpec, load_open_ended_spec
 from equiray.specs.reward_run import RewardSpec, load_reward_spec
 from equiray.specs.run import load_run_spec
+from equiray.specs.sweep import SweepSpec, load_sweep_spec
 
-Spec = AnyRunSpec | AuditSpec | CompareSpec
+Spec = AnyRunSpec | AuditSpec | CompareSpec | SweepSpec
 
 _LOADERS: Mapping[str, Callable[[Path], Spec]] = {
     "equiray.audit/1": load_audit_spec,
@@ -24,11 +25,12 @@ _LOADERS: Mapping[str, Callable[[Path], Spec]] = {
     "equiray.chains/1": load_chains_spec,
     "equiray.likelihood/1": load_likelihood_spec,
     "equiray.open_ended/1": load_open_ended_spec,
+    "equiray.sweep/1": load_sweep_spec,
 }
 
 
 def load_spec(path: Path) -> Spec:
-    """Read the spec.yaml of a run, an audit or a comparison; raises BadInput where it is none of them."""
+    """Read the spec.yaml of a run, an audit, a comparison or a sweep; raises BadInput where it is none of them."""
     return _LOADERS.get(str(read_mapping(path, "spec").get("schema")), load_run_spec)(path)
 
 
@@ -38,6 +40,8 @@ def seeds_of(spec: Spec) -> dict[str, int]:
         return {f"training {number}": seed for number, seed in enumerate(spec.seeds)}
     if isinstance(spec, RewardSpec | ChainsSpec):
         return {"run": spec.seed, "chains": spec.sampling.seed}
+    if isinstance(spec, SweepSpec):
+        return {"suggestions": spec.seed}
     if isinstance(spec, OpenEndedSpec):
         return {"prompts": spec.seed, "continuations": spec.sampling.seed}
     return {} if isinstance(spec, CompareSpec) else {"run": spec.seed}

@@ -5,7 +5,7 @@ Notable: one forward a step serves all answers of all prompts and the reference 
 states are kept; every draw comes from (seed, fold, step), so a run that is killed resumes exactly.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from equiray.data.reference import ReferenceTexts
@@ -18,9 +18,7 @@ from equiray.mitigation.unlearning.objective import Objective, gradient_cosine
 from equiray.mitigation.unlearning.results import UnlearnResult, finished, point_of, progress_line, training_digest
 from equiray.models.loading import CausalLM
 from equiray.models.training.adapters import Trainable, save_adapter
-from equiray.models.training.checkpoints import (
-    ADAPTER,
-)
+from equiray.models.training.checkpoints import ADAPTER
 from equiray.models.training.course import Course
 from equiray.models.training.schedule import Schedule
 from equiray.models.tree_attention import tree_attention
@@ -72,6 +70,33 @@ def unlearn(
     Incomplete
         The disk is full or not writable: the same call goes on from the last checkpoint.
     """
+    course = unlearning(lm, train_prompts, validation_prompts, fillers, reference, spec, out_dir, seed=seed, fold=fold)
+    while True:
+        try:
+            point = next(course)
+        except StopIteration as end:
+            return end.value
+        if say is not None:
+            say(progress_line(point, spec.steps))
+
+
+def unlearning(
+    lm: CausalLM,
+    train_prompts: Sequence[Prompt],
+    validation_prompts: Sequence[Prompt],
+    fillers: Fillers,
+    reference: ReferenceTexts,
+    spec: UnlearningSpec,
+    out_dir: Path,
+    *,
+    seed: int,
+    fold: int | None = None,
+) -> Generator[CurvePoint, None, UnlearnResult]:
+    """`unlearn`, one measurement after the other; the result is what the generator returns.
+
+    `lm` has its own weights again when the generator has ended or is closed. A training that is closed early leaves its
+    last checkpoint, from which the same call goes on.
+    """
     if not train_prompts or not any(prompt.side != "neutral" for prompt in validation_prompts):
         raise BadInput(
             "unlearning needs training prompts, and validation prompts that name a group",
@@ -94,7 +119,7 @@ def unlearn(
     with trainable(lm, spec, seed) as model, tree_attention(model.lm.model):
         objective = Objective.of(model.lm, train_prompts, fillers, kl_texts.texts, spec, (seed, fold or 0))
         training = _Training(model, objective, monitor, spec, out_dir, run, fold)
-        return training.run(say)
+        return (yield from training.points())
 
 
 class _Training:
@@ -121,14 +146,14 @@ class _Training:
         )
         self.course = Course(model, schedule, out_dir, run, write=CurvePoint.to_json, read=point_of)
 
-    def run(self, say: Say | None) -> UnlearnResult:
+    def points(self) -> Generator[CurvePoint, None, UnlearnResult]:
         self.before = self._measure()
         step = self.course.resume()
         while True:
             terms = self.objective.terms(self.model.lm, step)
             last = self.course.is_over(step)
             if self.course.is_due(step, self.spec.log_every, last=last):
-                self._log(step, terms, say)
+                yield self._log(step, terms)
             if last:
                 return self._finish(step)
             self._update(terms, step)
@@ -138,7 +163,7 @@ class _Training:
         self.objective.loss(terms).backward()
         self.course.update(step)
 
-    def _log(self, step: int, terms: Terms, say: Say | None) -> None:
+    def _log(self, step: int, terms: Terms) -> CurvePoint:
         assert self.before is not None
         cosine = gradient_cosine(terms, list(self.model.parameters.values()))
         health = self._measure() if step else self.before
@@ -157,8 +182,7 @@ class _Training:
             warnings=warnings_of(self.before, health, gaps, cosine),
         )
         self.course.add(point, best=self._is_best(point))
-        if say is not None:
-            say(progress_line(point, self.spec.steps))
+        return point
 
     def _measure(self) -> Health:
         with self.model.measuring() as lm:

@@ -1,0 +1,298 @@
+"""The YAML of a sweep: what is searched, by what it is judged, and what it may cost."""
+
+import copy
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from equiray.specs.documents import Document, as_bad_input, read_mapping
+from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.run import RunSpec, StatisticsSpec, apply_overrides
+
+Algorithm = Literal["tpe", "nsga2", "random", "grid"]
+Kind = Literal["fairnet", "unlearning", "combined"]
+Settings = Mapping[str, Any]
+
+_SMALL = 50
+"""Trials up to which TPE is taken: NSGA-II's population is as large, so with fewer trials it only draws at random."""
+
+_SEARCHED: Mapping[Kind, tuple[str, ...]] = {
+    "fairnet": ("detector.", "adapter."),
+    "unlearning": ("unlearning.",),
+    "combined": ("unlearning.",),
+}
+"""What a trial may change; the rest is made once for all trials."""
+
+METRICS: Mapping[Kind, tuple[str, ...]] = {
+    "fairnet": (
+        "accuracy",
+        "worst_group_accuracy_cells",
+        "worst_group_accuracy_groups",
+        "equalized_odds_difference_max",
+        "equalized_odds_difference_mean",
+        "equalized_odds_difference_sum",
+        "equal_opportunity_difference",
+        "demographic_parity_difference",
+        "ece",
+        "activation_rate",
+    ),
+    "unlearning": ("intrinsic_gap", "intrinsic_gap_counterfactual", "perplexity_ratio"),
+    "combined": (
+        "accuracy",
+        "worst_group_accuracy_cells",
+        "worst_group_accuracy_groups",
+        "equalized_odds_difference_max",
+        "equalized_odds_difference_mean",
+        "equalized_odds_difference_sum",
+        "equal_opportunity_difference",
+        "demographic_parity_difference",
+        "intrinsic_gap",
+        "intrinsic_gap_counterfactual",
+        "perplexity_ratio",
+    ),
+}
+"""What a sweep of a kind can be judged by."""
+
+_HIGHER = ("accuracy", "worst_group_accuracy_cells", "worst_group_accuracy_groups")
+
+
+class RangeSpec(Document):
+    """Numbers from `low` to `high`, both included."""
+
+    low: float
+    high: float
+    log: bool = Field(default=False, description="drawn evenly on a logarithmic scale")
+    whole: bool = Field(default=False, description="whole numbers only")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "RangeSpec":
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise ValueError("`low` and `high` must be finite")
+        if self.low >= self.high:
+            raise ValueError(f"an empty range: `low` {self.low:g} is not below `high` {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"`low` {self.low:g} has no logarithm: raise it above 0, or leave `log` out")
+        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"`whole` numbers from {self.low:g} to {self.high:g}: name whole ends")
+        return self
+
+
+class ObjectiveSpec(Document):
+    """One axis of the front; hypervolume is counted beyond `reference`."""
+
+    metric: str
+    reference: float
+
+    @property
+    def direction(self) -> Literal["higher", "lower"]:
+        """Which way is better."""
+        return "higher" if self.metric in _HIGHER else "lower"
+
+
+class ConstraintSpec(Document):
+    """A bound that every point of a front keeps on validation rows; one of the four."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    max_loss: float | None = Field(default=None, ge=0, description="how much worse than the base it may be")
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> "ConstraintSpec":
+        if sum(bound is not None for bound in (self.min, self.max, self.max_loss)) != 1:
+            raise ValueError(f"the constraint on `{self.metric}` needs one of `min`, `max`, `max_loss`")
+        return self
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        if self.max_loss is not None:
+            sign = "≥ base −" if self.metric in _HIGHER else "≤ base +"
+            return f"{self.metric} {sign} {self.max_loss:g}"
+        return f"{self.metric} ≥ {self.min:g}" if self.min is not None else f"{self.metric} ≤ {self.max:g}"
+
+    def excess(self, value: float, base: float | None) -> float:
+        """By how much a value breaks it, above 0; what is not estimable breaks it."""
+        if math.isnan(value):
+            return math.inf
+        if self.max_loss is not None:
+            assert base is not None, "the base is measured before any trial"
+            return (base - value if self.metric in _HIGHER else value - base) - self.max_loss
+        if self.min is not None:
+            return self.min - value
+        assert self.max is not None
+        return value - self.max
+
+
+class SearchSpec(Document):
+    """What suggests settings, and for how many trials."""
+
+    algorithm: Literal["auto", "tpe", "nsga2", "random", "grid"] = "auto"
+    trials: int = Field(default=30, ge=1)
+    startup: int = Field(default=8, ge=0, description="trials drawn at random before TPE learns from any")
+    learns_from: Literal["hypervolume", "front"] = Field(
+        default="hypervolume",
+        description="where one trial has a front of its own: the hypervolume beyond the reference that it covers, or "
+        "each of its points",
+    )
+    stop_hopeless: bool = Field(
+        default=False,
+        description="end a trial that, half way, is worse in every objective than most finished ones were there",
+    )
+
+    @property
+    def chosen(self) -> Algorithm:
+        """The algorithm; by the budget where none is named."""
+        if self.algorithm != "auto":
+            return self.algorithm
+        return "tpe" if self.trials <= _SMALL else "nsga2"
+
+    @property
+    def why(self) -> str:
+        """Why that one."""
+        if self.algorithm != "auto":
+            return "named in the spec"
+        return f"{self.trials} trials: {'no more than' if self.trials <= _SMALL else 'more than'} {_SMALL}"
+
+
+class ResourcesSpec(Document):
+    """What a trial takes of the cluster; as many run at once as fit."""
+
+    cpus: float = Field(default=1, gt=0)
+    gpus: float = Field(default=0, ge=0, description="parts of one are allowed")
+    at_once: int | None = Field(default=None, ge=1, description="trials at a time, at most")
+    retries: int = Field(default=1, ge=0, description="how often a trial whose worker died is begun again")
+
+
+class SweepSpec(Document):
+    """One YAML = one sweep."""
+
+    schema_: Literal["equiray.sweep/1"] = Field(alias="schema")
+    name: str
+    kind: Kind
+    seed: int = Field(default=0, description="of what is suggested; trainings have the seed of `run`")
+    run: dict[str, Any] = Field(description="the spec that is searched around: of a FairNet run or an evaluation")
+    space: dict[str, RangeSpec | tuple[Any, ...]] = Field(description="key of `run` -> its range, or its choices")
+    objectives: tuple[ObjectiveSpec, ...] = Field(min_length=2, max_length=3)
+    constraints: tuple[ConstraintSpec, ...] = ()
+    known: dict[str, dict[str, Any]] = Field(
+        default={"untuned": {}}, description="settings that are tried first and always read on test rows, by name"
+    )
+    search: SearchSpec = SearchSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+    storage: str | None = Field(
+        default=None, description="folder or URI (s3://, gs://) that every node reaches, for what trials leave"
+    )
+    statistics: StatisticsSpec = StatisticsSpec()
+
+    @model_validator(mode="after")
+    def _is_a_search(self) -> "SweepSpec":
+        self._check_metrics()
+        self._check_space()
+        self._check_constraints()
+        for name, settings in self.known.items():
+            self._check_settings(f"known.{name}", settings)
+        return self
+
+    def _check_metrics(self) -> None:
+        offered = METRICS[self.kind]
+        for place, of in (("objectives", self.objectives), ("constraints", self.constraints)):
+            for number, each in enumerate(of):
+                if each.metric not in offered:
+                    raise ValueError(
+                        f"`{place}.{number}.metric`: {each.metric!r} is not measured in a sweep of kind {self.kind}; "
+                        f"name one of: {', '.join(offered)}"
+                    )
+        metrics = [each.metric for each in self.objectives]
+        if len(set(metrics)) < len(metrics):
+            raise ValueError("`objectives` names a metric twice")
+
+    def _check_space(self) -> None:
+        if not self.space:
+            raise ValueError("`space` is empty: name at least one key of `run` with a range or choices")
+        for key, among in self.space.items():
+            if not key.startswith(_SEARCHED[self.kind]):
+                raise ValueError(
+                    f"`space.{key}` cannot be searched: a trial of kind {self.kind} changes "
+                    f"{', '.join(part + '*' for part in _SEARCHED[self.kind])}; the rest is made once for all trials"
+                )
+            if isinstance(among, RangeSpec):
+                tried = [int(end) if among.whole else end for end in (among.low, among.high)]
+            else:
+                if len(among) < 2 or len({repr(choice) for choice in among}) < len(among):
+                    raise ValueError(f"`space.{key}` has the choices {list(among)}: name two or more different ones")
+                tried = list(among)
+            for value in tried:
+                self._check_settings(f"space.{key}", {key: value})
+
+    def _check_constraints(self) -> None:
+        bounds: dict[str, list[float]] = {}
+        for each in self.constraints:
+            low, high = bounds.setdefault(each.metric, [-math.inf, math.inf])
+            bounds[each.metric] = [
+                max(low, -math.inf if each.min is None else each.min),
+                min(high, math.inf if each.max is None else each.max),
+            ]
+        for metric, (low, high) in bounds.items():
+            if low > high:
+                raise ValueError(f"`constraints` contradict each other: {metric} cannot be ≥ {low:g} and ≤ {high:g}")
+
+    def _check_settings(self, place: str, settings: Settings) -> None:
+        try:
+            self.with_settings(settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "run"
+            raise ValueError(f"`{place}`: {where}: {first['msg']}") from error
+
+    def with_settings(self, settings: Settings) -> FairNetSpec | RunSpec:
+        """The spec of one trial."""
+        document = copy.deepcopy(self.run)
+        for key, value in settings.items():
+            *parents, last = key.split(".")
+            node = document
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[last] = value
+        return (FairNetSpec if self.kind == "fairnet" else RunSpec).model_validate(document)
+
+    def values_of(self, settings: Settings) -> dict[str, Any]:
+        """Every searched key's value under some settings, the spec's own or its default where they name none."""
+        document = self.with_settings(settings).model_dump(mode="json")
+        found = {}
+        for key in self.space:
+            node: Any = document
+            for part in key.split("."):
+                node = node[part]
+            found[key] = node
+        return found
+
+    def contains(self, values: Settings) -> bool:
+        """Whether the space has these values of all its keys."""
+        for key, among in self.space.items():
+            value = values[key]
+            inside = among.low <= value <= among.high if isinstance(among, RangeSpec) else value in among
+            if not inside:
+                return False
+        return True
+
+
+def load_sweep_spec(path: Path, overrides: tuple[str, ...] = ()) -> SweepSpec:
+    """Read and check a sweep's YAML, with ``key.path=value`` overrides applied first.
+
+    Raises
+    ------
+    BadInput
+        The file is absent or no YAML, a key is unknown, a value is out of range, the space is empty, an objective is
+        not measured, or constraints contradict each other; names key and file.
+    """
+    document = read_mapping(path, "spec")
+    apply_overrides(document, overrides)
+    try:
+        return SweepSpec.model_validate(document)
+    except ValidationError as error:
+        place = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+        raise as_bad_input(error, place, "spec") from error
