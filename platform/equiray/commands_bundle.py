@@ -22,7 +22,7 @@ def bundle(directory: Path, pick: str, out: Path) -> None:
     """
     from equiray.runs.bundling.bundle import bundle_directory
 
-    out = out.expanduser()
+    out = out.expanduser().resolve()  # `.` has no name
     made = bundle_directory(directory, pick, out)
     provenance = made.provenance
     click.echo(f"{provenance.point} of {provenance.origin} {provenance.name}, picked by {provenance.pick}")

@@ -65,7 +65,8 @@ class Bundle:
         Raises
         ------
         BadInput
-            There is nothing that decides, or no serializer; or a column is absent or of another kind than in training.
+            There is nothing that decides, or no serializer, or there are no rows, or a column is
+            absent or of another kind than in training.
         """
         if self.serializer is None:
             fix = "call `decide_texts`"
@@ -84,7 +85,7 @@ class Bundle:
             fix = "use its `language_model`, or bundle a FairNet or a classifier"
             raise BadInput("this bundle holds nothing that decides", place=str(self.path), fix=fix)
         if not len(texts):
-            raise BadInput("there are no rows to decide", place="rows", fix="give at least one")
+            raise BadInput("there are no texts to decide", place="texts", fix="give at least one")
         return self.decider(texts, np.arange(len(texts)) if only is None else only)
 
 
@@ -111,7 +112,9 @@ def load_bundle(path: Path, *, source: str | None = None) -> Bundle:
     base = manifest.parts.base
     if base is None:
         return Bundle(path=path, manifest=manifest)
-    return (_gated if isinstance(base, BackbonePart) else _embedding)(path, manifest, base, source or base.source)
+    if isinstance(base, BackbonePart):
+        return _gated(path, manifest, base, source or base.source)
+    return _embedding(path, manifest, base, source or base.source)
 
 
 def _gated(path: Path, manifest: Manifest, base: BackbonePart, source: str) -> Bundle:

@@ -67,8 +67,7 @@ class GatedDecider:
         found = subset_probabilities(fairnet, lower.take(only))
         gates = fairnet.attributes
         opened = opened_gates(gates, found.risk, [fairnet.threshold(name) for name in gates])
-        subset = opened @ (1 << np.arange(len(gates)))
-        probability = np.take_along_axis(found.probability, subset[:, None], axis=1)[:, 0].astype(np.float64)
+        probability = output_of(found.probability, opened)
         return Decisions(
             probability=probability,
             positive=above(probability, self.threshold),
@@ -97,6 +96,12 @@ class EmbeddingDecider:
             risk=np.empty((len(only), 0), np.float32),
             open=np.empty((len(only), 0), bool),
         )
+
+
+def output_of(probability: NDArray[np.float32], opened: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Each row's output [N] among those of all subsets of gates [N, 2^A], where these gates [N, A] are open."""
+    subset = opened @ (1 << np.arange(opened.shape[1]))
+    return np.take_along_axis(probability, subset[:, None], axis=1)[:, 0].astype(np.float64)
 
 
 def above(probability: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:

@@ -13,9 +13,12 @@ def checked_rows(rows: pa.Table, schema: Schema) -> pa.Table:
     Raises
     ------
     BadInput
-        A feature's column is absent, stands twice, or is text where numbers are meant or the other way round.
+        There are no rows; or a feature's column is absent, stands twice, or is text where numbers are meant or the
+        other way round.
     """
     place = f"rows of task {schema.name!r}"
+    if not len(rows):
+        raise BadInput("there are no rows to decide", place=place, fix="give at least one")
     counts = {feature.name: rows.column_names.count(feature.name) for feature in schema.features}
     for name, count in counts.items():
         if count != 1:

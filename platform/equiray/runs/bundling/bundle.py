@@ -5,7 +5,7 @@ from pathlib import Path
 from equiray.bundles.manifest import Manifest
 from equiray.errors import BadInput
 from equiray.runs.bundling.fairnet import bundle_fairnet
-from equiray.runs.bundling.of_run import trained_of_run
+from equiray.runs.bundling.of_run import training_of_run
 from equiray.specs.documents import read_mapping
 
 
@@ -22,7 +22,16 @@ def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
     file = directory / "spec.yaml"
     schema = read_mapping(file, "spec").get("schema")
     if schema == "equiray.fairnet/1":
-        return bundle_fairnet(trained_of_run(directory, pick), out)
+        training = training_of_run(directory, pick)
+        return bundle_fairnet(training.trained(), training, out)
+    if schema == "equiray.sweep/1":
+        from equiray.runs.bundling.language_model import bundle_combined, bundle_unlearned
+        from equiray.runs.bundling.of_sweep import point_of_sweep  # fronts need the extra `search`, runs do not
+
+        point = point_of_sweep(directory, pick)
+        if point.kind == "fairnet":
+            return bundle_fairnet(point.trained(), point, out)
+        return (bundle_unlearned if point.kind == "unlearning" else bundle_combined)(point, out)
     raise BadInput(
         f"schema {schema!r}: nothing that can be bundled",
         place=str(file),

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equiray.bundles.deciding import above, output_of
 from equiray.bundles.manifest import (
     FAIRNET,
     SERIALIZER,
@@ -29,9 +30,8 @@ from equiray.bundles.serializers import serializer_document
 from equiray.bundles.writing import Content, write_bundle
 from equiray.data.schema import SPLITS
 from equiray.errors import BadInput, reading_back
-from equiray.metrics.estimates import Estimate
 from equiray.mitigation.fairnet import set_thresholds
-from equiray.mitigation.gating.store import load_outcomes
+from equiray.mitigation.gating.outcomes import opened_gates
 from equiray.models.backbones import Backbone, load_backbone
 from equiray.models.classifiers import THRESHOLD
 from equiray.models.token_counter import TokenCounter
@@ -54,8 +54,8 @@ class Trained:
     task, spec
         The spec is that of this training, searched settings filled in.
     thresholds : mapping of gate to float
-    point, pick, settings, test
-        As in `Provenance`.
+    test_outputs : OutputHashes, optional
+        None where nobody kept what it put out for test rows.
     """
 
     directory: Path
@@ -63,26 +63,20 @@ class Trained:
     task: AnyTaskSpec
     spec: FairNetSpec
     thresholds: Mapping[str, float]
-    origin: Literal["run", "sweep"]
-    of: str
-    point: str
-    pick: str
-    settings: Mapping[str, Any]
-    test: tuple[Estimate, ...]
+    test_outputs: OutputHashes | None
 
     @property
     def folder(self) -> Path:
         """What `save_fairnet` wrote."""
         return self.directory / "models" / self.name / FAIRNET
 
-    def outputs(self) -> OutputHashes | None:
-        """Hashes of what it put out for the test rows, None where the run or sweep did not keep that."""
-        file = self.directory / "outcomes" / f"{self.name}.test.parquet"
-        if not file.is_file():
-            return None
-        outcomes = load_outcomes(file)
-        probability = outcomes.decided([self.thresholds[gate] for gate in outcomes.attributes]).astype(np.float64)
-        return hashes_of(probability, probability > THRESHOLD)
+
+class Origin(Protocol):
+    """A run's training or a sweep's point, whichever it is."""
+
+    def provenance(
+        self, *, data: tuple[DataSource, ...] = (), test_outputs: OutputHashes | None = None
+    ) -> Provenance: ...
 
 
 def hashes_of(probability: NDArray[np.float64], positive: NDArray[np.bool_]) -> OutputHashes:
@@ -94,7 +88,21 @@ def hashes_of(probability: NDArray[np.float64], positive: NDArray[np.bool_]) -> 
     )
 
 
-def bundle_fairnet(trained: Trained, out: Path) -> Manifest:
+def hashes_of_subsets(
+    risk: NDArray[np.float32], probability: NDArray[np.float32], thresholds: Mapping[str, float]
+) -> OutputHashes:
+    """Hashes of what thresholds make of risks [N, A] and outputs of all subsets of open gates [N, 2^A]."""
+    decided = output_of(probability, opened_gates(tuple(thresholds), risk, list(thresholds.values())))
+    return hashes_of(decided, above(decided, THRESHOLD))
+
+
+def versions() -> dict[str, str]:
+    """Of the interpreter and the packages that make a bundle."""
+    environment = describe_environment()
+    return {"python": environment["python"], **environment["packages"]}
+
+
+def bundle_fairnet(trained: Trained, origin: Origin, out: Path) -> Manifest:
     """Write a bundle of one training.
 
     Raises
@@ -120,7 +128,10 @@ def bundle_fairnet(trained: Trained, out: Path) -> Manifest:
             raise BadInput("there is no FairNet", place=str(trained.folder), fix="finish the run: repeat its command")
         shutil.copytree(trained.folder, copied, symlinks=True)
         set_thresholds(copied, trained.thresholds)
-        return write_bundle(out, out.name, _content(trained, planned, backbone, copied), _provenance(trained, planned))
+        rows = {split: len(planned.rows(split)) for split in SPLITS}
+        data = DataSource(task=planned.name, source_sha256=planned.examples.source_sha256, rows=rows)
+        provenance = origin.provenance(data=(data,), test_outputs=trained.test_outputs)
+        return write_bundle(out, out.name, _content(trained, planned, backbone, copied), provenance)
 
 
 def _content(trained: Trained, planned: PlannedTask, backbone: Backbone, folder: Path) -> Content:
@@ -142,24 +153,6 @@ def _content(trained: Trained, planned: PlannedTask, backbone: Backbone, folder:
     )
     documents = {} if table is None else {SERIALIZER: serializer_document(table.serializer)}
     return Content(parts=parts, folders={FAIRNET: folder}, documents=documents)
-
-
-def _provenance(trained: Trained, planned: PlannedTask) -> Provenance:
-    environment = describe_environment()
-    rows = {split: len(planned.rows(split)) for split in SPLITS}
-    return Provenance(
-        origin=trained.origin,
-        name=trained.of,
-        point=trained.point,
-        pick=trained.pick,
-        settings=dict(trained.settings),
-        spec_sha256=trained.spec.sha256(),
-        spec=trained.spec.model_dump(mode="json", by_alias=True),
-        data=(DataSource(task=planned.name, source_sha256=planned.examples.source_sha256, rows=rows),),
-        test=trained.test,
-        test_outputs=trained.outputs(),
-        versions={"python": environment["python"], **environment["packages"]},
-    )
 
 
 def _check_unchanged(trained: Trained, planned: PlannedTask, backbone: Backbone) -> None:

@@ -2,21 +2,83 @@
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+from equiray.bundles.manifest import FAIRNET, DataSource, OutputHashes, Provenance
 from equiray.errors import BadInput, reading_back
 from equiray.metrics.estimates import Estimate
 from equiray.mitigation.fairnet.store import read_stored
-from equiray.runs.bundling.fairnet import Trained
-from equiray.runs.fairnet.predictions import model_name
+from equiray.mitigation.gating.store import load_outcomes
+from equiray.runs.bundling.fairnet import Trained, hashes_of_subsets, versions
 from equiray.runs.results_document import RESULTS
 from equiray.specs.examples import AnyTaskSpec
 from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
 
-_PICK = re.compile(r"(?:(?P<task>[A-Za-z0-9_-]+)\.)?seed(?P<seed>\d+)")
+_PICK = re.compile(r"(?:(?P<task>[A-Za-z0-9_-]+)\.)?seed(?P<seed>0|[1-9]\d*)")
 
 
-def trained_of_run(directory: Path, pick: str) -> Trained:
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training of a run; `name` is that of its files, `pick` what it was asked for by."""
+
+    directory: Path
+    spec: FairNetSpec
+    task: AnyTaskSpec
+    seed: int
+    pick: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.task.name}.seed{self.seed}"
+
+    def trained(self) -> Trained:
+        """Its FairNet, with the thresholds that were chosen on validation rows.
+
+        Raises
+        ------
+        BadInput
+            There is none, or what it put out for test rows is cut short.
+        """
+        thresholds = read_stored(self.directory / "models" / self.name / FAIRNET).thresholds
+        file = self.directory / "outcomes" / f"{self.name}.test.parquet"
+        hashes = None
+        if file.is_file():
+            outcomes = load_outcomes(file)
+            hashes = hashes_of_subsets(outcomes.risk, outcomes.probability, thresholds)
+        return Trained(
+            directory=self.directory,
+            name=self.name,
+            task=self.task,
+            spec=self.spec,
+            thresholds=thresholds,
+            test_outputs=hashes,
+        )
+
+    def provenance(self, *, data: tuple[DataSource, ...] = (), test_outputs: OutputHashes | None = None) -> Provenance:
+        """Where a bundle of this training comes from."""
+        return Provenance(
+            origin="run",
+            name=self.spec.name,
+            point=self.name,
+            pick=self.pick,
+            spec_sha256=self.spec.sha256(),
+            spec=self.spec.model_dump(mode="json", by_alias=True),
+            data=data,
+            test=self._estimates(),
+            test_outputs=test_outputs,
+            versions=versions(),
+        )
+
+    def _estimates(self) -> tuple[Estimate, ...]:
+        """What results.json says of the training on test rows."""
+        with reading_back(self.directory / RESULTS, fix="repeat the run in a new directory"):
+            found = json.loads((self.directory / RESULTS).read_text(encoding="utf-8"))["estimates"]
+            mine = [each for each in found if (each["task"], each["stage"]) == (self.task.name, "fairnet")]
+            return tuple(Estimate(**each) for each in mine if each["model"].endswith(f"_seed{self.seed}"))
+
+
+def training_of_run(directory: Path, pick: str) -> Training:
     """The training that ``seed0`` or, where a run has several tasks, ``compas.seed0`` names.
 
     Raises
@@ -28,24 +90,7 @@ def trained_of_run(directory: Path, pick: str) -> Trained:
     task, seed = _named(spec, pick, directory)
     if not (directory / RESULTS).is_file():
         raise BadInput("the run is not finished", place=str(directory), fix="repeat its command")
-    name = f"{task.name}.seed{seed}"
-    stored = directory / "models" / name / "fairnet"
-    with reading_back(stored / "fairnet.json", fix="repeat the run in a new directory"):
-        document = json.loads((stored / "fairnet.json").read_text(encoding="utf-8"))
-        model = model_name(document["backbone"]["name"], seed)
-    return Trained(
-        directory=directory,
-        name=name,
-        task=task,
-        spec=spec,
-        thresholds=read_stored(stored).thresholds,
-        origin="run",
-        of=spec.name,
-        point=name,
-        pick=pick,
-        settings={},
-        test=_estimates(directory, task.name, model),
-    )
+    return Training(directory=directory, spec=spec, task=task, seed=seed, pick=pick)
 
 
 def _named(spec: FairNetSpec, pick: str, directory: Path) -> tuple[AnyTaskSpec, int]:
@@ -56,11 +101,3 @@ def _named(spec: FairNetSpec, pick: str, directory: Path) -> tuple[AnyTaskSpec, 
         problem = f"{pick!r} names no training of this run"
         raise BadInput(problem, place=str(directory), fix=f"pick one of: {', '.join(known)}")
     return tasks[0], int(found["seed"])
-
-
-def _estimates(directory: Path, task: str, model: str) -> tuple[Estimate, ...]:
-    """What results.json says of the training on test rows."""
-    with reading_back(directory / RESULTS, fix="repeat the run in a new directory"):
-        found = json.loads((directory / RESULTS).read_text(encoding="utf-8"))["estimates"]
-        wanted = {"task": task, "stage": "fairnet", "model": model}
-        return tuple(Estimate(**each) for each in found if wanted.items() <= each.items())

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from safetensors.numpy import load_file
 
+from equiray.bundles.manifest import FAIRNET, DataSource, OutputHashes, Provenance
 from equiray.errors import BadInput, reading_back
 from equiray.metrics.catalogue import METRICS
 from equiray.metrics.estimates import Direction, Estimate
+from equiray.mitigation.fairnet.store import read_stored
+from equiray.runs.bundling.fairnet import Trained, hashes_of_subsets, versions
 from equiray.runs.bundling.picking import pick_point
 from equiray.specs.documents import as_bad_input, read_mapping
 from equiray.specs.fairnet import FairNetSpec
@@ -56,6 +60,55 @@ class Point:
     def trial_name(self) -> str:
         """Of the trial's files."""
         return f"trial{self.trial}"
+
+    def provenance(self, *, data: tuple[DataSource, ...] = (), test_outputs: OutputHashes | None = None) -> Provenance:
+        """Where a bundle of this point comes from."""
+        return Provenance(
+            origin="sweep",
+            name=self.sweep,
+            point=self.id,
+            pick=self.pick,
+            settings=dict(self.settings),
+            spec_sha256=self.spec.sha256(),
+            spec=self.spec.model_dump(mode="json", by_alias=True),
+            data=data,
+            test=self.test,
+            test_outputs=test_outputs,
+            versions=versions(),
+        )
+
+    def trained(self) -> Trained:
+        """The FairNet of the point's trial, in a sweep of that kind.
+
+        Raises
+        ------
+        BadInput
+            There is none, or one with other gates; or what it put out for test rows is cut short.
+        """
+        assert isinstance(self.spec, FairNetSpec)
+        task = self.spec.tasks[0]
+        name = f"{task.name}.seed{self.spec.seeds[0]}.{self.trial_name}"
+        gates = read_stored(self.directory / "models" / name / FAIRNET).thresholds
+        if gates.keys() != self.thresholds.keys():
+            problem = f"thresholds of {', '.join(self.thresholds) or 'nothing'}, gates of {', '.join(gates)}"
+            raise BadInput(problem, place=f"{self.directory / SEARCH}, {self.id}", fix="repeat the sweep")
+        thresholds = {gate: self.thresholds[gate] for gate in gates}  # in the order of a subset's bits
+        return Trained(
+            directory=self.directory,
+            name=name,
+            task=task,
+            spec=self.spec,
+            thresholds=thresholds,
+            test_outputs=self._test_outputs(thresholds),
+        )
+
+    def _test_outputs(self, thresholds: Mapping[str, float]) -> OutputHashes | None:
+        file = self.directory / "test" / f"{self.trial_name}.safetensors"
+        if not file.is_file():
+            return None
+        with reading_back(file, fix="repeat the sweep's command"):
+            arrays = load_file(file)
+            return hashes_of_subsets(arrays["risk"], arrays["probability"], thresholds)
 
 
 def point_of_sweep(directory: Path, pick: str) -> Point:

@@ -56,9 +56,7 @@ def pick_point(search: Mapping[str, Any], pick: str, *, place: str) -> Mapping[s
         fix = f"pick knee, or a point's id: {', '.join(named)}"
         raise BadInput(f"fairest needs the objective {QUALITY} and another: {', '.join(metrics)}", place=place, fix=fix)
     amount = _amount(within, pick)
-    return front[
-        fairest_within(values, directions, quality=metrics.index(QUALITY), fairness=fairness, within=amount)
-    ]
+    return front[fairest_within(values, directions, quality=metrics.index(QUALITY), fairness=fairness, within=amount)]
 
 
 def _amount(said: str, pick: str) -> float:
