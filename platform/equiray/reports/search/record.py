@@ -149,6 +149,10 @@ class SearchFile(Part):
     warnings: list[str]
     estimates: list[Estimate]
     command: str | None = None
+    durations_s: dict[str, float] = {}
+    source: str | None = None
+    source_sha256: str | None = None
+    licence: str | None = None
 
     @model_validator(mode="after")
     def _front_holds(self) -> "SearchFile":
