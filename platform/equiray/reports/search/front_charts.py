@@ -70,7 +70,7 @@ def links(document: SearchFile) -> dict[str, str]:
 
 def _chart(document: SearchFile, pair: _Pair) -> FrontChart | None:
     evaluated = [*document.front, *document.beside]
-    trials = [t for t in document.trials if t.values and t.number not in document.front_trials]
+    trials = [t for t in document.trials if t.values and t.number not in document.evaluated_trials]
     core = [*_ends(evaluated, pair), *(_promised(point, pair) for point in evaluated)]
     around = [_pair_of(trial.values or {}, pair) for trial in trials]
     frontier = [_pair_of(point, pair) for point in document.frontier.points] if document.frontier else []
@@ -83,13 +83,7 @@ def _chart(document: SearchFile, pair: _Pair) -> FrontChart | None:
     shown = [(trial, place) for trial, place in zip(trials, around, strict=True) if place and _inside(plane, place)]
     dots = [place for place in _some(frontier) if place and _inside(plane, place)]
     spots = (
-        *(
-            Spot(
-                mark=_mark(plane, place, "dot", "trial" if t.status == "done" else "broke"),
-                card=trial_card(document, t),
-            )
-            for t, place in shown
-        ),
+        *(Spot(mark=_trial_mark(plane, place, trial), card=trial_card(document, trial)) for trial, place in shown),
         *_evaluated_spots(document, plane, pair),
     )
     return FrontChart(
