@@ -29,9 +29,10 @@ def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
         from equiray.runs.bundling.of_sweep import point_of_sweep  # fronts need the extra `search`, runs do not
 
         point = point_of_sweep(directory, pick)
-        if point.kind == "fairnet":
-            return bundle_fairnet(point.trained(), point, out)
-        return (bundle_unlearned if point.kind == "unlearning" else bundle_combined)(point, out)
+        with point.trial_folder() as trial:
+            if point.kind == "fairnet":
+                return bundle_fairnet(point.trained(trial), point, out)
+            return (bundle_unlearned if point.kind == "unlearning" else bundle_combined)(point, trial, out)
     raise BadInput(
         f"schema {schema!r}: nothing that can be bundled",
         place=str(file),
