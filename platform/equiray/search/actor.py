@@ -16,7 +16,7 @@ from equiray.search.study import Outcome, Progress, Study, Trial, Worker
 class TrialActor(tune.Trainable):
     """One process that runs trials one after the other; a step is a trial's next word."""
 
-    def setup(self, config: dict[str, Any], study: Study) -> None:
+    def setup(self, config: dict[str, Any], study: Study) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         self._study = study
         self._worker: Worker | None = None
         self._begin(config)

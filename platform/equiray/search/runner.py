@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 from ray.tune.search import Searcher
 
 from equiray.errors import BadInput, Incomplete
@@ -87,11 +88,11 @@ def run_trials(spec: SweepSpec, study: Study, stopping: Stopping, ledger: Ledger
         )
         try:
             tuner.fit()
-        except (ray.exceptions.RayError, tune.TuneError) as error:
+        except (RayError, tune.TuneError) as error:
             raise Incomplete(
-                f"Ray stopped running trials: {str(error).splitlines()[0]}",
-                place=f"{len(ledger.entries)} of {spec.search.trials} trials are finished",
-                fix="the same command goes on from there",
+                f"Ray stopped running trials: {str(error).splitlines()[0]}\n"
+                f"  where: {len(ledger.entries)} of {spec.search.trials} trials are finished\n"
+                "  fix:   the same command goes on from there"
             ) from error
 
 
@@ -137,7 +138,7 @@ class _Watch:
         if "progress" not in message:
             return False
         progress, said = Progress(**message["progress"]), self._said.setdefault(number, [])
-        if progress.step == 0 or said and progress.step <= said[-1].step:  # begun again after its worker died
+        if progress.step == 0 or (said and progress.step <= said[-1].step):  # begun again after its worker died
             said[:] = [earlier for earlier in said if earlier.step < progress.step]
         said.append(progress)
         if result["config"]["trial"]["origin"] == "known":  # the spec wants to know what becomes of these

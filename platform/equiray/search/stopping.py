@@ -55,7 +55,11 @@ def hopeless(spec: SweepSpec, said: Sequence[Progress], finished: Sequence[Entry
     if first is not now or now.step == now.steps:
         return 0
     others = [
-        figures for entry in finished if entry.outcome is not None for step, _, figures in entry.curve if step == now.step
+        figures
+        for entry in finished
+        if entry.outcome is not None
+        for step, _, figures in entry.curve
+        if step == now.step
     ]
     better = sum(_dominates(spec, other, now.figures) for other in others)
     return better if len(others) >= _FEWEST and better > _MOST * len(others) else 0

@@ -44,7 +44,9 @@ class Storage:
             path, system, kept = Path(scratch), *self._in_store(name)
             with _answering(self.place):
                 if system.get_file_info(kept).type == fs.FileType.Directory:
-                    fs.copy_files(kept, str(path), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
+                    fs.copy_files(
+                        kept, str(path), source_filesystem=system, destination_filesystem=fs.LocalFileSystem()
+                    )
             yield path
             with _answering(self.place):
                 fs.copy_files(str(path), kept, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)
@@ -123,7 +125,6 @@ def _answering(place: str) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as error:
         raise Incomplete(
-            f"the storage does not answer: {str(error).splitlines()[0]}",
-            place=place,
-            fix="when it answers again, the same command goes on",
+            f"the storage does not answer: {str(error).splitlines()[0]}\n  where: {place}\n"
+            "  fix:   when it answers again, the same command goes on"
         ) from error

@@ -98,6 +98,11 @@ class Worker(Protocol):
 class Study(Protocol):
     """What is sent to every process that runs trials; arrays in it are shared through Ray's object store."""
 
+    @property
+    def shared_bytes(self) -> int:
+        """What its arrays take of the object store."""
+        ...
+
     def worker(self) -> Worker:
         """Called once in each process."""
         ...

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from numpy.typing import ArrayLike
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GridSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from equiray.metrics.fronts import hypervolume
 from equiray.search.ledger import Entry
@@ -22,7 +24,7 @@ from equiray.specs.sweep import Algorithm, RangeSpec, SweepSpec
 LEVELS = 3
 """Values of each range on a grid, ends included."""
 
-_EXCESS, _SETTINGS = "excess", "settings"
+_MOST_EXCESS = 1e9  # of what cannot be estimated
 
 
 class Suggestions:
@@ -43,8 +45,10 @@ class Suggestions:
         self.spec, self.number = spec, first
         self.whole_fronts = spec.kind != "unlearning"
         self.scalar = self.whole_fronts and spec.search.learns_from == "hypervolume"
-        self.distributions = {key: _distribution(among) for key, among in spec.space.items()}
-        directions = ["maximize"] if self.scalar else [_DIRECTION[each.direction] for each in spec.objectives]
+        self.distributions = distributions_of(spec)
+        directions = (
+            [StudyDirection.MAXIMIZE] if self.scalar else [_DIRECTION[each.direction] for each in spec.objectives]
+        )
         self.study = optuna.create_study(directions=directions, sampler=self._sampler())
         self._asked: dict[int, optuna.Trial] = {}
         for entry in entries:
@@ -73,8 +77,7 @@ class Suggestions:
         excess = self._excess(entry)
         for values in found[1:]:  # its other points, as trials of their own
             self._add(asked.params, values, excess)
-        asked.set_user_attr(_EXCESS, excess)
-        self.study.tell(asked, found[0])
+        self._finish(asked, found[0], excess)
 
     def _asked_before(self, entry: Entry) -> optuna.Trial | None:
         """What was not asked for here: known settings, and trials of an earlier part of the sweep.
@@ -88,10 +91,13 @@ class Suggestions:
         self.study.enqueue_trial(values)
         return self.study.ask(self.distributions)
 
-    def _add(self, settings: Mapping[str, Any], values: Sequence[float], excess: Sequence[float]) -> None:
+    def _add(self, settings: Mapping[str, Any], values: Sequence[float], excess: Mapping[str, float]) -> None:
         self.study.enqueue_trial(dict(settings))
-        asked = self.study.ask(self.distributions)
-        asked.set_user_attr(_EXCESS, list(excess))
+        self._finish(self.study.ask(self.distributions), values, excess)
+
+    def _finish(self, asked: optuna.Trial, values: Sequence[float], excess: Mapping[str, float]) -> None:
+        for name, by in excess.items():
+            asked.set_constraint(name, by)
         self.study.tell(asked, list(values))
 
     def _values(self, entry: Entry) -> list[list[float]]:
@@ -107,10 +113,10 @@ class Suggestions:
             return [[covered(self.spec, outcome.values)]]
         return [list(point) for point in outcome.values]
 
-    def _excess(self, entry: Entry) -> list[float]:
-        """By how much each constraint is broken, in the spec's order; 0 where it is kept."""
+    def _excess(self, entry: Entry) -> dict[str, float]:
+        """By how much each constraint is broken; 0 where it is kept."""
         broken = entry.outcome.broken if entry.outcome is not None else {}
-        return [broken.get(each.name, 0.0) for each in self.spec.constraints]
+        return {each.name: min(broken.get(each.name, 0.0), _MOST_EXCESS) for each in self.spec.constraints}
 
     def _origin(self) -> Origin:
         if self.spec.search.chosen == "grid":
@@ -122,16 +128,17 @@ class Suggestions:
         return _SAMPLERS[self.spec.search.chosen](self.spec)
 
 
-def covered(spec: SweepSpec, values: Sequence[Sequence[float]]) -> float:
+def distributions_of(spec: SweepSpec) -> dict[str, BaseDistribution]:
+    """The space as Optuna has it."""
+    return {key: _distribution(among) for key, among in spec.space.items()}
+
+
+def covered(spec: SweepSpec, values: ArrayLike) -> float:
     """Hypervolume beyond the spec's reference point of some points [K, M]."""
-    return hypervolume(values, [each.reference for each in spec.objectives], [e.direction for e in spec.objectives])
+    return hypervolume(values, [each.reference for each in spec.objectives], spec.directions)
 
 
-_DIRECTION = {"higher": "maximize", "lower": "minimize"}
-
-
-def _excess_of(trial: FrozenTrial) -> Sequence[float]:
-    return trial.user_attrs.get(_EXCESS, ())
+_DIRECTION: Mapping[str, StudyDirection] = {"higher": StudyDirection.MAXIMIZE, "lower": StudyDirection.MINIMIZE}
 
 
 def _tpe(spec: SweepSpec) -> BaseSampler:
@@ -139,13 +146,12 @@ def _tpe(spec: SweepSpec) -> BaseSampler:
         n_startup_trials=spec.search.startup,
         multivariate=True,
         constant_liar=True,  # trials run side by side
-        constraints_func=_excess_of if spec.constraints else None,
         seed=spec.seed,
     )
 
 
 def _nsga2(spec: SweepSpec) -> BaseSampler:
-    return NSGAIISampler(constraints_func=_excess_of if spec.constraints else None, seed=spec.seed)
+    return NSGAIISampler(seed=spec.seed)
 
 
 def _grid(spec: SweepSpec) -> BaseSampler:

@@ -102,6 +102,11 @@ class UnlearningSpec(Document):
     log_every: int = Field(default=30, ge=1, description="steps between measurements, which are also checkpoints")
     validation_prompts: int = Field(default=64, ge=2, description="prompts a measurement, at most; twins together")
     validation_texts: int = Field(default=40, ge=1, description="held-out texts of the watched perplexity, at most")
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="which checkpoint: the smallest validation gap that keeps perplexity within 2 %, or, to see what a "
+        "setting comes to, the last",
+    )
     adapt: Literal["lora", "full"] = "lora"
     lora: LoraSpec = LoraSpec()
     dtype: Literal["bfloat16", "float32"] = "float32"

@@ -13,6 +13,7 @@ from equiray.specs.fairnet import FairNetSpec
 from equiray.specs.run import RunSpec, StatisticsSpec, apply_overrides
 
 Algorithm = Literal["tpe", "nsga2", "random", "grid"]
+Direction = Literal["higher", "lower"]
 Kind = Literal["fairnet", "unlearning", "combined"]
 Settings = Mapping[str, Any]
 
@@ -39,7 +40,7 @@ METRICS: Mapping[Kind, tuple[str, ...]] = {
         "ece",
         "activation_rate",
     ),
-    "unlearning": ("intrinsic_gap", "intrinsic_gap_counterfactual", "perplexity_ratio"),
+    "unlearning": ("intrinsic_gap", "perplexity_ratio"),
     "combined": (
         "accuracy",
         "worst_group_accuracy_cells",
@@ -50,13 +51,17 @@ METRICS: Mapping[Kind, tuple[str, ...]] = {
         "equal_opportunity_difference",
         "demographic_parity_difference",
         "intrinsic_gap",
-        "intrinsic_gap_counterfactual",
         "perplexity_ratio",
     ),
 }
 """What a sweep of a kind can be judged by."""
 
 _HIGHER = ("accuracy", "worst_group_accuracy_cells", "worst_group_accuracy_groups")
+
+
+def direction_of(metric: str) -> Direction:
+    """Which way of a metric is better."""
+    return "higher" if metric in _HIGHER else "lower"
 
 
 class RangeSpec(Document):
@@ -87,9 +92,9 @@ class ObjectiveSpec(Document):
     reference: float
 
     @property
-    def direction(self) -> Literal["higher", "lower"]:
+    def direction(self) -> Direction:
         """Which way is better."""
-        return "higher" if self.metric in _HIGHER else "lower"
+        return direction_of(self.metric)
 
 
 class ConstraintSpec(Document):
@@ -187,6 +192,11 @@ class SweepSpec(Document):
         default=None, description="folder or URI (s3://, gs://) that every node reaches, for what trials leave"
     )
     statistics: StatisticsSpec = StatisticsSpec()
+
+    @property
+    def directions(self) -> list[Direction]:
+        """Of the objectives."""
+        return [each.direction for each in self.objectives]
 
     @model_validator(mode="after")
     def _is_a_search(self) -> "SweepSpec":

@@ -12,10 +12,12 @@ from pathlib import Path
 from equiray.errors import BadInput
 
 _OBJECT_STORE_BYTES = 512 * 2**20
+# On one machine there is no other node to fail over to: a node whose cores are all taken for a while is not dead.
+_SYSTEM = {"health_check_timeout_ms": 60_000, "health_check_failure_threshold": 10}
 
 
 @contextmanager
-def ray_cluster(address: str | None, *, cpus: float) -> Iterator[None]:
+def ray_cluster(address: str | None, *, cpus: float, shared_bytes: int = 0) -> Iterator[None]:
     """Ray, for as long as the context lasts: the one this process is in already, one at `address`, or its own.
 
     Parameters
@@ -24,6 +26,9 @@ def ray_cluster(address: str | None, *, cpus: float) -> Iterator[None]:
         As for `ray.init`: ``auto``, ``HOST:6379``. None starts Ray on this machine for this process alone.
     cpus : float
         What the actors take. Ray of our own gets at least one CPU more, else the tasks that feed them never start.
+
+    shared_bytes : int
+        What the caller puts into the object store to stay there; Ray of our own gets room for it.
 
     Raises
     ------
@@ -38,7 +43,7 @@ def ray_cluster(address: str | None, *, cpus: float) -> Iterator[None]:
         return
     try:
         if address is None:
-            _start_here(cpus)
+            _start_here(cpus, shared_bytes)
         else:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -53,14 +58,15 @@ def ray_cluster(address: str | None, *, cpus: float) -> Iterator[None]:
         ray.shutdown()
 
 
-def _start_here(cpus: float) -> None:
+def _start_here(cpus: float, shared_bytes: int) -> None:
     import ray
 
     # The sum may exceed the machine's cores: it counts for scheduling only, threads are set by each actor.
     ray.init(
         address="local",  # never join a cluster that someone else runs on this machine
         num_cpus=max(os.cpu_count() or 1, math.ceil(cpus) + 1),
-        object_store_memory=_OBJECT_STORE_BYTES,
+        object_store_memory=_OBJECT_STORE_BYTES + 2 * shared_bytes,
+        _system_config=_SYSTEM,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

@@ -5,7 +5,7 @@ tested = replicated_outcomes(points, "sex", ("accuracy", "equalized_odds_differe
 shares, (low, high) = stability(tested, ("higher", "lower")), limits(tested, 0.95)
 """
 
-from equiray.metrics.fronts.clustered import replicated_gaps, replicated_perplexity
+from equiray.metrics.fronts.clustered import GAPS, replicated_gaps, replicated_perplexity
 from equiray.metrics.fronts.points import fairest_within, hypervolume, knee, nondominated
 from equiray.metrics.fronts.resampled import (
     Measured,
@@ -18,6 +18,7 @@ from equiray.metrics.fronts.resampled import (
 )
 
 __all__ = [
+    "GAPS",
     "Measured",
     "Replicated",
     "fairest_within",

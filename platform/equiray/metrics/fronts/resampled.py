@@ -63,6 +63,15 @@ class Replicated:
         places = list(points)
         return Replicated(values=self.values[places], replicates=self.replicates[:, places], units=self.units)
 
+    def only(self, objectives: Sequence[int]) -> "Replicated":
+        """Some of the objectives, in that order."""
+        places = list(objectives)
+        return Replicated(
+            values=self.values[:, places],
+            replicates=self.replicates[:, :, places],
+            units=tuple(self.units[place] for place in places),
+        )
+
 
 class Measured(NamedTuple):
     """A number with its limits; NaN where it is not estimable."""

@@ -12,7 +12,7 @@ from equiray.mitigation.fairnet.inference import (
 )
 from equiray.mitigation.fairnet.raw import RawRows
 from equiray.mitigation.fairnet.store import load_fairnet, save_fairnet, set_thresholds
-from equiray.mitigation.fairnet.train import TrainingRows, correct, train_base
+from equiray.mitigation.fairnet.train import Readings, TrainingRows, correct, read_base, train_base
 
 __all__ = [
     "Classifier",
@@ -21,6 +21,7 @@ __all__ = [
     "Lower",
     "LowerStates",
     "RawRows",
+    "Readings",
     "TrainingRows",
     "Validation",
     "correct",
@@ -29,6 +30,7 @@ __all__ = [
     "load_fairnet",
     "lower_states",
     "one_pass",
+    "read_base",
     "row_losses",
     "save_fairnet",
     "set_thresholds",

@@ -8,9 +8,11 @@ adapter alone.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from equiray.errors import BadInput
@@ -102,8 +104,42 @@ def train_base(
     return classifier, fitted
 
 
-def correct(classifier: Classifier, rows: TrainingRows, spec: FairNetSpec, seed: int) -> Corrected:
+class Readings(NamedTuple):
+    """What the base says of N training rows: the loss [N], the pooled feature and the mean of the states that detectors
+    read, float32 [N, D] both.
+    """
+
+    losses: NDArray[np.float32]
+    features: Tensor
+    middle: Tensor
+
+
+@torch.no_grad()
+def read_base(classifier: Classifier, rows: TrainingRows, layers: Layers, batch_rows: int) -> Readings:
+    """Read the training rows with the base: once for all corrections whose detectors read the same layer."""
+    losses = row_losses(classifier, rows.lower, rows.labels).numpy()
+    lower, width = rows.lower, classifier.backbone.width
+    features, middle = torch.empty(len(lower), width), torch.empty(len(lower), width)
+    for part in sorted_batches(lower.lengths, batch_rows):
+        states, chosen = _read(classifier, lower, part, layers), torch.from_numpy(part)
+        middle[chosen] = states.mean().cpu()
+        features[chosen] = classifier.features(states, layers.detector).cpu()
+    return Readings(losses, features, middle)
+
+
+@torch.no_grad()
+def _read(classifier: Classifier, lower: Lower, rows: Rows, layers: Layers) -> States:
+    """States that a detector reads."""
+    with classifier.backbone.computing():
+        return classifier.backbone.run(classifier.read(lower, rows), lower.layer, layers.detector)
+
+
+def correct(
+    classifier: Classifier, rows: TrainingRows, spec: FairNetSpec, seed: int, readings: Readings | None = None
+) -> Corrected:
     """Train detectors and adapters for a base, which stays as it is.
+
+    `readings` are those of `read_base` for these rows and layers, where the caller has them already.
 
     Raises
     ------
@@ -125,7 +161,9 @@ def correct(classifier: Classifier, rows: TrainingRows, spec: FairNetSpec, seed:
             fix="pass a label-preserving twin of each training row, or switch it off",
         )
     began = time.monotonic()
-    stage = _Stage(classifier, rows, spec, seed, layers)
+    stage = _Stage(
+        classifier, rows, spec, seed, layers, readings or read_base(classifier, rows, layers, spec.base.batch_rows)
+    )
     names = (OUTLIERS,) if spec.detector.regime == "unlabelled" else tuple(rows.vulnerable)
     if not names:
         raise BadInput("no vulnerable group", place="vulnerable", fix="name one, or use the regime `unlabelled`")
@@ -152,32 +190,23 @@ def correct(classifier: Classifier, rows: TrainingRows, spec: FairNetSpec, seed:
 
 
 class _Stage:
-    """What all stages after the base read, computed once: the base's losses, features and middle states."""
+    """What all stages after the base need."""
 
     def __init__(
-        self, classifier: Classifier, rows: TrainingRows, spec: FairNetSpec, seed: int, layers: Layers
+        self,
+        classifier: Classifier,
+        rows: TrainingRows,
+        spec: FairNetSpec,
+        seed: int,
+        layers: Layers,
+        readings: Readings,
     ) -> None:
         self.classifier, self.rows, self.spec, self.seed, self.layers = classifier, rows, spec, seed, layers
-        self.losses = row_losses(classifier, rows.lower, rows.labels).numpy()
-        self.features, self.middle = self._features()
+        self.losses, self.features, self.middle = readings
 
-    @torch.no_grad()
-    def _features(self) -> tuple[Tensor, Tensor]:
-        """Of each row, float32 [N, D]: the base's pooled feature, and the mean of its states at the detector."""
-        lower, width = self.rows.lower, self.classifier.backbone.width
-        features, middle = torch.empty(len(lower), width), torch.empty(len(lower), width)
-        for rows in sorted_batches(lower.lengths, self.spec.base.batch_rows):
-            states, chosen = self.read(rows), torch.from_numpy(rows)
-            middle[chosen] = states.mean().cpu()
-            features[chosen] = self.classifier.features(states, self.layers.detector).cpu()
-        return features, middle
-
-    @torch.no_grad()
     def read(self, rows: Rows) -> States:
         """States that a detector reads."""
-        lower, backbone = self.rows.lower, self.classifier.backbone
-        with backbone.computing():
-            return backbone.run(self.classifier.read(lower, rows), lower.layer, self.layers.detector)
+        return _read(self.classifier, self.rows.lower, rows, self.layers)
 
     def known(self, name: str) -> Known:
         """Whose group is known, or presumed."""

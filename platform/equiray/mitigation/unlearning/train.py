@@ -191,6 +191,8 @@ class _Training:
     def _is_best(self, point: CurvePoint) -> bool:
         assert self.before is not None
         curve = self.course.curve
+        if self.spec.keep == "last":
+            return bool(curve)
         if not curve or point.perplexity > PERPLEXITY_BUDGET * self.before.perplexity:
             return False
         return point.validation_gap < next(p.validation_gap for p in curve if p.step == self.course.best_step)

@@ -31,7 +31,7 @@ def judged(spec: SweepSpec, figures: Figures, free: NDArray[np.float64], base: M
             each.name: float(by) for each, by in zip(spec.constraints, excess[nearest], strict=True) if by > 0
         } or {"every objective can be estimated": math.inf}
         return Outcome(values=[], free=[], best=_at(figures, nearest), broken=broken)
-    directions = [each.direction for each in spec.objectives]
+    directions = spec.directions
     front = kept[nondominated(values[kept], directions)]
     front = front[thinned(spec, values[front])]
     best = int(front[best_of(spec, values[front])])

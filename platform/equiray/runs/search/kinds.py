@@ -27,7 +27,7 @@ class About:
 
 
 class Planned(Protocol):
-    """A sweep whose inputs are read and whose base is measured."""
+    """A sweep whose inputs are read and whose base is measured; `arrays` are what models said, by trial or `BASE`."""
 
     @property
     def study(self) -> Study: ...
@@ -40,17 +40,28 @@ class Planned(Protocol):
         """Figures of the unmitigated model on validation rows."""
         ...
 
-    def validation(self, point: Point) -> Mapping[str, float]:
-        """A point's figures on validation rows, read anew."""
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Names of the settings that cost no trial."""
         ...
 
-    def replicated(self, metrics: Sequence[str], points: Sequence[Point], arrays: Mapping[int, Arrays]) -> Replicated:
-        """Figures of points [P] on test rows, and of joint resamples of these rows, by metric [M].
-
-        `arrays` by trial; `BASE` is the unmitigated model.
-        """
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is reported of every point with limits: the objectives first."""
         ...
 
-    def frontier(self) -> Mapping[str, Any] | None:
-        """What thresholds for each group reach on the base's scores of the test rows, as ``search.json`` has it."""
+    def usual(self, arrays: Arrays) -> tuple[float, ...]:
+        """The free settings that a trial gets without a sweep, from what its model said of validation rows."""
+        ...
+
+    def figures(self, split: str, points: Sequence[Point], arrays: Mapping[int, Arrays]) -> list[dict[str, float]]:
+        """Figures of points on a split's rows."""
+        ...
+
+    def replicated(self, points: Sequence[Point], arrays: Mapping[int, Arrays]) -> Replicated:
+        """`metrics` of points on test rows, and on joint resamples of these."""
+        ...
+
+    def frontier(self, arrays: Mapping[str, Mapping[int, Arrays]]) -> Mapping[str, Any] | None:
+        """What the base reaches with thresholds for each group, chosen on validation rows, by split of `arrays`."""
         ...

@@ -47,7 +47,7 @@ def front_of(spec: SweepSpec, entries: Sequence[Entry]) -> list[Point]:
     if not values:
         return []
     table = np.asarray(values, dtype=np.float64)
-    kept = np.flatnonzero(nondominated(table, [each.direction for each in spec.objectives]))
+    kept = np.flatnonzero(nondominated(table, spec.directions))
     sign = -1 if spec.objectives[0].direction == "higher" else 1
     ordered = kept[np.argsort(sign * table[kept, 0], kind="stable")]
     return [

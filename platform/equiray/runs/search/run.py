@@ -1,24 +1,26 @@
 """`run_sweep`: from the spec of a sweep to a front that was read on test rows, and its report.
 
-Reads top to bottom: everything that can be known to fail is checked first; then the base is measured; then Ray Tune runs
-the trials; then the front, and the settings that the spec names, are read on test rows, once.
+Reads top to bottom: everything that can be known to fail is checked first; then the base is measured; then Ray Tune
+runs the trials; then the front, and the settings that the spec names, are read on test rows, once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-from equiray import __version__
 from equiray.errors import BadInput
+from equiray.reports import print_summary
 from equiray.runs.directory import RunDirectory
-from equiray.runs.search.documents import write_documents
-from equiray.runs.search.kinds import Planned
-from equiray.runs.search.points import BASE, Arrays, front_of
+from equiray.runs.publish import publish
+from equiray.runs.search.documents import read_points, write_documents
 from equiray.runs.search.planning import plan_sweep
-from equiray.runs.search.reading import read_on_test
+from equiray.runs.search.points import BASE, Point, front_of
+from equiray.runs.search.reading import read_models
+from equiray.runs.search.trials import killed_by
 from equiray.search.ledger import Entry, Ledger
 from equiray.search.runner import run_trials, trials_at_once
 from equiray.search.stopping import Stopping
 from equiray.search.storage import Storage
+from equiray.search.study import Trial
 from equiray.specs.sweep import SweepSpec
 from equiray.streaming.cluster import ray_cluster
 
@@ -51,22 +53,28 @@ def run_sweep(spec: SweepSpec, out: Path, *, address: str | None = None, command
         storage.open()
         planned = plan_sweep(spec, directory, storage)
         ledger = Ledger(out / LEDGER)
-        at_once = spec.resources.at_once or 1
-        with ray_cluster(address, cpus=at_once * spec.resources.cpus):
+        cpus = (spec.resources.at_once or 1) * spec.resources.cpus
+        with ray_cluster(address, cpus=cpus, shared_bytes=planned.study.shared_bytes):
             _say_what_is_left(spec, ledger, directory)
             with directory.step("trials"):
                 run_trials(spec, planned.study, Stopping(spec, planned.base), ledger, _Teller(spec, ledger, directory))
             front = front_of(spec, ledger.entries)
-            known = [e.trial for e in ledger.entries if e.trial.origin == "known" and e.outcome is not None]
-            trials = {e.trial.number: e.trial for e in ledger.entries}
-            numbers = sorted({BASE, *(point.trial for point in front), *(trial.number for trial in known)})
-            wanted = {number: trials.get(number) for number in numbers}
-            with directory.step("test rows"):
-                arrays = read_on_test(planned.study, wanted, spec.resources, directory)
+            with directory.step("validation and test rows"):
+                arrays = read_models(planned.study, _models(ledger, front), ("validation", "test"), spec, directory)
         with directory.step("figures"):
-            write_documents(spec, planned, ledger, front, arrays, directory, command)
+            read = read_points(planned, front, ledger, arrays)
+            write_documents(spec, planned, ledger, read, planned.frontier(arrays), directory, command)
+        publish(out, spec)
+        print_summary(out, directory.console)
     if not front:
         raise _nothing_feasible(spec, ledger)
+
+
+def _models(ledger: Ledger, front: Sequence[Point]) -> dict[int, Trial | None]:
+    """The trials that are read on test rows, by number: those of the front and those that the spec names."""
+    named = {e.trial.number for e in ledger.entries if e.trial.origin == "known" and e.outcome is not None}
+    chosen = named | {point.trial for point in front}
+    return {BASE: None, **{e.trial.number: e.trial for e in ledger.entries if e.trial.number in chosen}}
 
 
 def _say_what_is_left(spec: SweepSpec, ledger: Ledger, directory: RunDirectory) -> None:
@@ -115,22 +123,3 @@ def _nothing_feasible(spec: SweepSpec, ledger: Ledger) -> BadInput:
         place="constraints" if said else "trials",
         fix="relax the constraint that most trials break, or widen the space" if said else "mend what failed",
     )
-
-
-def killed_by(spec: SweepSpec, ledger: Ledger) -> Mapping[str, int]:
-    """How many infeasible trials broke each constraint, alone or with others."""
-    names = {each.name: 0 for each in spec.constraints}
-    for entry in ledger.entries:
-        if entry.status == "infeasible":
-            broken = entry.outcome.broken if entry.outcome else {n: 0.0 for n in names if n in (entry.reason or "")}
-            for name in broken:
-                names[name] = names.get(name, 0) + 1
-    return names
-
-
-def inputs_of(model: str, source: str) -> dict[str, str]:
-    """What a sweep reads, for `RunDirectory.hold_inputs`."""
-    return {"equiray": __version__, "model": model, "data": source}
-
-
-__all__ = ["Arrays", "Planned", "run_sweep"]

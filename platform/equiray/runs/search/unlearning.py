@@ -59,6 +59,11 @@ class UnlearningStudy:
     storage: Storage
     base: Arrays
 
+    @property
+    def shared_bytes(self) -> int:
+        """Prompts and texts only."""
+        return 0
+
     def worker(self) -> "UnlearningWorker":
         """Loads the model."""
         self.storage.check()
@@ -99,7 +104,7 @@ class UnlearningWorker:
                 }
                 yield Progress(step=point.step, steps=spec.steps, figures=figures)
             arrays = self._read(folder, "validation")
-        figures = figures_of(study, "validation", arrays)
+        figures = figures_of(study, "validation", arrays, study.base)
         yield judged(study.spec, figures, np.empty((1, 0)), {})
 
     def read(self, trial: Trial | None, split: str) -> Arrays:
@@ -129,13 +134,15 @@ def said_of(lm: CausalLM, texts: Texts, plan: UnlearningPlan) -> Arrays:
 def filler_scores(study: UnlearningStudy, split: str, arrays: Arrays) -> list[FillerScores]:
     """The scores of each attribute's prompts."""
     fillers = study.plan.templates.fillers
-    return [FillerScores.of(arrays[f"fillers.{name}"], prompts, fillers) for name, prompts in study.texts[split].prompts]
+    return [
+        FillerScores.of(arrays[f"fillers.{name}"], prompts, fillers) for name, prompts in study.texts[split].prompts
+    ]
 
 
-def figures_of(study: UnlearningStudy, split: str, arrays: Arrays) -> Figures:
-    """The figures of one model: gaps are means over attributes."""
+def figures_of(study: UnlearningStudy, split: str, arrays: Arrays, base: Arrays) -> Figures:
+    """The figures of one model beside the original one: gaps are means over attributes."""
     gaps = np.mean([intrinsic_gaps(scores) for scores in filler_scores(study, split, arrays)], axis=0)
-    rise = (arrays["nll"].sum() - study.base["nll"].sum()) / arrays["tokens"].sum()
+    rise = (arrays["nll"].sum() - base["nll"].sum()) / arrays["tokens"].sum()
     return {
         "intrinsic_gap": np.array([gaps[0]]),
         "intrinsic_gap_signed": np.array([gaps[1]]),

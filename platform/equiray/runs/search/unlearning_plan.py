@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -12,11 +10,11 @@ from equiray import __version__
 from equiray.data.reference import load_reference
 from equiray.data.templates import build_prompts
 from equiray.errors import BadInput
-from equiray.metrics.fronts import Replicated, replicated_gaps, replicated_perplexity, side_by_side
+from equiray.metrics.fronts import GAPS, Replicated, replicated_gaps, replicated_perplexity, side_by_side
 from equiray.models.loading import load_causal_lm
 from equiray.runs.directory import RunDirectory
 from equiray.runs.search.kinds import About
-from equiray.runs.search.points import Arrays, Point
+from equiray.runs.search.points import BASE, Arrays, Point
 from equiray.runs.search.unlearning import Texts, UnlearningStudy, figures_of, filler_scores, said_of
 from equiray.runs.unlearning import UnlearningPlan, plan_unlearning
 from equiray.search.storage import Storage
@@ -33,17 +31,56 @@ class PlannedUnlearning:
     study: UnlearningStudy
     about: About
 
-    @cached_property
+    @property
     def base(self) -> Mapping[str, float]:
         """Of the original model on validation texts."""
-        return {name: float(value[0]) for name, value in figures_of(self.study, "validation", self.study.base).items()}
+        base = self.study.base
+        return {name: float(value[0]) for name, value in figures_of(self.study, "validation", base, base).items()}
 
-    def replicated(self, metrics: Sequence[str], points: Sequence[Point], arrays: Mapping[int, Arrays]) -> Replicated:
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """None: nothing of an adapter is free."""
+        return ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is reported of every point: objectives, what constraints are on, and whether the bias is inverted."""
+        spec = self.study.spec
+        asked = [each.metric for each in (*spec.objectives, *spec.constraints)]
+        return tuple(dict.fromkeys([*asked, "intrinsic_gap_signed"]))
+
+    def usual(self, arrays: Arrays) -> tuple[float, ...]:
+        """Nothing of an adapter is free."""
+        return ()
+
+    def figures(self, split: str, points: Sequence[Point], arrays: Mapping[int, Arrays]) -> list[dict[str, float]]:
+        """Figures of adapters on a split's prompts and texts."""
+        found = (figures_of(self.study, split, arrays[point.trial], arrays[BASE]) for point in points)
+        return [{metric: float(value[0]) for metric, value in each.items()} for each in found]
+
+    def replicated(self, points: Sequence[Point], arrays: Mapping[int, Arrays]) -> Replicated:
         """Families are resampled for gaps and texts for perplexity, both for all points alike."""
-        raise NotImplementedError
+        return replicated_texts(self.study, points, arrays, self.metrics)
 
-    def frontier(self) -> None:
+    def frontier(self, arrays: Mapping[str, Mapping[int, Arrays]]) -> None:
         """Gaps of fillers know no thresholds."""
+
+
+def replicated_texts(
+    study: UnlearningStudy, points: Sequence[Point], arrays: Mapping[int, Arrays], metrics: Sequence[str]
+) -> Replicated:
+    """Some of the gaps and the perplexity ratio of points, and in joint resamples of test prompts and texts."""
+    draws = {"replicates": study.spec.statistics.replicates, "seed": study.spec.seed}
+    scores = [filler_scores(study, "test", arrays[point.trial]) for point in points]
+    by_attribute = [replicated_gaps(of, **draws) for of in zip(*scores, strict=True)]
+    gaps = Replicated(
+        values=np.mean([part.values for part in by_attribute], axis=0),
+        replicates=np.mean([part.replicates for part in by_attribute], axis=0),
+        units=by_attribute[0].units,
+    )
+    nll = np.stack([arrays[point.trial]["nll"] for point in points])
+    perplexity = replicated_perplexity(nll, arrays[BASE]["tokens"], arrays[BASE]["nll"], **draws)
+    return side_by_side([gaps, perplexity]).only([(*GAPS, _PERPLEXITY).index(metric) for metric in metrics])
 
 
 def plan_unlearning_sweep(spec: SweepSpec, directory: RunDirectory, storage: Storage) -> PlannedUnlearning:
