@@ -10,7 +10,7 @@ from typing import Any
 
 from equiray import __version__
 from equiray.bundles.files import listed, may_enter, record_of
-from equiray.bundles.manifest import MANIFEST, SCHEMA, SUFFIXES, Manifest, Parts, Provenance
+from equiray.bundles.manifest import MANIFEST, SUFFIXES, Manifest, Parts, Provenance
 from equiray.errors import BadInput, writing
 
 
@@ -62,7 +62,7 @@ def write_bundle(out: Path, name: str, content: Content, provenance: Provenance)
             for file, document in content.documents.items():
                 _write_json(scratch / file, document)
             manifest = Manifest(
-                schema=SCHEMA,
+                schema="equiray.bundle/1",
                 name=name,
                 created_by=f"equiray {__version__}",
                 parts=content.parts,
