@@ -10,7 +10,11 @@ import yaml
 from safetensors.numpy import save_file
 
 from equiray.cli import main
-from equiray.mitigation.gating.store import load_outcomes
+from equiray.mitigation.fairnet import load_fairnet, lower_states, subset_probabilities
+from equiray.models.backbones import encode_texts, load_backbone
+from equiray.models.token_counter import TokenCounter
+from equiray.runs.fairnet.planning import plan_task
+from equiray.specs.fairnet import load_fairnet_spec
 from fairnet_runs import people, tiny_bert, write_fairnet_spec
 
 GATES = ("sex", "region")
@@ -33,16 +37,33 @@ def fairnet_run(folder: Path) -> Path:
 
 
 def sweep_of(run: Path, folder: Path) -> Path:
-    """A finished sweep with one trial, number 12, which is the run's training of seed 0; three points of its gates."""
-    spec = yaml.safe_load((run / "spec.yaml").read_text())
-    shutil.copytree(run / "models" / "people.seed0" / "fairnet", folder / "models" / "people.seed0.trial12" / "fairnet")
-    outcomes = load_outcomes(run / "outcomes" / "people.seed0.test.parquet")
-    (folder / "test").mkdir()
-    kept = {name: np.ascontiguousarray(getattr(outcomes, name)) for name in ("risk", "probability")}
-    save_file(kept, folder / "test" / "trial12.safetensors")
-    document = {"schema": "equiray.sweep/1", "name": "tiny sweep", "kind": "fairnet", "run": spec}
+    """A finished sweep with one trial, number 12, which is the run's training; three points of its gates.
+
+    Its trials share no layer: one of them, say, had a detector on the embeddings.
+    """
+    shutil.copytree(run / "models" / "people.seed0" / "fairnet", folder / "trials" / "trial12" / "fairnet")
+    spec = load_fairnet_spec(run / "spec.yaml")
+    backbone = load_backbone(spec.backbone)
+    assert backbone.tokenizer is not None
+    task = plan_task(spec.tasks[0], spec, TokenCounter(tokenizer=backbone.tokenizer))
+    states = lower_states(backbone, encode_texts(backbone, list(task.examples.inputs), spec.backbone.max_tokens), 0)
+    fairnet = load_fairnet(folder / "trials" / "trial12" / "fairnet", backbone)
+    said = subset_probabilities(fairnet, states.take(task.rows("test")))
+    for name in ("lower", "said"):
+        (folder / name).mkdir()
+    states.save(folder / "lower" / "people.layer0.safetensors")
+    save_file(said._asdict(), folder / "said" / "trial12.test.safetensors")
+    objectives = [{"metric": "accuracy", "reference": 0.5}, {"metric": "equalized_odds_difference_max", "reference": 1}]
+    document = {
+        "schema": "equiray.sweep/1",
+        "name": "tiny sweep",
+        "kind": "fairnet",
+        "run": yaml.safe_load((run / "spec.yaml").read_text()),
+        "space": {"detector.high_loss": {"low": 0.1, "high": 0.3}, "adapter.rank": [4, 8]},
+        "objectives": objectives,
+    }
     (folder / "spec.yaml").write_text(yaml.safe_dump(document))
-    low, high = np.quantile(outcomes.risk, [0.3, 0.7], axis=0).astype(float)
+    low, high = np.quantile(said.risk, [0.3, 0.7], axis=0).astype(float)
     points = [
         point("t12p0", low, accuracy=0.72, gap=0.05),
         point("t12p1", high, accuracy=0.745, gap=0.08),
@@ -60,14 +81,11 @@ def point(name: str, thresholds: Any, *, accuracy: float, gap: float) -> dict[st
         "id": name,
         "trial": 12,
         "name": None,
-        "settings": {"detector.label_share": 0.2, "adapter.rank": 8},
+        "settings": {"detector.high_loss": 0.25, "adapter.rank": 8},
         "thresholds": dict(zip(reversed(GATES), reversed(written), strict=True)),
         "open": None,
         "validation": metrics,
-        "test": {
-            "accuracy": {"value": 1.4 - accuracy, "low": 0.5, "high": 0.9},
-            "equalized_odds_difference_max": {"value": 0.3 - gap, "low": 0.0, "high": 0.4},
-        },
+        "test": {name: {"value": 1.4 - value, "low": 0.5, "high": 1.4} for name, value in metrics.items()},
         "stability": 0.5,
     }
 
@@ -75,17 +93,21 @@ def point(name: str, thresholds: Any, *, accuracy: float, gap: float) -> dict[st
 def search(points: list[dict[str, Any]]) -> dict[str, Any]:
     """The parts of search.json that a bundle reads."""
     base = point("base", [np.inf, np.inf], accuracy=0.7, gap=0.3) | {"name": "base", "trial": None}
+    beside = [base, points[2] | {"id": "untuned", "name": "untuned"}]
+    about = {"task": "people", "attribute": "sex*region", "group": None, "confidence": 0.95, "n": 320}
     return {
         "schema": "equiray.search/1",
         "kind": "fairnet",
-        "task": "Invented people",
-        "attribute": "sex*region",
-        "rows": {"validation": 480, "test": 960},
-        "confidence": 0.95,
         "objectives": [
             {"metric": "accuracy", "direction": "higher", "reference": 0.5},
             {"metric": "equalized_odds_difference_max", "direction": "lower", "reference": 1.0},
         ],
         "front": points,
-        "beside": [base, points[2] | {"id": "t12p9", "name": "untuned"}],
+        "beside": beside,
+        "estimates": [
+            {**about, **said, "stage": "front", "model": each["id"], "metric": metric, "status": "estimated"}
+            | {"direction": "higher" if metric == "accuracy" else "lower"}
+            for each in (*points, *beside)
+            for metric, said in each["test"].items()
+        ],
     }

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 from bundles_made import GATES, equiray, fairnet_run, sweep_of
 from equiray.bundles.bundle import load_bundle
@@ -143,11 +144,11 @@ def test_a_replay_that_differs_is_told(made: Path, tmp_path: Path, key: str, cod
         ("fairest:0.1", "t12p0", 0),
         ("fairest:0", "t12p2", 2),
         ("t12p0", "t12p0", 0),
-        ("untuned", "t12p9", 2),
+        ("untuned", "untuned", 2),
     ],
 )
 def test_a_point_of_a_sweep_is_picked_by_validation_figures(
-    run: Path, sweep: Path, tmp_path: Path, pick: str, name: str, thresholds: int
+    sweep: Path, tmp_path: Path, pick: str, name: str, thresholds: int
 ):
     assert equiray("bundle", sweep, "--pick", pick, "--out", tmp_path / "out") == 0
     manifest = read_manifest(tmp_path / "out")
@@ -159,21 +160,25 @@ def test_a_point_of_a_sweep_is_picked_by_validation_figures(
     assert {gate: float(kept["threshold"]) for gate, kept in stored.items()} == wanted
     assert manifest.parts.fairnet is not None and manifest.parts.fairnet.thresholds == wanted
     assert list(manifest.parts.fairnet.thresholds) == list(GATES)  # the order of a subset's bits, not of search.json
-    assert manifest.provenance.spec["detector"]["label_share"] == 0.2
-    outcomes = load_outcomes(run / "outcomes" / "people.seed0.test.parquet")
-    decided = outcomes.decided([wanted[gate] for gate in GATES])
-    assert manifest.provenance.test_outputs == hashes_of(decided.astype(float), decided > 0.5)
+    assert manifest.provenance.spec["detector"]["high_loss"] == 0.25
+    said = load_file(sweep / "said" / "trial12.test.safetensors")
+    bits = sum((said["risk"][:, place] > np.float32(wanted[gate])) << place for place, gate in enumerate(GATES))
+    decided = said["probability"][np.arange(len(bits)), bits].astype(float)
+    assert manifest.provenance.test_outputs == hashes_of(decided, decided > 0.5)
+    assert [each.value for each in manifest.provenance.test] == [
+        1.4 - front[thresholds]["validation"][metric] for metric in ("accuracy", "equalized_odds_difference_max")
+    ]
 
 
 def test_a_picked_point_reloaded_reproduces_its_test_outputs(sweep: Path, tmp_path: Path, capsys):
-    before = (sweep / "models" / "people.seed0.trial12" / "fairnet" / "fairnet.json").read_bytes()
+    before = (sweep / "trials" / "trial12" / "fairnet" / "fairnet.json").read_bytes()
     assert equiray("bundle", sweep, "--pick", "t12p0", "--out", tmp_path / "out") == 0
     said = capsys.readouterr().out
-    assert "t12p0 of sweep tiny sweep" in said and "detector.label_share: 0.2" in said and "0.6800" in said
+    assert "t12p0 of sweep tiny sweep" in said and "detector.high_loss: 0.25" in said and "0.6800" in said
     assert equiray("verify", tmp_path / "out", "--replay") == 0
     assert "is the same, bit by bit" in capsys.readouterr().out
     # the sweep's own FairNet keeps its thresholds: they were set on the copy
-    assert (sweep / "models" / "people.seed0.trial12" / "fairnet" / "fairnet.json").read_bytes() == before
+    assert (sweep / "trials" / "trial12" / "fairnet" / "fairnet.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

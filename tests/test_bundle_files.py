@@ -131,13 +131,21 @@ def pickled(bundle: Path) -> None:
     edited(lambda document: document["files"].update({"model.pkl": record}))(bundle)
 
 
+def rewritten(bundle: Path, name: str, text: str) -> None:
+    """A file, and its hash in the manifest."""
+    (bundle / name).write_text(text)
+    record = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "bytes": len(text)}
+    edited(lambda document: document["files"].update({name: record}))(bundle)
+
+
 def threshold_edited(bundle: Path) -> None:
-    """Of the FairNet and of its hash: only the manifest's own copy still tells."""
-    file = bundle / "fairnet/fairnet.json"
-    file.write_text(file.read_text().replace("0.25", "0.75"))
-    data = file.read_bytes()
-    record = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    edited(lambda document: document["files"].update({"fairnet/fairnet.json": record}))(bundle)
+    """Only the manifest's own copy still tells."""
+    text = (bundle / "fairnet/fairnet.json").read_text()
+    rewritten(bundle, "fairnet/fairnet.json", text.replace("0.25", "0.75"))
+
+
+def replaced(bundle: Path) -> None:
+    rewritten(bundle, "fairnet/fairnet.json", '["no", "FairNet"]')
 
 
 def leaving(name: str) -> Callable[[Path], None]:
@@ -188,6 +196,7 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
         "contradiction: thresholds",
     ),
     "thresholds edited below": (threshold_edited, "contradiction: thresholds"),
+    "a part of another kind": (replaced, "contradiction: fairnet/fairnet.json is no document"),
     "no JSON": (lambda bundle: (bundle / "manifest.json").write_text("{"), "no JSON"),
 }
 

@@ -33,6 +33,21 @@ TEXTS = ["The sex is Male.", "The sex is Female. The age is 39.", "The race is W
 LOGISTIC = Logistic(
     weights=np.random.default_rng(0).normal(0, 2, 32), intercept=-0.3, l2=0.01, validation_accuracy=0.75
 )
+ESTIMATE = {
+    "task": "templates",
+    "stage": "front",
+    "model": "t3p0",
+    "metric": "intrinsic_gap",
+    "attribute": None,
+    "group": None,
+    "value": 0.12,
+    "low": 0.1,
+    "high": 0.2,
+    "confidence": 0.95,
+    "n": 40,
+    "status": "estimated",
+    "direction": "lower",
+}
 PROVENANCE = Provenance(origin="sweep", name="n", point="t3p0", pick="knee", spec_sha256="b" * 64, spec={})
 
 
@@ -129,7 +144,9 @@ def sweep(folder: Path, model: Path, trial: Path, kind: str, thresholds: dict[st
         ],
         "language_model": {"source": str(model), "dtype": "float32"},
     }
-    sweep = {"schema": "equiray.sweep/1", "name": "tiny", "kind": kind, "run": run}
+    objectives = [{"metric": "intrinsic_gap", "reference": 1}, {"metric": "perplexity_ratio", "reference": 2}]
+    sweep = {"schema": "equiray.sweep/1", "name": "tiny", "kind": kind, "run": run, "objectives": objectives}
+    sweep["space"] = {"unlearning.lambda_gap": {"low": 0, "high": 1}}
     (folder / "spec.yaml").write_text(yaml.safe_dump(sweep))
     (folder / "trials").mkdir()
     (folder / "trials" / "trial3").symlink_to(trial)
@@ -140,20 +157,17 @@ def sweep(folder: Path, model: Path, trial: Path, kind: str, thresholds: dict[st
         "settings": {"unlearning.lambda_gap": 0.5},
         "thresholds": thresholds,
         "validation": {"intrinsic_gap": 0.1, "perplexity_ratio": 1.01},
-        "test": {"intrinsic_gap": {"value": 0.12, "low": 0.1, "high": 0.2}},
     }
     search = {
         "schema": "equiray.search/1",
         "kind": kind,
-        "attribute": None,
-        "rows": {"validation": 60, "test": 120},
-        "confidence": 0.95,
         "objectives": [
             {"metric": "intrinsic_gap", "direction": "lower", "reference": 1},
             {"metric": "perplexity_ratio", "direction": "lower", "reference": 2},
         ],
         "front": [point],
         "beside": [],
+        "estimates": [ESTIMATE],
     }
     (folder / "search.json").write_text(json.dumps(search))
     return folder
@@ -165,7 +179,7 @@ def test_an_unlearned_model_of_a_sweep(lm: CausalLM, model: Path, trial: Path, t
     assert verify_bundle(tmp_path / "out") == []
     bundle = load_bundle(tmp_path / "out")
     provenance = bundle.manifest.provenance
-    assert provenance.spec["unlearning"]["lambda_gap"] == 0.5 and provenance.test[0].metric == "intrinsic_gap"
+    assert provenance.spec["unlearning"]["lambda_gap"] == 0.5 and provenance.test[0].to_json() == ESTIMATE
     assert bundle.language_model is not None and bundle.serializer is None
     expected = embed_texts(load_adapter(lm, trial / "adapter"), TEXTS)
     assert np.array_equal(embed_texts(bundle.language_model, TEXTS), expected)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from equiray.bundles.checking import read_manifest, verify_bundle
 from equiray.bundles.deciding import Decider, Decisions, EmbeddingDecider, GatedDecider
-from equiray.bundles.manifest import MANIFEST, BackbonePart, DecisionPart, LanguageModelPart, Manifest
+from equiray.bundles.manifest import MANIFEST, BackbonePart, DecisionPart, FairNetPart, LanguageModelPart, Manifest
 from equiray.bundles.rows import checked_rows
 from equiray.bundles.serializers import read_serializer
 from equiray.data.text import CountTokens, Serializer
 from equiray.errors import BadInput
-from equiray.mitigation.fairnet import load_fairnet
+from equiray.mitigation.fairnet import FairNet, load_fairnet
 from equiray.mitigation.unlearning import load_adapter
 from equiray.models.backbones import load_backbone
 from equiray.models.loading import CausalLM, load_causal_lm
@@ -126,7 +126,12 @@ def _gated(path: Path, manifest: Manifest, base: BackbonePart, source: str) -> B
     part, decider = manifest.parts.fairnet, None
     if part is not None:
         fairnet = load_fairnet(path / part.folder, backbone)
-        decider = GatedDecider(fairnet=fairnet, max_tokens=base.max_tokens, threshold=_threshold(manifest))
+        decider = GatedDecider(
+            fairnet=fairnet,
+            shared_layers=_shared_layers(path, part, fairnet),
+            max_tokens=base.max_tokens,
+            threshold=_threshold(manifest),
+        )
     serializer = _serializer(path, manifest, TokenCounter(tokenizer=backbone.tokenizer))
     return Bundle(path=path, manifest=manifest, serializer=serializer, decider=decider)
 
@@ -143,6 +148,17 @@ def _embedding(path: Path, manifest: Manifest, base: LanguageModelPart, source: 
         decider = EmbeddingDecider(lm=lm, pooling=base.pooling, logistic=logistic, threshold=_threshold(manifest))
     serializer = _serializer(path, manifest, TokenCounter(tokenizer=lm.tokenizer))
     return Bundle(path=path, manifest=manifest, serializer=serializer, decider=decider, language_model=lm)
+
+
+def _shared_layers(path: Path, part: FairNetPart, fairnet: FairNet) -> int:
+    most = fairnet.layers.cached
+    if part.shared_layers is not None and part.shared_layers > most:
+        raise BadInput(
+            f"{part.shared_layers} layers are not shared: {most} lie below what is trained, read and adapted",
+            place=f"{path / MANIFEST}, parts.fairnet.shared_layers",
+            fix=_AGAIN,
+        )
+    return most if part.shared_layers is None else part.shared_layers
 
 
 def _threshold(manifest: Manifest) -> float:

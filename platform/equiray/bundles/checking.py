@@ -1,7 +1,7 @@
 """`verify_bundle`: whether a bundle is what its manifest says, and its parts belong together; nothing is loaded."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,33 +99,31 @@ def _named_parts(manifest: Manifest) -> Iterator[str]:
 
 def _contradictions(bundle: Path, manifest: Manifest) -> Iterator[str]:
     """What parts say of each other; files are what the manifest says by now."""
-    parts = manifest.parts
-    if parts.fairnet is not None and parts.base is not None:
-        about = _document(bundle / parts.fairnet.folder / "fairnet.json")
-        yield from _of_base("fairnet", about.get("backbone", {}).get("identity"), parts.base.identity)
-        if thresholds := _other_thresholds(parts.fairnet, about):
-            yield thresholds
-    if parts.unlearning is not None and parts.base is not None:
-        about = _document(bundle / parts.unlearning.folder / "unlearning.json")
-        yield from _of_base("unlearning", about.get("base_identity"), parts.base.identity)
+    base, fairnet, unlearning = manifest.parts.base, manifest.parts.fairnet, manifest.parts.unlearning
+    if base is not None and fairnet is not None:
+        yield from _told(
+            bundle, f"{fairnet.folder}/fairnet.json", lambda about: _of_fairnet(fairnet, about, base.identity)
+        )
+    if base is not None and unlearning is not None:
+        file = f"{unlearning.folder}/unlearning.json"
+        yield from _told(bundle, file, lambda about: _of_base("unlearning", about["base_identity"], base.identity))
+
+
+def _told(bundle: Path, file: str, compare: Callable[[Any], Iterable[str]]) -> list[str]:
+    """What comparing a part's own document with the manifest shows."""
+    try:
+        return list(compare(json.loads((bundle / file).read_text(encoding="utf-8"))))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"contradiction: {file} is no document of such a part ({type(error).__name__})"]
+
+
+def _of_fairnet(part: FairNetPart, about: Any, base: str) -> Iterator[str]:
+    yield from _of_base("fairnet", about["backbone"]["identity"], base)
+    kept = {name: float(gate["threshold"]) for name, gate in about["attributes"].items()}
+    if kept != part.thresholds:
+        yield f"contradiction: thresholds are {part.thresholds} in the manifest, {kept} in {part.folder}/fairnet.json"
 
 
 def _of_base(part: str, trained_on: object, base: str) -> Iterator[str]:
     if trained_on != base:
         yield f"contradiction: part {part} was trained on {trained_on!s:.16}, the base is {base:.16}"
-
-
-def _other_thresholds(part: FairNetPart, about: dict[str, Any]) -> str | None:
-    kept = {name: float(gate["threshold"]) for name, gate in about.get("attributes", {}).items()}
-    if kept == part.thresholds:
-        return None
-    return f"contradiction: thresholds are {part.thresholds} in the manifest, {kept} in {part.folder}/fairnet.json"
-
-
-def _document(file: Path) -> dict[str, Any]:
-    """A part's own document; its loader says what is wrong with one that is none."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

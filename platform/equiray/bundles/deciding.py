@@ -52,9 +52,10 @@ class Decider(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GatedDecider:
-    """A FairNet with its thresholds."""
+    """A FairNet with its thresholds; the lowest `shared_layers` are run over all rows of a call at once."""
 
     fairnet: FairNet
+    shared_layers: int
     max_tokens: int
     threshold: float
 
@@ -63,7 +64,7 @@ class GatedDecider:
         fairnet, backbone = self.fairnet, self.fairnet.classifier.backbone
         ids = encode_texts(backbone, texts, self.max_tokens)
         trained = fairnet.layers.frozen == 0
-        lower = RawRows.of(backbone, ids) if trained else lower_states(backbone, ids, fairnet.layers.cached)
+        lower = RawRows.of(backbone, ids) if trained else lower_states(backbone, ids, self.shared_layers)
         found = subset_probabilities(fairnet, lower.take(only))
         gates = fairnet.attributes
         opened = opened_gates(gates, found.risk, [fairnet.threshold(name) for name in gates])

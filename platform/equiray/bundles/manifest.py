@@ -58,6 +58,12 @@ class FairNetPart(Document):
 
     folder: str
     thresholds: dict[str, Threshold] = Field(min_length=1, description="of each gate; it opens where risk > threshold")
+    shared_layers: int | None = Field(
+        default=None,
+        ge=0,
+        description="lower layers that are run over all rows of a call at once; default: all that nobody changes or "
+        "reads. What a model puts out is the same with any number but for its last bits",
+    )
 
 
 class FolderPart(Document):

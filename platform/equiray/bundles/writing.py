@@ -10,7 +10,7 @@ from typing import Any
 
 from equiray import __version__
 from equiray.bundles.files import listed, may_enter, record_of
-from equiray.bundles.manifest import MANIFEST, SCHEMA, SUFFIXES, Manifest, Parts, Provenance
+from equiray.bundles.manifest import MANIFEST, SUFFIXES, Manifest, Parts, Provenance
 from equiray.errors import BadInput, writing
 
 
@@ -51,8 +51,7 @@ def write_bundle(out: Path, name: str, content: Content, provenance: Provenance)
     Incomplete
         The disk is full or not writable; nothing is left behind.
     """
-    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise BadInput("it is there already, and not empty", place=str(out), fix="name a new directory with --out")
+    check_new(out)
     sources = {f"{folder}/{file}": path for folder, of in content.folders.items() for file, path in _files(of).items()}
     scratch = out.with_name(f".{out.name}.{os.getpid()}")
     try:
@@ -63,7 +62,7 @@ def write_bundle(out: Path, name: str, content: Content, provenance: Provenance)
             for file, document in content.documents.items():
                 _write_json(scratch / file, document)
             manifest = Manifest(
-                schema=SCHEMA,
+                schema="equiray.bundle/1",
                 name=name,
                 created_by=f"equiray {__version__}",
                 parts=content.parts,
@@ -75,6 +74,12 @@ def write_bundle(out: Path, name: str, content: Content, provenance: Provenance)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return manifest
+
+
+def check_new(out: Path) -> None:
+    """Raise BadInput where a bundle cannot be written to `out`, for something is there."""
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise BadInput("it is there already, and not empty", place=str(out), fix="name a new directory with --out")
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from equiray.bundles.manifest import Manifest
+from equiray.bundles.writing import check_new
 from equiray.errors import BadInput
 from equiray.runs.bundling.fairnet import bundle_fairnet
 from equiray.runs.bundling.of_run import training_of_run
@@ -19,6 +20,7 @@ def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
     Incomplete
         The disk is full or not writable.
     """
+    check_new(out)
     file = directory / "spec.yaml"
     schema = read_mapping(file, "spec").get("schema")
     if schema == "equiray.fairnet/1":
@@ -29,9 +31,10 @@ def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
         from equiray.runs.bundling.of_sweep import point_of_sweep  # fronts need the extra `search`, runs do not
 
         point = point_of_sweep(directory, pick)
-        if point.kind == "fairnet":
-            return bundle_fairnet(point.trained(), point, out)
-        return (bundle_unlearned if point.kind == "unlearning" else bundle_combined)(point, out)
+        with point.trial_folder() as trial:
+            if point.kind == "fairnet":
+                return bundle_fairnet(point.trained(trial), point, out)
+            return (bundle_unlearned if point.kind == "unlearning" else bundle_combined)(point, trial, out)
     raise BadInput(
         f"schema {schema!r}: nothing that can be bundled",
         place=str(file),

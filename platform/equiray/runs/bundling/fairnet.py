@@ -49,26 +49,24 @@ class Trained:
     ----------
     directory : Path
         Of the run or sweep.
-    name : str
-        Of its folder among `models`.
+    folder : Path
+        What `save_fairnet` wrote.
     task, spec
         The spec is that of this training, searched settings filled in.
     thresholds : mapping of gate to float
     test_outputs : OutputHashes, optional
         None where nobody kept what it put out for test rows.
+    shared_layers : int, optional
+        Lower layers that were run over all rows at once; default: all that nobody trains, reads or adapts.
     """
 
     directory: Path
-    name: str
+    folder: Path
     task: AnyTaskSpec
     spec: FairNetSpec
     thresholds: Mapping[str, float]
     test_outputs: OutputHashes | None
-
-    @property
-    def folder(self) -> Path:
-        """What `save_fairnet` wrote."""
-        return self.directory / "models" / self.name / FAIRNET
+    shared_layers: int | None = None
 
 
 class Origin(Protocol):
@@ -148,7 +146,7 @@ def _content(trained: Trained, planned: PlannedTask, backbone: Backbone, folder:
     parts = Parts(
         base=base,
         serializer=None if table is None else SerializerPart(file=SERIALIZER),
-        fairnet=FairNetPart(folder=FAIRNET, thresholds=dict(trained.thresholds)),
+        fairnet=FairNetPart(folder=FAIRNET, thresholds=dict(trained.thresholds), shared_layers=trained.shared_layers),
         decision=DecisionPart(threshold=THRESHOLD),
     )
     documents = {} if table is None else {SERIALIZER: serializer_document(table.serializer)}
@@ -162,7 +160,8 @@ def _check_unchanged(trained: Trained, planned: PlannedTask, backbone: Backbone)
         return
     with reading_back(file, fix="repeat the run in a new directory"):
         before = dict(json.loads(file.read_text(encoding="utf-8")))
-    now = {f"task {planned.name}": planned.examples.source_sha256, "backbone": backbone.identity}
+    rows = planned.examples.source_sha256
+    now = {f"task {planned.name}": rows, "data": rows, "backbone": backbone.identity}  # as a run, as a sweep says it
     for name, digest in now.items():
         if before.get(name, digest) != digest:
             raise BadInput(

@@ -30,8 +30,8 @@ from equiray.runs.bundling.of_sweep import Point
 from equiray.specs.run import RunSpec
 
 
-def bundle_unlearned(point: Point, out: Path) -> Manifest:
-    """Write a bundle of one trial that unlearned.
+def bundle_unlearned(point: Point, trial: Path, out: Path) -> Manifest:
+    """Write a bundle of a point whose trial unlearned; `trial` is the folder that it left.
 
     Its base is float32: adapters are trained and measured so, and rounding to bfloat16 would blur small gaps.
 
@@ -42,14 +42,14 @@ def bundle_unlearned(point: Point, out: Path) -> Manifest:
     Incomplete
         The disk is full or not writable.
     """
-    folder = _trial(point) / "adapter"
+    folder = trial / "adapter"
     parts = Parts(base=_base(point, folder, "float32"), unlearning=FolderPart(folder=UNLEARNING))
     content = Content(parts=parts, folders={UNLEARNING: folder})
     return write_bundle(out, out.name, content, point.provenance())
 
 
-def bundle_combined(point: Point, out: Path) -> Manifest:
-    """Write a bundle of one trial that unlearned and then fitted a classifier to the embeddings of its first task.
+def bundle_combined(point: Point, trial: Path, out: Path) -> Manifest:
+    """Write a bundle of a point whose trial unlearned and then fitted a classifier to embeddings of the first task.
 
     The classifier is what `save_logistic` wrote beside the adapter, and the point's one threshold decides.
 
@@ -61,7 +61,7 @@ def bundle_combined(point: Point, out: Path) -> Manifest:
     Incomplete
         The disk is full or not writable.
     """
-    spec, trial = point.spec, _trial(point)
+    spec = point.spec
     assert isinstance(spec, RunSpec)
     if len(point.thresholds) != 1:
         problem = f"the point {point.id} has {len(point.thresholds)} thresholds, and one decides"
@@ -84,10 +84,6 @@ def bundle_combined(point: Point, out: Path) -> Manifest:
     rows = {split: len(task.split(split)) for split in SPLITS}
     data = DataSource(task=task.schema.name, source_sha256=task.source_sha256, rows=rows)
     return write_bundle(out, out.name, content, point.provenance(data=(data,)))
-
-
-def _trial(point: Point) -> Path:
-    return point.directory / "trials" / point.trial_name
 
 
 def _base(point: Point, adapter: Path, dtype: Any) -> LanguageModelPart:

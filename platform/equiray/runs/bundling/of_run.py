@@ -40,7 +40,8 @@ class Training:
         BadInput
             There is none, or what it put out for test rows is cut short.
         """
-        thresholds = read_stored(self.directory / "models" / self.name / FAIRNET).thresholds
+        folder = self.directory / "models" / self.name / FAIRNET
+        thresholds = read_stored(folder).thresholds
         file = self.directory / "outcomes" / f"{self.name}.test.parquet"
         hashes = None
         if file.is_file():
@@ -48,7 +49,7 @@ class Training:
             hashes = hashes_of_subsets(outcomes.risk, outcomes.probability, thresholds)
         return Trained(
             directory=self.directory,
-            name=self.name,
+            folder=folder,
             task=self.task,
             spec=self.spec,
             thresholds=thresholds,
