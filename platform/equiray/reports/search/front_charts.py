@@ -208,7 +208,7 @@ def _legend(document: SearchFile, spots: Sequence[Spot], has_frontier: bool) -> 
     if "trial" in styles:
         yield Entry("dot", "trial", "other trials, on validation")
     if "broke" in styles:
-        yield Entry("dot", "broke", "trials off the search: a constraint broken, or stopped")
+        yield Entry("dot", "broke", "trials that broke a constraint or were stopped")
 
 
 def _notes(pair: _Pair, reference: tuple[float, float], plane: Plane, off: int) -> Iterable[str]:
