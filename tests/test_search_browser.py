@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no 
 
 SHOWN = """[...document.querySelectorAll('.card')].filter(e => getComputedStyle(e).display !== 'none')
   .map(e => ({text: e.textContent, box: e.getBoundingClientRect().toJSON()}))"""
-PLACE = """(() => { const e = document.querySelector('.spot.p3 .hit'); e.scrollIntoView({block: 'center', behavior: 'instant'});
+PLACE = """(() => { const e = document.querySelector('.spot.p3 .hit');
+  e.scrollIntoView({block: 'center', behavior: 'instant'});
   return e.getBoundingClientRect().toJSON(); })()"""
 LIT = "getComputedStyle(document.querySelector('.way.p3')).getPropertyValue('--lit').trim()"
 

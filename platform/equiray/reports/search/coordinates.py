@@ -89,20 +89,16 @@ def _setting_track(setting: Setting, label: str, trials: Sequence[Trial], at: fl
     scaled = math.log10 if setting.log else float
     shown = [v for v in (*ends, *numbers.values()) if v > 0 or not setting.log]
     axis = axis_over(map(scaled, shown))
-    places = {
-        trial: Place(_down(axis, scaled(v)), value_words(values[trial])) for trial, v in numbers.items() if v in shown
-    }
     # a known configuration may be 0 where the space is logarithmic: it stands at the foot of the axis
-    places |= {trial: Place(100.0, value_words(values[trial])) for trial in numbers if trial not in places}
+    heights = {trial: _down(axis, scaled(v)) if v in shown else 100.0 for trial, v in numbers.items()}
+    ticks = _decades(axis) if setting.log else axis.ticks
     return Track(
         at=at,
         label=label,
         full=setting.key,
         note="log" if setting.log else "",
-        ticks=tuple(
-            Tick(round(100 - tick.at, 2), tick.label) for tick in (_decades(axis) if setting.log else axis.ticks)
-        ),
-        places=places,
+        ticks=tuple(Tick(round(100 - tick.at, 2), tick.label) for tick in ticks),
+        places={trial: Place(height, value_words(values[trial])) for trial, height in heights.items()},
     )
 
 
