@@ -63,7 +63,7 @@ def people(run: Path) -> pa.Table:
     return rows.select(["row_id", "split", *(feature.name for feature in task.schema.features)])
 
 
-def test_places(people: pa.Table) -> np.ndarray:
+def places_of_test_rows(people: pa.Table) -> np.ndarray:
     return np.flatnonzero(np.array(people["split"].to_pylist()) == "test")
 
 
@@ -75,7 +75,7 @@ def predictions(run: Path) -> pa.Table:
 
 def test_reloaded_in_a_fresh_process_every_output_is_the_runs_own(run: Path, made: Path, people, tmp_path: Path):
     pq.write_table(people, tmp_path / "rows.parquet")
-    np.save(tmp_path / "only.npy", test_places(people))
+    np.save(tmp_path / "only.npy", places_of_test_rows(people))
     arguments = [str(path) for path in (made, tmp_path / "rows.parquet", tmp_path / "only.npy", tmp_path / "found.npz")]
     subprocess.run([sys.executable, "-c", ELSEWHERE, *arguments], check=True, timeout=280)
     found, kept = np.load(tmp_path / "found.npz"), predictions(run)
@@ -89,8 +89,8 @@ def test_reloaded_in_a_fresh_process_every_output_is_the_runs_own(run: Path, mad
 
 def test_rows_in_other_company_are_decided_alike_to_the_last_bits(made: Path, people: pa.Table):
     bundle = load_bundle(made)
-    together = bundle.decide(people, only=test_places(people))
-    alone = bundle.decide(people.take(test_places(people)[::-1].tolist()))
+    together = bundle.decide(people, only=places_of_test_rows(people))
+    alone = bundle.decide(people.take(places_of_test_rows(people)[::-1].tolist()))
     assert alone.probability[::-1] == pytest.approx(together.probability, abs=1e-6)
     tau = np.array([bundle.manifest.parts.fairnet.thresholds[gate] for gate in GATES])  # pyright: ignore
     far = (np.abs(together.risk - tau) > 1e-5).all(axis=1)

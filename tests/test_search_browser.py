@@ -22,10 +22,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no 
 
 SHOWN = """[...document.querySelectorAll('.card')].filter(e => getComputedStyle(e).display !== 'none')
   .map(e => ({text: e.textContent, box: e.getBoundingClientRect().toJSON()}))"""
-PLACE = """(() => { const e = document.querySelector('.spot.p3 .hit');
+PLACE = """(() => { const e = document.querySelector('.spot.LINK .hit');
   e.scrollIntoView({block: 'center', behavior: 'instant'});
   return e.getBoundingClientRect().toJSON(); })()"""
-LIT = "getComputedStyle(document.querySelector('.way.p3')).getPropertyValue('--lit').trim()"
+LIT = "getComputedStyle(document.querySelector('.way.LINK')).getPropertyValue('--lit').trim()"
 
 
 class Tab:
@@ -90,23 +90,25 @@ def browser() -> Iterator[Tab]:
 
 def test_resting_on_a_point_shows_its_configuration_at_a_desk_and_on_a_phone(tmp_path: Path) -> None:
     run_dir = write_search(tmp_path / "run")
-    page, point = write_report(run_dir), load_search(run_dir).ordered_front[3]
+    page, front = write_report(run_dir), load_search(run_dir).ordered_front
+    point, link = front[-1], f"p{len(front) - 1}"  # the front's end, where no other point lies upon it
+    place, lit = PLACE.replace("LINK", link), LIT.replace("LINK", link)
     with browser() as tab:
         for width, height in ((1280, 900), (390, 800)):
             tab.open(page, width, height)
             assert tab.ask(SHOWN) == [], "no card before anybody rests on a point"
-            assert tab.ask(LIT) == "0"
-            tab.rest_on(tab.ask(PLACE))
+            assert tab.ask(lit) == "0"
+            tab.rest_on(tab.ask(place))
             (card,) = tab.ask(SHOWN)
             assert card["text"].split()[0] == point.id
             for value in point.settings.values():
                 assert value_words(value) in card["text"]
             assert card["box"]["left"] >= 0 and card["box"]["right"] <= width, "the card lies on the page"
             assert card["box"]["top"] >= 0 and card["box"]["bottom"] <= height
-            assert tab.ask(LIT) == "1", "the same configuration lights up among the trials"
+            assert tab.ask(lit) == "1", "the same configuration lights up among the trials"
             tab.rest_on({"x": 2, "y": 2, "width": 0, "height": 0})
             assert tab.ask(SHOWN) == []
-            tab.ask("document.querySelector('.spot.p3 .hit').focus()")
+            tab.ask(f"document.querySelector('.spot.{link} .hit').focus()")
             (focused,) = tab.ask(SHOWN)
             assert focused["text"] == card["text"], "a tap or the keyboard shows the same"
 
