@@ -6,4 +6,4 @@ Needs COMPAS in the folder that EQUIRAY_DATA names.
 import sweep_race
 
 if __name__ == "__main__":
-    sweep_race.main("hypervolume_vs_grid", "grid", __doc__)
+    sweep_race.main("hypervolume_vs_grid", "grid", __doc__ or "")

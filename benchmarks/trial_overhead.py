@@ -88,7 +88,7 @@ def _waits(entries: list[Entry]) -> Waits:
 
 def main() -> None:
     """Measure both."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="What a trial costs beside its own work.")
     parser.add_argument("--quick", action="store_true", help="shorter sleep: a look, not a result")
     quick = parser.parse_args().quick
     print(f"machine: {machine()}")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from equiray.reports.axes import axis_over
 from equiray.reports.planes import Entry, Mark, Plane, PlaneChart
 from equiray.reports.search.cards import STATUS
-from equiray.reports.search.record import SearchFile
+from equiray.reports.search.record import SearchFile, Status
 from equiray.reports.search.space import short_keys
 from equiray.reports.words import count, duration, number, share
 
@@ -74,7 +74,7 @@ def importance_bars(document: SearchFile) -> list[Bar]:
 def fate_bars(document: SearchFile) -> list[Bar]:
     """How many trials ended how; in the colours of `worker_rows`."""
     whole = len(document.trials) or 1
-    found = {status: len(document.of_status(status)) for status in STATUS}
+    found: dict[Status, int] = {status: len(document.of_status(status)) for status in STATUS}
     return [
         Bar(STATUS[status][:1].upper() + STATUS[status][1:], count(n), round(100 * n / whole, 1), style=status)
         for status, n in found.items()
