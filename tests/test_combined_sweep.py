@@ -28,7 +28,7 @@ from equiray.models.scoring import Scorer
 from equiray.runs.directory import RunDirectory
 from equiray.runs.evaluation import run_evaluation
 from equiray.runs.search.combined import CombinedWorker, Rows, score_rows
-from equiray.runs.search.combined_plan import plan_combined_sweep
+from equiray.runs.search.combined_plan import check_spec, plan_combined_sweep
 from equiray.runs.search.gated import People
 from equiray.search.storage import Storage
 from equiray.search.study import Outcome, Progress, Trial
@@ -249,6 +249,12 @@ def test_embeddings_that_are_no_numbers_are_refused():
     classifier = Logistic(weights=np.full(32, np.nan), intercept=0.0, l2=1.0, validation_accuracy=0.5)
     with pytest.raises(BadInput, match=r"NaN or infinite values \(2 of 2 rows\)"):
         score_rows(tiny("llama"), classifier, Rows(people=people, texts=("a", "b")), "mean")
+
+
+def test_the_recipe_is_a_sweep_that_is_not_refused():
+    spec = load_sweep_spec(Path(__file__).parent.parent / "tune" / "combined.yaml")
+    assert spec.kind == "combined" and spec.search.chosen == "tpe"
+    check_spec(spec, RunSpec.model_validate(spec.run))
 
 
 REFUSED = {

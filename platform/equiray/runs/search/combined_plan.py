@@ -120,13 +120,13 @@ def plan_combined_sweep(spec: SweepSpec, directory: RunDirectory, storage: Stora
     """
     run = spec.with_settings({})
     assert isinstance(run, RunSpec)
-    _check(spec, run)
+    check_spec(spec, run)
     task = load_task(run.tasks[0], run.seed)
     steering = attributes_of(run.tasks[0], task)[0]
     people = _people(task, run, steering)
     unlearning = plan_unlearning_sweep(spec, directory, storage)
-    directory.hold_inputs({"data": task.source_sha256})
     lm = load_causal_lm(run.language_model.source, dtype=run.language_model.dtype)
+    directory.hold_inputs({"data": task.source_sha256, "model": lm.identity})
     with directory.step(f"{run.tasks[0].name}: rank features, write rows as text"):
         serializer = fit_serializer(task, run, TokenCounter(tokenizer=lm.tokenizer))
         rows = {split: Rows(people=people[split], texts=tuple(serializer.texts(task.split(split)))) for split in SPLITS}
@@ -161,7 +161,8 @@ class _Refusal(NamedTuple):
     fix: str
 
 
-def _check(spec: SweepSpec, run: RunSpec) -> None:
+def check_spec(spec: SweepSpec, run: RunSpec) -> None:
+    """Raise BadInput for what a sweep of this kind cannot do, before anything is read."""
     model, objectives = run.language_model, [each.metric for each in spec.objectives]
     late = [metric for metric in objectives if metric not in METRICS["unlearning"]]
     refusals = (
