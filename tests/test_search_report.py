@@ -256,7 +256,7 @@ def test_nothing_that_a_sweep_names_escapes_the_page_or_its_styles(tmp_path: Pat
     document["trials"][3] |= {"name": NASTY, "reason": NASTY, "worker": NASTY}
     document["trials"][3]["settings"][NASTY] = [NASTY, style]
     document["space"].append(
-        {"key": NASTY, "kind": "choice", "choices": [NASTY]} | dict(low=None, high=None, log=False)
+        {"key": NASTY, "kind": "choice", "choices": [NASTY]} | {"low": None, "high": None, "log": False}
     )
     document["constraints"][0]["name"] = NASTY
     page = page_of(write_search(tmp_path / "run", document))

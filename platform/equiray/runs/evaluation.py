@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from equiray import __version__
-from equiray.data.importance import feature_importance
 from equiray.data.schema import Task
 from equiray.data.tasks.load import load_task
-from equiray.data.text import Serializer
 from equiray.errors import BadInput
 from equiray.metrics.estimates import Estimate
 from equiray.models.loading import check_source
@@ -34,6 +32,7 @@ from equiray.runs.publish import publish
 from equiray.runs.results import TaskResults, all_evidence, task_results
 from equiray.runs.results_document import RESULTS, results_document
 from equiray.runs.run_frontiers import write_frontiers
+from equiray.runs.serializing import fit_serializer
 from equiray.runs.unlearning import UnlearningPlan, plan_unlearning, unlearn_folds, unlearning_details
 from equiray.specs.run import RunSpec, TaskSpec
 
@@ -192,13 +191,7 @@ def _prepare(task_spec: TaskSpec, task: Task, run: RunContext) -> PreparedTask:
     serializer = None
     if any(model != "raw" for model in run.spec.models):
         with run.directory.step(f"{task.schema.name}: rank features, measure texts"):
-            serializer = Serializer.fit(
-                task,
-                template=run.spec.serialization.template,
-                order=feature_importance(task, seed=run.spec.seed).order,
-                max_tokens=run.spec.serialization.max_tokens,
-                count_tokens=run.models.count_tokens,
-            )
+            serializer = fit_serializer(task, run.spec, run.models.count_tokens)
     return PreparedTask(spec=task_spec, task=task, flipped=flipped, augmented=augmented, serializer=serializer)
 
 

@@ -43,6 +43,8 @@ ORIGIN = {
     "suggested": "suggested",
     "grid": "of the grid",
 }
+OPENED = {"fairnet": ("Open", "Gates open"), "combined": ("Positive", "Positive decisions")}
+"""Heads of the share of rows that thresholds open a gate for, short and in full, by the kind of the sweep."""
 
 
 def point_title(point: Configuration) -> str:
@@ -58,7 +60,7 @@ def point_card(document: SearchFile, point: Configuration) -> Card:
     if point.stability is not None:
         about.append(f"non-dominated in {share(point.stability)} of resamples")
     if point.open is not None:
-        about.append(f"gates open for {share(point.open)} of rows")
+        about.append(f"{OPENED[document.kind][1].lower()} for {share(point.open)} of rows")
     figures = tuple(
         Figures(
             metric_words(metric).label,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from equiray.reports.search.cards import ORIGIN, STATUS, point_title
+from equiray.reports.search.cards import OPENED, ORIGIN, STATUS, point_title
 from equiray.reports.search.record import Configuration, Objective, SearchFile, Trial
 from equiray.reports.search.space import settings_words, thresholds_words
 from equiray.reports.search.standings import limits_words, optimism, other_words, standing
@@ -23,7 +23,7 @@ def front_table(document: SearchFile, *, most: int | None = None) -> Table | Non
     columns += [(_heads(o.metric), _test_column(document, o)) for o in document.objectives]
     measured = [*document.front, *document.beside]
     if any(point.open is not None for point in measured):
-        columns.append((("Open", "Gates open"), lambda p: _plain(None if p.open is None else share(p.open))))
+        columns.append((OPENED[document.kind], lambda p: _plain(None if p.open is None else share(p.open))))
     columns.append((("Stable", "Stability"), _stability_cell))
     return _configurations(document, columns, most)
 

@@ -119,7 +119,8 @@ def bundle_fairnet(trained: Trained, origin: Origin, out: Path) -> Manifest:
     backbone = load_backbone(trained.spec.backbone)
     assert backbone.tokenizer is not None, "the run was checked: its rows are texts"
     planned = plan_task(trained.task, trained.spec, TokenCounter(tokenizer=backbone.tokenizer))
-    _check_unchanged(trained, planned, backbone)
+    rows = planned.examples.source_sha256  # named as a run and as a sweep name it
+    check_inputs(trained.directory, {f"task {planned.name}": rows, "data": rows, "backbone": backbone.identity})
     with TemporaryDirectory(prefix="equiray-") as scratch:
         copied = Path(scratch) / FAIRNET
         if not trained.folder.is_dir():
@@ -153,15 +154,25 @@ def _content(trained: Trained, planned: PlannedTask, backbone: Backbone, folder:
     return Content(parts=parts, folders={FAIRNET: folder}, documents=documents)
 
 
-def _check_unchanged(trained: Trained, planned: PlannedTask, backbone: Backbone) -> None:
-    """The serializer is fitted anew: to the rows that the training saw, or it would write other texts."""
-    file = trained.directory / "inputs.json"
+def check_inputs(directory: Path, now: Mapping[str, str]) -> None:
+    """The serializer is fitted anew: to the rows that the training saw, or it would write other texts.
+
+    Parameters
+    ----------
+    directory : Path
+        Of a run or sweep, which noted what it read.
+    now : mapping from name to digest
+
+    Raises
+    ------
+    BadInput
+        Something that it read under one of the names is another now.
+    """
+    file = directory / "inputs.json"
     if not file.is_file():
         return
     with reading_back(file, fix="repeat the run in a new directory"):
         before = dict(json.loads(file.read_text(encoding="utf-8")))
-    rows = planned.examples.source_sha256
-    now = {f"task {planned.name}": rows, "data": rows, "backbone": backbone.identity}  # as a run, as a sweep says it
     for name, digest in now.items():
         if before.get(name, digest) != digest:
             raise BadInput(

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from safetensors.numpy import load_file
+
+from equiray.bundles.deciding import above
 from equiray.bundles.manifest import (
     CLASSIFIER,
     SERIALIZER,
@@ -12,21 +15,22 @@ from equiray.bundles.manifest import (
     FolderPart,
     LanguageModelPart,
     Manifest,
+    OutputHashes,
     Parts,
     SerializerPart,
 )
 from equiray.bundles.serializers import serializer_document
 from equiray.bundles.writing import Content, write_bundle
-from equiray.data.importance import feature_importance
 from equiray.data.schema import SPLITS, Task
 from equiray.data.tasks.load import load_task
-from equiray.data.text import Serializer
-from equiray.errors import BadInput
+from equiray.errors import BadInput, reading_back
 from equiray.mitigation.unlearning.adapters import RECORD
 from equiray.models.loading import load_causal_lm
 from equiray.models.token_counter import TokenCounter
 from equiray.models.training.adapters import read_about
+from equiray.runs.bundling.fairnet import check_inputs, hashes_of
 from equiray.runs.bundling.of_sweep import Point
+from equiray.runs.serializing import fit_serializer
 from equiray.specs.run import RunSpec
 
 
@@ -69,6 +73,7 @@ def bundle_combined(point: Point, trial: Path, out: Path) -> Manifest:
     base = _base(point, trial / "adapter", spec.language_model.dtype)
     (threshold,) = point.thresholds.values()
     task = load_task(spec.tasks[0], spec.seed)
+    check_inputs(point.directory, {"data": task.source_sha256})
     parts = Parts(
         base=base,
         serializer=SerializerPart(file=SERIALIZER),
@@ -83,7 +88,8 @@ def bundle_combined(point: Point, trial: Path, out: Path) -> Manifest:
     )
     rows = {split: len(task.split(split)) for split in SPLITS}
     data = DataSource(task=task.schema.name, source_sha256=task.source_sha256, rows=rows)
-    return write_bundle(out, out.name, content, point.provenance(data=(data,)))
+    provenance = point.provenance(data=(data,), test_outputs=_test_outputs(point, threshold))
+    return write_bundle(out, out.name, content, provenance)
 
 
 def _base(point: Point, adapter: Path, dtype: Any) -> LanguageModelPart:
@@ -110,12 +116,14 @@ def _serializer(task: Task, spec: RunSpec, base: LanguageModelPart) -> dict[str,
             place="run.language_model.source",
             fix="put the former ones back",
         )
-    return serializer_document(
-        Serializer.fit(
-            task,
-            template=spec.serialization.template,
-            order=feature_importance(task, seed=spec.seed).order,
-            max_tokens=spec.serialization.max_tokens,
-            count_tokens=TokenCounter(tokenizer=lm.tokenizer),
-        )
-    )
+    return serializer_document(fit_serializer(task, spec, TokenCounter(tokenizer=lm.tokenizer)))
+
+
+def _test_outputs(point: Point, threshold: float) -> OutputHashes | None:
+    """Of what the sweep's last step read of test rows; None where nobody kept it."""
+    file = point.said_of_test
+    if not file.is_file():
+        return None
+    with reading_back(file, fix="repeat the sweep's command"):
+        score = load_file(file)["score"]
+        return hashes_of(score, above(score, threshold))

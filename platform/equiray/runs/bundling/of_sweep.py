@@ -60,6 +60,11 @@ class Point:
         """The trial's."""
         return self.sweep.with_settings(self.settings)
 
+    @property
+    def said_of_test(self) -> Path:
+        """What the trial's model said of test rows, where the sweep kept it."""
+        return self.directory / "said" / f"trial{self.trial}.test.safetensors"
+
     @contextmanager
     def trial_folder(self) -> Iterator[Path]:
         """What the trial left, from wherever the sweep keeps it."""
@@ -109,7 +114,7 @@ class Point:
         )
 
     def _test_outputs(self, thresholds: Mapping[str, float]) -> OutputHashes | None:
-        file = self.directory / "said" / f"trial{self.trial}.test.safetensors"
+        file = self.said_of_test
         if not file.is_file():
             return None
         with reading_back(file, fix="repeat the sweep's command"):

@@ -203,7 +203,7 @@ def _estimates(spec: SweepSpec, planned: Planned, read: Read) -> list[Estimate]:
                     stage="front" if place < read.front else "beside",
                     model=point.id,
                     metric=metric,
-                    attribute=None if metric in ("accuracy", "perplexity_ratio", "ece") else planned.about.attribute,
+                    attribute=planned.about.attribute_of(metric),
                     group=None,
                     value=value if known else None,
                     low=ends[0],

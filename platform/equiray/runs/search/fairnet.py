@@ -4,7 +4,6 @@ Notable: the states come to every process through Ray's object store and are rea
 node hold them once; a trial trains a detector and an adapter, and all thresholds are swept from its outputs.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -29,6 +28,7 @@ from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.models.backbones import load_backbone
 from equiray.runs.search.gated import People, figures_of_sweep
 from equiray.runs.search.judged import judged
+from equiray.runs.search.kept import keep_outcome, kept_outcome
 from equiray.runs.search.points import Arrays
 from equiray.search.storage import Storage
 from equiray.search.study import Outcome, Trial
@@ -135,9 +135,8 @@ class FairNetWorker:
         """Train detectors and adapters, and sweep every threshold on validation rows."""
         spec, study = self._settings(trial.settings), self.study
         with study.storage.folder(f"trials/trial{trial.number}") as folder:
-            file = folder / "outcome.json"
-            if file.is_file():
-                yield Outcome.of_json(json.loads(file.read_text(encoding="utf-8")))
+            if (kept := kept_outcome(folder)) is not None:
+                yield kept
                 return
             layers = Layers.of(spec, self.backbone.depth)
             made = correct(self.classifier, self.training, spec, spec.seeds[0], self.readings(layers)).fairnet
@@ -145,7 +144,7 @@ class FairNetWorker:
             outcomes = outcomes_of(study, "validation", self._said(made, "validation"), layers)
             figures, thresholds = figures_of_sweep(study.spec, outcomes, study.steering)
             found = judged(study.spec, figures, thresholds, study.base_figures)
-            file.write_text(json.dumps(found.to_json()), encoding="utf-8")
+            keep_outcome(folder, found)
         yield found
 
     def read(self, trial: Trial | None, split: str) -> Arrays:

@@ -1,19 +1,22 @@
 """What the kinds of sweeps have in common, as the run sees them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from equiray.metrics.fronts import Replicated
 from equiray.runs.search.points import Arrays, Point
 from equiray.search.study import Study
 
+_OF_NO_GROUPS = ("accuracy", "perplexity_ratio", "ece")
+
 
 @dataclass(frozen=True, kw_only=True)
 class About:
     """What a sweep is about, for its report.
 
-    `rows` are those of each split: people, or prompts. `unit` is what is resampled.
+    `rows` are those of each split: people, or prompts. `unit` is what is resampled. `others` names the attributes that
+    some metrics compare in place of `attribute`.
     """
 
     title: str
@@ -24,6 +27,11 @@ class About:
     source_sha256: str
     licence: str | None
     warnings: tuple[str, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def attribute_of(self, metric: str) -> str | None:
+        """The attribute whose groups a metric compares; None of one that compares none."""
+        return None if metric in _OF_NO_GROUPS else self.others.get(metric, self.attribute)
 
 
 class Planned(Protocol):

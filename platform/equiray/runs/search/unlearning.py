@@ -83,41 +83,47 @@ class UnlearningWorker:
 
     def run(self, trial: Trial) -> Iterator[Progress | Outcome]:
         """Unlearn with a trial's settings, saying each measurement, and read the adapter on validation prompts."""
-        study, spec = self.study, self._settings(trial)
-        attributes = spec.attributes
+        study = self.study
         with study.storage.folder(f"trials/trial{trial.number}") as folder:
-            training = unlearning(
-                self.lm,
-                study.plan.prompts(0, "train", attributes),
-                study.plan.prompts(0, "validation", attributes),
-                study.plan.templates.fillers,
-                study.plan.reference,
-                spec,
-                folder,
-                seed=study.spec.seed,
-                fold=0,
-                known=self._originals.setdefault(spec.dtype, {}),
-            )
-            for point in training:
-                first = json.loads((folder / "curve.jsonl").read_text(encoding="utf-8").partition("\n")[0])
-                figures = {
-                    "intrinsic_gap": point.validation_gap,
-                    "intrinsic_gap_counterfactual": point.validation_gap_counterfactual,
-                    "perplexity_ratio": point.perplexity / first["perplexity"],
-                }
-                yield Progress(step=point.step, steps=spec.steps, figures=figures)
-            arrays = self._read(folder, "validation")
+            yield from self.train(trial, folder)
+            arrays = self.said(folder, "validation")
         figures = figures_of(study, "validation", arrays, study.base)
         yield judged(study.spec, figures, np.empty((1, 0)), {})
+
+    def train(self, trial: Trial, folder: Path) -> Iterator[Progress]:
+        """Leave a trial's adapter in its folder, saying each measurement."""
+        study, spec = self.study, self._settings(trial)
+        attributes = spec.attributes
+        training = unlearning(
+            self.lm,
+            study.plan.prompts(0, "train", attributes),
+            study.plan.prompts(0, "validation", attributes),
+            study.plan.templates.fillers,
+            study.plan.reference,
+            spec,
+            folder,
+            seed=study.spec.seed,
+            fold=0,
+            known=self._originals.setdefault(spec.dtype, {}),
+        )
+        for point in training:
+            first = json.loads((folder / "curve.jsonl").read_text(encoding="utf-8").partition("\n")[0])
+            figures = {
+                "intrinsic_gap": point.validation_gap,
+                "intrinsic_gap_counterfactual": point.validation_gap_counterfactual,
+                "perplexity_ratio": point.perplexity / first["perplexity"],
+            }
+            yield Progress(step=point.step, steps=spec.steps, figures=figures)
 
     def read(self, trial: Trial | None, split: str) -> Arrays:
         """What a trial's model, or the original one, says of a split's texts."""
         if trial is None:
             return said_of(self.lm, self.study.texts[split], self.study.plan)
         with self.study.storage.folder(f"trials/trial{trial.number}") as folder:
-            return self._read(folder, split)
+            return self.said(folder, split)
 
-    def _read(self, folder: Path, split: str) -> Arrays:
+    def said(self, folder: Path, split: str) -> Arrays:
+        """What the adapter in a trial's folder says of a split's texts."""
         return said_of(load_adapter(self.lm, folder / ADAPTER), self.study.texts[split], self.study.plan)
 
     def _settings(self, trial: Trial) -> UnlearningSpec:
