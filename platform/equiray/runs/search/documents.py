@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -188,41 +189,55 @@ def _hypervolume(spec: SweepSpec, ledger: Ledger, read: Read) -> dict[str, Any]:
 
 
 def _estimates(spec: SweepSpec, planned: Planned, read: Read) -> list[Estimate]:
-    """Of every point on test rows; limits hold for all of them at once."""
-    low, high = limits(read.replicated, spec.statistics.confidence)
-    values, units = read.replicated.values, read.replicated.units
+    """Of every point on test rows, and of each of the front less each of what stands beside it, paired.
+
+    Limits of all points hold at once, and so do those of all differences.
+    """
+    points, front = read.points, range(read.front)
+    found = [("front" if place in front else "beside", point.id) for place, point in enumerate(points)]
+    pairs = [(one, other) for one in front for other in range(read.front, len(points))]
+    estimates = _records(spec, planned, read.replicated, found)
+    if pairs:
+        ones, others = (read.replicated.at(places) for places in zip(*pairs, strict=True))
+        less = replace(ones, values=ones.values - others.values, replicates=ones.replicates - others.replicates)
+        named = [("front-beside", f"{points[one].id}-{points[other].id}") for one, other in pairs]
+        estimates += _records(spec, planned, less, named)
+    return estimates
+
+
+def _records(
+    spec: SweepSpec, planned: Planned, replicated: Replicated, named: Sequence[tuple[str, str]]
+) -> list[Estimate]:
+    """One estimate for each point, named by (stage, model), and metric."""
+    low, high = limits(replicated, spec.statistics.confidence)
     found = []
-    for place, point in enumerate(read.points):
+    for place, (stage, model) in enumerate(named):
         for column, metric in enumerate(planned.metrics):
-            value = float(values[place, column])
-            ends = [None if math.isnan(end) else float(end) for end in (low[place, column], high[place, column])]
-            known = not math.isnan(value)
+            value, *ends = (number(of[place, column]) for of in (replicated.values, low, high))
             found.append(
                 Estimate(
                     task=planned.about.title,
-                    stage="front" if place < read.front else "beside",
-                    model=point.id,
+                    stage=stage,
+                    model=model,
                     metric=metric,
                     attribute=planned.about.attribute_of(metric),
                     group=None,
-                    value=value if known else None,
+                    value=value,
                     low=ends[0],
                     high=ends[1],
                     confidence=spec.statistics.confidence,
-                    n=units[column],
-                    status="not_estimable" if not known else "partial" if ends[0] is None else "estimated",
-                    direction=_direction(metric),
+                    n=replicated.units[column],
+                    status="not_estimable" if value is None else "partial" if ends[0] is None else "estimated",
+                    direction=_direction(metric, stage),
                 )
             )
     return found
 
 
-def _direction(metric: str) -> Direction:
-    return "zero" if metric in _TARGETS else direction_of(metric)
-
-
-def _directions(spec: SweepSpec) -> list[Any]:
-    return [each.direction for each in spec.objectives]
+def _direction(metric: str, stage: str) -> Direction:
+    if metric in _TARGETS:  # a difference of two has no better direction of its own
+        return "none" if "-" in stage else "zero"
+    return direction_of(metric)
 
 
 def number(value: float) -> float | None:
