@@ -20,6 +20,7 @@ def importance_of(spec: SweepSpec, entries: Sequence[Entry]) -> list[dict[str, A
     None with fewer than 10 whole trials inside the space, or where all cover the same.
     """
     distributions = distributions_of(spec)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
     for entry in entries:
         values = spec.values_of(entry.trial.settings)
