@@ -12,7 +12,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NO_BENCHMARK = {"harness", "run_all", "rows", "acs_questions", "decisions", "fairlearn_rates", "step_scoring"}
+NO_BENCHMARK = {
+    "harness",
+    "run_all",
+    "rows",
+    "acs_questions",
+    "decisions",
+    "fairlearn_rates",
+    "step_scoring",
+    "sweep_race",
+}
 PARTS = "coverage_*.py"  # of one benchmark
 
 

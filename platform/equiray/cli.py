@@ -120,6 +120,27 @@ def report(directory: Path, markdown: bool) -> None:
     click.echo(f"done: {_page(directory)}")
 
 
+@commands.command()
+@_spec
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Run directory; an unfinished one resumes.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: search.trials=60")
+@click.option("--address", help="Ray cluster to run on (`auto`, ray://HEAD:10001); none: this machine.")
+@_debug
+@click.pass_obj
+def sweep(arguments: list[str], spec: Path, out: Path, overrides: tuple[str, ...], address: str | None) -> None:
+    """Search the settings that SPEC (a YAML file) names for Pareto-optimal ones, and read the front on test rows.
+
+    Where no settings keep the constraints the exit code is 3, after the report that says why.
+    """
+    from equiray.runs.search import run_sweep
+    from equiray.specs.sweep import load_sweep_spec
+
+    loaded = load_sweep_spec(spec, overrides)
+    out = out.expanduser()
+    run_sweep(loaded, out, address=address, command=shlex.join(["equiray", *arguments]))
+    click.echo(f"done: {_page(out)}")
+
+
 commands.add_command(_debug(audit))
 commands.add_command(_debug(bundle))
 commands.add_command(_debug(compare))

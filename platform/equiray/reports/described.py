@@ -161,11 +161,14 @@ def _of_search(document: SearchFile) -> RunDetails:
         rows=document.rows.validation + document.rows.test,
         splits={"validation": document.rows.validation, "test": document.rows.test},
         warnings=document.warnings,
+        source=document.source,
+        source_sha256=document.source_sha256,
+        licence=document.licence,
     )
     return RunDetails(
         name=document.name,
         smoke=document.smoke,
-        durations_s={"trials": document.cost.seconds, "whole sweep": document.cost.wall_seconds},
+        durations_s=document.durations_s,
         command=document.command,
         tasks=dict.fromkeys(names or [document.task], told),
     )

@@ -20,6 +20,7 @@ from equiray.runs.counting import COUNTS_NAME
 from equiray.runs.run_cells import Asked, Cell, chosen_cells
 from equiray.runs.stored_spec import AnyRunSpec, load_spec
 from equiray.specs.documents import as_bad_input
+from equiray.specs.sweep import SweepSpec
 
 _OF_A_RUN = ("row_id", "split", "stage", "model", "label", "score", "prediction", "outcome")
 
@@ -84,9 +85,9 @@ def _spec(path: Path) -> AnyRunSpec | AuditSpec | None:
     if not (path / "spec.yaml").is_file():
         return None
     spec = load_spec(path / "spec.yaml")
-    if isinstance(spec, CompareSpec):
-        fix = "name what it compares: runs, audits or files"
-        raise BadInput("it is a comparison itself", place=str(path), fix=fix)
+    if isinstance(spec, CompareSpec | SweepSpec):
+        what = "a comparison itself" if isinstance(spec, CompareSpec) else "a sweep, of which no row was decided about"
+        raise BadInput(f"it is {what}", place=str(path), fix="name what it compares: runs, audits or files")
     return spec
 
 

@@ -128,6 +128,9 @@ class _Watch:
         self._why: dict[int, tuple[str, bool]] = {}
         self._started: dict[int, float] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune keeps a copy for a restore that the ledger makes needless
+
     def start(self, trial: Trial) -> None:
         self._started[trial.number] = time.monotonic()
         self.ledger.start(trial)
@@ -183,6 +186,9 @@ class _Searcher(Searcher):
         super().__init__(metric=None, mode=None)
         self.suggestions, self.queue, self.watch = suggestions, queue, watch
         self._running: dict[str, Trial] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         trial = self.queue.pop(0) if self.queue else self.suggestions.next()

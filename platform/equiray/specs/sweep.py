@@ -119,6 +119,13 @@ class ConstraintSpec(Document):
             return f"{self.metric} {sign} {self.max_loss:g}"
         return f"{self.metric} ≥ {self.min:g}" if self.min is not None else f"{self.metric} ≤ {self.max:g}"
 
+    def bounds(self, base: float | None) -> dict[str, float | None]:
+        """`min` and `max` as numbers, the base's figure known."""
+        if self.max_loss is None or base is None:
+            return {"min": self.min, "max": self.max}
+        higher = self.metric in _HIGHER
+        return {"min": base - self.max_loss if higher else None, "max": None if higher else base + self.max_loss}
+
     def excess(self, value: float, base: float | None) -> float:
         """By how much a value breaks it, above 0; what is not estimable breaks it."""
         if math.isnan(value):

@@ -7,15 +7,8 @@ shares, (low, high) = stability(tested, ("higher", "lower")), limits(tested, 0.9
 
 from equiray.metrics.fronts.clustered import GAPS, replicated_gaps, replicated_perplexity
 from equiray.metrics.fronts.points import fairest_within, hypervolume, knee, nondominated
-from equiray.metrics.fronts.resampled import (
-    Measured,
-    Replicated,
-    hypervolume_limits,
-    hypervolume_ratio,
-    limits,
-    side_by_side,
-    stability,
-)
+from equiray.metrics.fronts.resampled import Replicated, limits, side_by_side, stability
+from equiray.metrics.fronts.volumes import Measured, hypervolume_between, hypervolume_limits, hypervolume_ratio
 
 __all__ = [
     "GAPS",
@@ -23,6 +16,7 @@ __all__ = [
     "Replicated",
     "fairest_within",
     "hypervolume",
+    "hypervolume_between",
     "hypervolume_limits",
     "hypervolume_ratio",
     "knee",

@@ -56,7 +56,8 @@ def replicated_perplexity(
 
 def _totals(sums: Array, replicates: int, seed: int, source: Source) -> list[Array]:
     """Totals of sums [units, ...] over what is drawn, [some replicates, ...] at a time."""
-    return [np.tensordot(times.astype(np.float64), sums, 1) for times in drawn(len(sums), replicates, seed, source)]
+    draws = drawn(len(sums), replicates, seed, source)
+    return [np.asarray(np.tensordot(times.astype(np.float64), sums, 1), np.float64) for times in draws]
 
 
 def _gaps(totals: Array) -> Array:

@@ -7,14 +7,13 @@ data that chose them takes the optimism out.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import special
 
-from equiray.metrics.clusters import expanded_interval
-from equiray.metrics.fronts.points import Array, Directions, hypervolume, nondominated
+from equiray.metrics.fronts.points import Array, Directions, nondominated
 from equiray.metrics.intervals.limits import Interval
 
 Source = Literal["rows", "families", "documents"]
@@ -73,14 +72,6 @@ class Replicated:
         )
 
 
-class Measured(NamedTuple):
-    """A number with its limits; NaN where it is not estimable."""
-
-    value: float
-    low: float
-    high: float
-
-
 def drawn(units: int, replicates: int, seed: int, source: Source) -> Iterator[NDArray[np.float32]]:
     """How often each unit is drawn in the replicates, [some replicates, units] at a time."""
     draw = np.random.default_rng([seed, _SOURCES.index(source)])
@@ -131,79 +122,39 @@ def stability(replicated: Replicated, directions: Directions) -> Array:
 def limits(replicated: Replicated, confidence: float) -> Interval:
     """Limits of all P x M figures that hold at once, [P, M] each.
 
-    ``value -+ c s`` with the standard deviation s of each figure over the resamples and one c for all, the quantile of
-    the largest ``|replicate - value| / s`` of any figure (studentised max-t; Westfall and Young 1993). With n units c
+    ``value -+ c s`` with the standard deviation s of each figure over the resamples and c from `reach`. With n units c
     is expanded as `clusters.expanded_interval` expands percentiles: the t quantile with n - 1 degrees of freedom in
     place of the normal one, and sqrt(n / (n - 1)).
+
+    It serves smooth figures (means, their ratios). For extremes over groups, such as differences of the groups' rates,
+    it is too narrow where groups are close; `mitigation.gating.at_once` has limits of those.
 
     A figure that no resample changes, such as a rate of 0, has no limits (NaN): how far it may be from the truth is not
     known from resampling. Nor has one that is not estimable. Resamples without a figure are treated as in `stability`.
     """
-    low, high = np.full((2, *replicated.values.shape), np.nan)
-    there = ~np.isnan(replicated.values)
-    values, replicates = replicated.values[there], _complete(replicated.replicates[:, there])
-    if replicates is not None and there.any():
-        spread = replicates.std(0, ddof=1)
-        moves = spread > _STILL * np.maximum(1, np.abs(values))
-        furthest = np.max(np.abs(replicates - values)[:, moves] / spread[moves], axis=-1, initial=0)
-        units = np.broadcast_to(replicated.units, replicated.values.shape)[there]
-        reach = _expanded(float(np.quantile(furthest, confidence)), units)
-        width = np.where(moves, reach * spread, np.nan)
-        low[there], high[there] = values - width, values + width
-    return Interval(low, high)
+    spread, units = _spread(replicated), np.array(replicated.units)
+    at_once = -special.stdtrit(units - 1, special.ndtr(-reach(replicated, confidence)))
+    width = at_once * np.sqrt(units / (units - 1)) * spread
+    return Interval(replicated.values - width, replicated.values + width)
 
 
-def hypervolume_limits(
-    replicated: Replicated, reference: ArrayLike, directions: Directions, confidence: float
-) -> Measured:
-    """The hypervolume of the P points, and limits of that of their true figures.
+def reach(replicated: Replicated, confidence: float) -> float:
+    """By how many standard deviations limits must reach to hold for all P x M figures at once.
 
-    Limits are basic ones, 2 value - percentile: the union of what points dominate gains from each of their errors, in
-    a resample as in the sample, so that percentiles would count this gain twice and lie too high.
+    The quantile of the largest ``|replicate - value| / s`` of any figure (studentised max-t; Westfall and Young 1993),
+    no less than for one figure and no more than Bonferroni's for all. That it is where resampling leaves an estimable
+    figure as it is, since nothing is then known about how this one errs with the others; NaN where too many resamples
+    lack a figure.
     """
-    value = hypervolume(replicated.values, reference, directions)
-    return _basic(value, _volumes(replicated, reference, directions), replicated, confidence)
-
-
-def hypervolume_ratio(
-    ours: Replicated, theirs: Replicated, reference: ArrayLike, directions: Directions, confidence: float
-) -> Measured:
-    """Hypervolume of our points over that of theirs, with basic limits of its logarithm; above 1 ours dominate more.
-
-    Both must be replicates of the same data and seed: they are paired by number. NaN where either is 0.
-
-    Raises
-    ------
-    ValueError
-        They differ in their replicates or units.
-    """
-    if len(ours.replicates) != len(theirs.replicates) or ours.units != theirs.units:
-        raise ValueError(
-            f"{len(ours.replicates)} replicates of {ours.units} units cannot be paired with "
-            f"{len(theirs.replicates)} of {theirs.units}"
-        )
-    pair = (ours, theirs)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value, other = (np.log(hypervolume(each.values, reference, directions)) for each in pair)
-        draws, others = (np.log(_volumes(each, reference, directions)) for each in pair)
-        found = _basic(float(value - other), draws - others, ours, confidence)
-    return Measured(*(float(np.exp(part)) for part in found)) if np.isfinite(found.value) else Measured(*[np.nan] * 3)
-
-
-def _volumes(of: Replicated, reference: ArrayLike, directions: Directions) -> Array:
-    """Of each resample [B]; NaN where it lacks a figure of a point that is estimable."""
-    points = np.flatnonzero(~np.isnan(of.values).any(-1))
-    return np.array(
-        [
-            np.nan if np.isnan(each).any() else hypervolume(each, reference, directions)
-            for each in of.replicates[:, points]
-        ]
-    )
-
-
-def _basic(value: float, draws: Array, of: Replicated, confidence: float) -> Measured:
-    low, high = expanded_interval(draws[:, None], min(of.units), confidence)
-    return Measured(value, float(2 * value - high[0]), float(2 * value - low[0]))
+    known = ~np.isnan(replicated.values)
+    replicates, spread = _complete(replicated.replicates[:, known]), _spread(replicated)[known]
+    if replicates is None:
+        return np.nan
+    one, all_of_them = -special.ndtri((1 - confidence) / 2 / np.array([1, max(1, known.sum())]))
+    if np.isnan(spread).any() or not known.any():
+        return float(all_of_them)
+    furthest = (np.abs(replicates - replicated.values[known]) / spread).max(-1)
+    return float(np.clip(np.quantile(furthest, confidence), one, all_of_them))
 
 
 def _complete(replicates: Array) -> Array | None:
@@ -212,5 +163,10 @@ def _complete(replicates: Array) -> Array | None:
     return None if lacking.mean() > _MOST_MISSING else replicates[~lacking]
 
 
-def _expanded(reach: float, units: NDArray[np.int64]) -> Array:
-    return -special.stdtrit(units - 1, special.ndtr(-reach)) * np.sqrt(units / (units - 1))
+def _spread(replicated: Replicated) -> Array:
+    """Standard deviations over the resamples [P, M]; NaN where there is none, or the figure is not estimable."""
+    replicates = _complete(np.where(np.isnan(replicated.values), 0, replicated.replicates))
+    if replicates is None:
+        return np.full(replicated.values.shape, np.nan)
+    spread = replicates.std(0, ddof=1)
+    return np.where(spread > _STILL * np.maximum(1, np.abs(replicated.values)), spread, np.nan)

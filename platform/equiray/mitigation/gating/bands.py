@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from equiray.metrics.calibration import ece
 from equiray.metrics.counting.scores import bin_of, on_grid
-from equiray.metrics.disparities import Disparity
 from equiray.metrics.estimation.unknown import known
 from equiray.metrics.intervals.curves import normal_quantile, single_limits
 from equiray.metrics.intervals.limits import Completed, Counted, Interval
@@ -24,7 +23,7 @@ from equiray.metrics.rates import ACCURACY, Rate
 from equiray.metrics.tables import CALIBRATION_BINS, UNANSWERED, Mass, ScoreSums
 from equiray.mitigation.gating.grid import POINTS, counted_on_grid, opened_by, quantile_thresholds
 from equiray.mitigation.gating.outcomes import GatedOutcomes
-from equiray.mitigation.gating.thresholds import DISPARITIES, Cells, Sweep, check_one_gate, collect
+from equiray.mitigation.gating.thresholds import DISPARITIES, Cells, Masses, Sweep, check_one_gate, collect
 
 _Array = NDArray[np.float64]
 _MEAN, _SUM = "equalized_odds_difference_mean", "equalized_odds_difference_sum"  # one claim, whose limits take long
@@ -70,15 +69,8 @@ def band(outcomes: GatedOutcomes, attribute: str, confidence: float, *, points: 
     opened = opened_by(outcomes.risk, [axis])
     masses = counted_on_grid(outcomes, cells, [axis], opened)
     found = collect(outcomes, attribute, cells, iter([masses]), 1)
-    everyone, z = masses.mass.sum(1), normal_quantile(confidence)
-    limits = {
-        "accuracy": single_limits(_counted(ACCURACY, everyone[:, None]), z),
-        "activation_rate": single_limits(Counted(masses.opened, outcomes.rows), z),
-    }
-    limits = {metric: Interval(*(np.reshape(limit, -1) for limit in of)) for metric, of in limits.items()}
-    for metric, disparity in DISPARITIES.items():
-        if metric != _MEAN:
-            limits[metric] = _limits(disparity, masses.mass, cells, found.figures[metric], confidence)
+    limited = [metric for metric in found.figures if metric != _MEAN]
+    limits = {metric: limits_of(metric, masses, cells, confidence) for metric in limited}
     limits[_MEAN] = Interval(*(limit / len(DISPARITIES[_MEAN].rates) for limit in limits[_SUM]))
     sums, groups = _score_sums(outcomes, cells, opened[:, 0], len(axis)), len(cells.groups)
     return Band(
@@ -91,12 +83,20 @@ def band(outcomes: GatedOutcomes, attribute: str, confidence: float, *, points: 
     )
 
 
-def _limits(disparity: Disparity, mass: NDArray[np.int64], cells: Cells, values: _Array, confidence: float) -> Interval:
-    there = ~np.isnan(values)
-    if not there.any():
-        return Interval(*np.full((2, len(values)), np.nan))
-    found = projected(disparity.combined, [_rate(rate, mass, cells) for rate in disparity.rates], confidence)
-    return Interval(*(np.where(there, limit, np.nan) for limit in found))
+def limits_of(metric: str, masses: Masses, cells: Cells, confidence: float) -> Interval:
+    """Limits [T] of accuracy, the activation rate or one of `DISPARITIES` at each of T thresholds by itself."""
+    mass, z = masses.mass, normal_quantile(confidence)
+    if metric == "accuracy":
+        found, there = single_limits(_counted(ACCURACY, mass.sum(1, keepdims=True)), z), True
+    elif metric == "activation_rate":
+        found, there = single_limits(Counted(masses.opened[:, None], cells.rows.sum()), z), True
+    else:
+        disparity = DISPARITIES[metric]
+        there = ~np.isnan(disparity.of(mass[:, : cells.compared]))
+        if not there.any():
+            return Interval(*np.full((2, len(mass)), np.nan))
+        found = projected(disparity.combined, [_rate(rate, mass, cells) for rate in disparity.rates], confidence)
+    return Interval(*(np.where(there, np.reshape(limit, -1), np.nan) for limit in found))
 
 
 def _rate(rate: Rate, mass: NDArray[np.int64], cells: Cells) -> Counted | Completed:

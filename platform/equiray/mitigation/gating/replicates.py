@@ -57,7 +57,7 @@ def replicated_outcomes(
         do not fit the gates.
     """
     _check_metrics(metrics)
-    cells = _check_same_rows(points, attribute)
+    cells = check_same_rows(points, attribute)
     decisions = _Decisions.of(points, cells, "ece" in metrics)
     rows = len(cells.code)
     values = _figures(decisions, np.ones((1, rows)), metrics)[0]
@@ -148,7 +148,8 @@ def _check_metrics(metrics: Sequence[str]) -> None:
         raise _refused(found, "metrics", f"name some of: {', '.join(METRICS)}")
 
 
-def _check_same_rows(points: Sequence[tuple[GatedOutcomes, ArrayLike]], attribute: str) -> Cells:
+def check_same_rows(points: Sequence[tuple[GatedOutcomes, ArrayLike]], attribute: str) -> Cells:
+    """The cells of the rows of all points; raises BadInput where these are not the same rows."""
     if not points:
         raise _refused("no points", "points", "give at least one model with its thresholds")
     first = points[0][0]

@@ -24,6 +24,9 @@ from equiray.models.embedding import tokenize
 from equiray.models.loading import CausalLM
 from equiray.specs.run import UnlearningSpec
 
+Originals = dict[Tokens, torch.Tensor]
+"""By text, the original model's last hidden states on it, float [len(text) - 1, hidden]."""
+
 _TEXTS_AT_ONCE = 32
 
 
@@ -61,8 +64,12 @@ class Objective:
         texts: Sequence[str],
         spec: UnlearningSpec,
         seeds: tuple[int, int],
+        known: Originals | None = None,
     ) -> "Objective":
-        """Tokenize, and record what `lm`, still the original model, predicts on the reference texts it will see."""
+        """Tokenize, and record what `lm`, still the original model, predicts on the reference texts it will see.
+
+        `known` is what earlier trainings of the same model have recorded; it is added to.
+        """
         families: dict[str, list[EncodedPrompt]] = {}
         for prompt, encoded in zip(prompts, encode_prompts(lm, prompts, fillers), strict=True):
             families.setdefault(prompt.family, []).append(encoded)
@@ -75,7 +82,7 @@ class Objective:
         return cls(
             families=tuple(tuple(members) for members in families.values()),
             texts=tuple(chosen),
-            originals=tuple(_original_states(lm, chosen)),
+            originals=tuple(_recalled(lm, chosen, {} if known is None else known)),
             head=head,
             spec=spec,
             seeds=seeds,
@@ -135,6 +142,12 @@ def gradient_cosine(terms: Terms, parameters: Sequence[torch.nn.Parameter]) -> f
     )
     norms = (one.norm() * other.norm()).item()
     return float(one @ other) / norms if norms > 0 else None
+
+
+def _recalled(lm: CausalLM, texts: Sequence[Tokens], known: Originals) -> list[torch.Tensor]:
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    known.update(zip(new, _original_states(lm, new), strict=True))
+    return [known[text] for text in texts]
 
 
 @torch.no_grad()

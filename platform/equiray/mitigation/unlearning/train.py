@@ -14,7 +14,7 @@ from equiray.errors import BadInput, writing
 from equiray.mitigation.unlearning.adapters import RECORD, trainable
 from equiray.mitigation.unlearning.diagnostics import PERPLEXITY_BUDGET, CurvePoint, Health, Monitor, warnings_of
 from equiray.mitigation.unlearning.losses import Terms
-from equiray.mitigation.unlearning.objective import Objective, gradient_cosine
+from equiray.mitigation.unlearning.objective import Objective, Originals, gradient_cosine
 from equiray.mitigation.unlearning.results import UnlearnResult, finished, point_of, progress_line, training_digest
 from equiray.models.loading import CausalLM
 from equiray.models.training.adapters import Trainable, save_adapter
@@ -91,8 +91,11 @@ def unlearning(
     *,
     seed: int,
     fold: int | None = None,
+    known: Originals | None = None,
 ) -> Generator[CurvePoint, None, UnlearnResult]:
     """`unlearn`, one measurement after the other; the result is what the generator returns.
+
+    `known` remembers what the original model predicts on reference texts, for further trainings that start from it.
 
     `lm` has its own weights again when the generator has ended or is closed. A training that is closed early leaves its
     last checkpoint, from which the same call goes on.
@@ -117,7 +120,7 @@ def unlearning(
         seed=seed,
     )
     with trainable(lm, spec, seed) as model, tree_attention(model.lm.model):
-        objective = Objective.of(model.lm, train_prompts, fillers, kl_texts.texts, spec, (seed, fold or 0))
+        objective = Objective.of(model.lm, train_prompts, fillers, kl_texts.texts, spec, (seed, fold or 0), known)
         training = _Training(model, objective, monitor, spec, out_dir, run, fold)
         return (yield from training.points())
 

@@ -32,7 +32,7 @@ class Card(NamedTuple):
 
 
 STATUS: dict[Status, str] = {
-    "done": "ran to its end",
+    "done": "ran to the end",
     "stopped": "stopped early",
     "infeasible": "broke a constraint",
     "failed": "failed",

@@ -86,17 +86,19 @@ def _setting_track(setting: Setting, label: str, trials: Sequence[Trial], at: fl
         return _choice_track(setting, label, values, at)
     numbers = {trial: float(v) for trial, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     ends = [end for end in (setting.low, setting.high) if end is not None]
-    log = setting.log and min(*ends, *numbers.values()) > 0
-    scaled = math.log10 if log else float
-    axis = axis_over(map(scaled, [*ends, *numbers.values()]))
-    ticks = _decades(axis) if log else axis.ticks
+    scaled = math.log10 if setting.log else float
+    shown = [v for v in (*ends, *numbers.values()) if v > 0 or not setting.log]
+    axis = axis_over(map(scaled, shown))
+    # a known configuration may be 0 where the space is logarithmic: it stands at the foot of the axis
+    heights = {trial: _down(axis, scaled(v)) if v in shown else 100.0 for trial, v in numbers.items()}
+    ticks = _decades(axis) if setting.log else axis.ticks
     return Track(
         at=at,
         label=label,
         full=setting.key,
-        note="log" if log else "",
+        note="log" if setting.log else "",
         ticks=tuple(Tick(round(100 - tick.at, 2), tick.label) for tick in ticks),
-        places={trial: Place(_down(axis, scaled(v)), value_words(values[trial])) for trial, v in numbers.items()},
+        places={trial: Place(height, value_words(values[trial])) for trial, height in heights.items()},
     )
 
 

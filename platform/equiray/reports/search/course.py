@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from equiray.reports.axes import axis_over
 from equiray.reports.planes import Entry, Mark, Plane, PlaneChart
-from equiray.reports.search.record import SearchFile
+from equiray.reports.search.cards import STATUS
+from equiray.reports.search.record import SearchFile, Status
 from equiray.reports.search.space import short_keys
 from equiray.reports.words import count, duration, number, share
 
@@ -68,6 +69,16 @@ def importance_bars(document: SearchFile) -> list[Bar]:
     short = short_keys([of.key for of in found])
     longest = max((of.share for of in found), default=0) or 1
     return [Bar(short[of.key], share(of.share), round(100 * of.share / longest, 1)) for of in found]
+
+
+def fate_bars(document: SearchFile) -> list[Bar]:
+    """How many trials ended how; in the colours of `worker_rows`."""
+    whole = len(document.trials) or 1
+    found: dict[Status, int] = {status: len(document.of_status(status)) for status in STATUS}
+    return [
+        Bar(STATUS[status][:1].upper() + STATUS[status][1:], count(n), round(100 * n / whole, 1), style=status)
+        for status, n in found.items()
+    ]
 
 
 def killed_bars(document: SearchFile) -> list[Bar]:

@@ -21,6 +21,9 @@ _KNOWN = ("circle", "known")
 _NEAR = 0.5
 """How far beyond the evaluated points an axis reaches for its context, in lengths of what they span."""
 
+MOST_WHISKERS = 30
+"""Points whose whiskers all show at once; those of more would hide the points."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spot:
@@ -34,7 +37,7 @@ class Spot:
 
 @dataclass(frozen=True, kw_only=True)
 class FrontChart:
-    """A plane of two objectives; of `spots` the last lies on top."""
+    """A plane of two objectives; of `spots` the last lies on top. Of a `crowded` one whiskers show when asked for."""
 
     title: str
     meaning: str
@@ -47,6 +50,7 @@ class FrontChart:
     reference: tuple[float, float] | None
     legend: tuple[Entry, ...]
     notes: tuple[str, ...]
+    crowded: bool
 
 
 class _Pair(NamedTuple):
@@ -70,7 +74,7 @@ def links(document: SearchFile) -> dict[str, str]:
 
 def _chart(document: SearchFile, pair: _Pair) -> FrontChart | None:
     evaluated = [*document.front, *document.beside]
-    trials = [t for t in document.trials if t.values and t.number not in document.front_trials]
+    trials = [t for t in document.trials if t.values and t.number not in document.evaluated_trials]
     core = [*_ends(evaluated, pair), *(_promised(point, pair) for point in evaluated)]
     around = [_pair_of(trial.values or {}, pair) for trial in trials]
     frontier = [_pair_of(point, pair) for point in document.frontier.points] if document.frontier else []
@@ -83,13 +87,7 @@ def _chart(document: SearchFile, pair: _Pair) -> FrontChart | None:
     shown = [(trial, place) for trial, place in zip(trials, around, strict=True) if place and _inside(plane, place)]
     dots = [place for place in _some(frontier) if place and _inside(plane, place)]
     spots = (
-        *(
-            Spot(
-                mark=_mark(plane, place, "dot", "trial" if t.status == "done" else "broke"),
-                card=trial_card(document, t),
-            )
-            for t, place in shown
-        ),
+        *(Spot(mark=_trial_mark(plane, place, trial), card=trial_card(document, trial)) for trial, place in shown),
         *_evaluated_spots(document, plane, pair),
     )
     return FrontChart(
@@ -103,6 +101,7 @@ def _chart(document: SearchFile, pair: _Pair) -> FrontChart | None:
         spots=spots,
         reference=plane.at(*reference) if _inside(plane, reference) else None,
         legend=tuple(_legend(document, spots, bool(dots))),
+        crowded=len(evaluated) > MOST_WHISKERS,
         notes=tuple(_notes(pair, reference, plane, sum(place is not None for place in around) - len(shown))),
     )
 
@@ -209,7 +208,7 @@ def _legend(document: SearchFile, spots: Sequence[Spot], has_frontier: bool) -> 
     if "trial" in styles:
         yield Entry("dot", "trial", "other trials, on validation")
     if "broke" in styles:
-        yield Entry("dot", "broke", "trials off the search: a constraint broken, or stopped")
+        yield Entry("dot", "broke", "trials that broke a constraint or were stopped")
 
 
 def _notes(pair: _Pair, reference: tuple[float, float], plane: Plane, off: int) -> Iterable[str]:

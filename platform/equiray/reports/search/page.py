@@ -1,7 +1,7 @@
 """`render`: the page of a sweep."""
 
 from equiray.reports.evidence import run_environment
-from equiray.reports.provenance import Fact, made_by
+from equiray.reports.provenance import Fact, durations, made_by
 from equiray.reports.run_directory import RunRecord
 from equiray.reports.search import course, summary, tables
 from equiray.reports.search.coordinates import coordinates
@@ -36,7 +36,7 @@ def render(run: RunRecord, document: SearchFile) -> str:
         coordinates=coordinates(document),
         importance=course.importance_bars(document),
         course=course.course_chart(document),
-        fates=tables.fate_table(document),
+        fates=course.fate_bars(document),
         killed=course.killed_bars(document),
         reasons=tables.reasons_table(document),
         trials=tables.trials_table(document),
@@ -45,7 +45,7 @@ def render(run: RunRecord, document: SearchFile) -> str:
         picks=_picks(document),
         verdicts=run.results.verdicts,
         made=[*_search_facts(document), *made_by(run, run_environment(run.path))],
-        durations=[],
+        durations=durations(run),
         read_from="search.json and results.json",
         count=count,
     )
@@ -58,7 +58,8 @@ def _search_facts(document: SearchFile) -> list[Fact]:
         Fact("Why this search", of.why),
         *(Fact(setting.key, _range(setting)) for setting in document.space),
         Fact("Reference point", ", ".join(f"{lower_label(o.metric)} {o.reference:g}" for o in document.objectives)),
-        Fact("Seed of the search", str(document.seed)),
+        Fact("Data", ", ".join(filter(None, (document.source, document.licence)))),
+        Fact("Data sha256", document.source_sha256),
     ]
 
 

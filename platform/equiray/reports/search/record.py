@@ -148,7 +148,11 @@ class SearchFile(Part):
     cost: Cost
     warnings: list[str]
     estimates: list[Estimate]
-    command: str | None = None
+    command: str
+    durations_s: dict[str, float]
+    source: str
+    source_sha256: str
+    licence: str | None
 
     @model_validator(mode="after")
     def _front_holds(self) -> "SearchFile":
@@ -172,6 +176,11 @@ class SearchFile(Part):
         first = self.objectives[0]
         sign = -1 if first.direction == "higher" else 1
         return sorted(self.front, key=lambda point: sign * (point.validation[first.metric] or 0.0))
+
+    @property
+    def evaluated_trials(self) -> set[int]:
+        """Numbers of the trials that were read on test rows: those of the front, and of what stands beside it."""
+        return {point.trial for point in (*self.front, *self.beside) if point.trial is not None}
 
     @property
     def front_trials(self) -> set[int]:

@@ -1,7 +1,7 @@
 """Whether a configuration of the front is better than another: only limits that exclude "no difference" may say so.
 
-Notable: where the run recorded the paired difference on the same test rows (an estimate of stage
-``<point>-<other>``), its limits decide; else the two intervals must not meet, which asks for more.
+Notable: where the run recorded the paired difference on the same test rows (an estimate of stage ``front-beside`` and
+model ``<point>-<other>``), its limits decide; else the two intervals must not meet, which asks for more.
 """
 
 from collections import Counter
@@ -11,6 +11,7 @@ from typing import Literal
 from equiray.reports.search.record import Configuration, Objective, SearchFile
 from equiray.reports.words import NO_BREAK, count, enumerate_words, metric_words, number
 
+PAIRED = "front-beside"
 Standing = Literal["better", "worse", "INCONCLUSIVE"]
 
 
@@ -29,18 +30,18 @@ def standings_words(document: SearchFile, other: Configuration) -> str:
         for objective in document.objectives
         for point in document.front
     )
+    whole, each = count(len(document.front) * len(document.objectives)), count(len(document.front))
     clear = [
-        f"{how} in {lower_label(objective.metric)} for {found[objective.metric, how]}"
+        f"{how} in {lower_label(objective.metric)} for {count(found[objective.metric, how])} of {each}"
         for objective in document.objectives
         for how in ("better", "worse")
         if found[objective.metric, how]
     ]
-    unclear = sum(n for (_, how), n in found.items() if how == "INCONCLUSIVE")
-    whole = len(document.front) * len(document.objectives)
+    than, unclear = other_words(other), sum(n for (_, how), n in found.items() if how == "INCONCLUSIVE")
     if not clear:
-        return f"against {other_words(other)} all {count(whole, 'comparison')} are INCONCLUSIVE"
-    rest = f"; {count(unclear, 'comparison')} of {whole} INCONCLUSIVE" if unclear else ""
-    return f"against {other_words(other)} {enumerate_words(clear)} of {len(document.front)}{rest}"
+        return f"Against {than} all {whole} comparisons are INCONCLUSIVE."
+    rest = f"; the other {count(unclear)} of {whole} comparisons are INCONCLUSIVE" if unclear else ""
+    return f"Against {than} the front is {enumerate_words(clear)}{rest}."
 
 
 def leader(document: SearchFile, objective: Objective) -> Configuration | None:
@@ -92,7 +93,7 @@ def _paired(
     document: SearchFile, point: Configuration, other: Configuration, objective: Objective
 ) -> tuple[float, float] | None:
     for e in document.estimates:
-        if (e.stage, e.metric, e.group) == (f"{point.id}-{other.id}", objective.metric, None):
+        if (e.stage, e.model, e.metric) == (PAIRED, f"{point.id}-{other.id}", objective.metric):
             return None if e.low is None or e.high is None else (e.low, e.high)
     return None
 

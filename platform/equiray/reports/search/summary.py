@@ -78,8 +78,7 @@ def _offer(document: SearchFile) -> str:
     return (
         f"The front has {count(len(document.front), 'configuration')} of {count(len(document.front_trials), 'trial')}. "
         f"{count(document.rows.validation, f'validation {unit}')} chose them; on "
-        f"{count(document.rows.test, f'test {unit}')}, which chose nothing: "
-        f"{'; '.join(told) or 'nothing was recorded to hold the front against'}."
+        f"{count(document.rows.test, f'test {unit}')}, which chose nothing, figures are as follows. {' '.join(told)}"
     )
 
 
@@ -109,7 +108,7 @@ def _shrinkage(document: SearchFile) -> str:
 
 def _no_front(document: SearchFile) -> str:
     if not document.of_status("done", "infeasible"):
-        return "There is no front: no trial ran to its end."
+        return "There is no front: no trial ran to the end."
     ranked = sorted(document.constraints, key=lambda c: -c.killed)
     broken = [
         f"“{c.name}” was broken by {count(c.killed)} of {count(len(document.trials), 'trial')}"

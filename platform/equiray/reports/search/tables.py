@@ -10,7 +10,7 @@ from equiray.reports.search.standings import limits_words, optimism, other_words
 from equiray.reports.tables import Cell, Table, TableBlock, TableRow
 from equiray.reports.words import count, duration, metric_words, number, share
 
-MOST_POINTS = 16
+MOST_POINTS = 20
 """Points that the first table of a larger front shows, evenly along it; the whole front is folded below."""
 
 _Of = TypeVar("_Of", Configuration, Trial)
@@ -58,8 +58,8 @@ def fate_table(document: SearchFile) -> Table:
 def reasons_table(document: SearchFile) -> Table | None:
     """The trials that did not run to their end, and why; those that failed first."""
     columns: list[_Column[Trial]] = [
-        (("Reason", "Reason"), lambda t: Cell(value="", note=t.reason or "not recorded")),
-        (("Settings", "Settings"), lambda t: Cell(value="", note=settings_words(t.settings))),
+        (("Reason", "Reason"), lambda t: Cell(value="", note=t.reason or "not recorded", style="settings")),
+        (("Settings", "Settings"), lambda t: Cell(value="", note=settings_words(t.settings), style="settings")),
         (("Took", "Took"), lambda t: _plain(duration(t.seconds))),
     ]
     parts = [(STATUS[s], document.of_status(s)) for s in ("failed", "infeasible", "stopped")]
@@ -69,8 +69,8 @@ def reasons_table(document: SearchFile) -> Table | None:
 def trials_table(document: SearchFile) -> Table | None:
     """Every trial with its own best compromise on validation."""
     columns: list[_Column[Trial]] = [
-        (("Settings", "Settings"), lambda t: Cell(value="", note=settings_words(t.settings))),
-        (("Fate", "Fate"), lambda t: Cell(value="", note=f"{STATUS[t.status]}; {ORIGIN[t.origin]}")),
+        (("Settings", "Settings"), lambda t: Cell(value="", note=settings_words(t.settings), style="settings")),
+        (("Fate", "Fate"), lambda t: Cell(value="", note=f"{STATUS[t.status]}; {ORIGIN[t.origin]}", style="settings")),
     ]
     columns += [(_heads(o.metric), _value_column(o)) for o in document.objectives]
     columns.append((("Points", "Points"), lambda t: _plain(count(t.points))))
@@ -143,7 +143,7 @@ def _value_column(objective: Objective) -> Callable[[Trial], Cell]:
 
 
 def _settings_cell(point: Configuration) -> Cell:
-    return Cell(value="", note=_settings_words(point))
+    return Cell(value="", note=_settings_words(point), style="settings")
 
 
 def _settings_words(point: Configuration) -> str:

@@ -99,7 +99,7 @@ def search_document(
             for each in spec.objectives
         ],
         "constraints": [
-            {"name": each.name, "metric": each.metric, "min": each.min, "max": each.max, "killed": killed}
+            {"name": each.name, "metric": each.metric, **each.bounds(planned.base.get(each.metric)), "killed": killed}
             for each, killed in zip(spec.constraints, killed_by(spec, ledger).values(), strict=True)
         ],
         "algorithm": {

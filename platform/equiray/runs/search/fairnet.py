@@ -121,6 +121,7 @@ class FairNetWorker:
         self.states = study.states.states()
         self.classifier = self._base(spec)
         self._readings: dict[int, Readings] = {}
+        self._shut: dict[str, NDArray[np.float32]] = {}
         labels = study.people["train"].label.astype(np.int64)
         self.training = TrainingRows(
             lower=self.states.take(study.rows["train"]),
@@ -163,8 +164,12 @@ class FairNetWorker:
         return self._readings[layers.detector]
 
     def _said(self, fairnet: FairNet, split: str) -> Arrays:
-        found = subset_probabilities(fairnet, self.states.take(self.study.rows[split]))
-        return {"risk": found.risk, "probability": found.probability}
+        """Risks and outputs; those with every gate shut are the base's, the same for all trials."""
+        lower = self.states.take(self.study.rows[split])
+        if split not in self._shut:
+            self._shut[split] = subset_probabilities(fairnet, lower, subsets=(0,)).probability
+        found = subset_probabilities(fairnet, lower, subsets=range(1, 1 << len(fairnet.attributes)))
+        return {"risk": found.risk, "probability": np.concatenate([self._shut[split], found.probability], axis=1)}
 
     def _settings(self, settings: Mapping[str, object]) -> FairNetSpec:
         spec = self.study.spec.with_settings(settings)

@@ -22,7 +22,7 @@ from equiray.runs.fairnet.planning import plan_task
 from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
 from equiray.runs.search.fairnet import FairNetStudy, StateArrays, outcomes_of
-from equiray.runs.search.gated import People, by_group, by_score, figures_at, group_frontier, replicated, shut, swept
+from equiray.runs.search.gated import People, as_it_is, by_group, figures_at, group_frontier, replicated, shut, swept
 from equiray.runs.search.kinds import About
 from equiray.runs.search.points import BASE, Arrays, Point
 from equiray.search.storage import Storage
@@ -83,9 +83,9 @@ class PlannedFairNet:
         self, split: str, points: Sequence[Point], arrays: Mapping[int, Arrays]
     ) -> Iterator[tuple[GatedOutcomes, Sequence[float]]]:
         for point in points:
-            if point.trial == BASE:  # as gates that never open
-                outcomes = by_score(self.study.people[split], arrays[BASE]["score"])
-                yield outcomes, (0.5,)
+            if point.trial == BASE:
+                outcomes = as_it_is(self.study.people[split], arrays[BASE]["score"])
+                yield outcomes, shut(outcomes)
             else:
                 outcomes = outcomes_of(self.study, split, arrays[point.trial])
                 yield outcomes, point.free or shut(outcomes)
@@ -125,7 +125,7 @@ def plan_fairnet_sweep(spec: SweepSpec, directory: RunDirectory, storage: Storag
     }
     groups = {gate: task.examples.attributes[gate][rows["train"]] for gate in task.gates}
     score = seed.predicted(base)["validation"]
-    at_half = figures_at(by_score(people["validation"], score), (0.5,), task.steering)
+    alone = as_it_is(people["validation"], score)
     study = FairNetStudy(
         spec=spec,
         people=people,
@@ -136,7 +136,7 @@ def plan_fairnet_sweep(spec: SweepSpec, directory: RunDirectory, storage: Storag
         groups=seed.vulnerable,
         base={name: p.detach().float().numpy() for name, p in base.trained().items()},
         steering=task.steering,
-        base_figures={**at_half, "activation_rate": 0.0},
+        base_figures=figures_at(alone, shut(alone), task.steering),
         storage=storage,
     )
     return PlannedFairNet(

@@ -34,6 +34,13 @@ class People:
     groups: tuple[GroupedScores, ...]
 
 
+def as_it_is(people: People, score: NDArray[np.floating]) -> GatedOutcomes:
+    """A model without gates: one that never opens changes nothing."""
+    score = np.asarray(score, np.float32)
+    never = np.full((len(score), 1), np.nan, np.float32)
+    return _outcomes(people, ("none",), never, np.stack([score, score], axis=1))
+
+
 def by_score(people: People, score: NDArray[np.floating]) -> GatedOutcomes:
     """Decisions by one threshold of a score."""
     rows = len(people.label)

@@ -17,6 +17,7 @@ from equiray.metrics.filler_scores import FillerScores
 from equiray.metrics.intrinsic import intrinsic_gaps
 from equiray.mitigation.unlearning import load_adapter, unlearning
 from equiray.mitigation.unlearning.diagnostics import score_relevant
+from equiray.mitigation.unlearning.objective import Originals
 from equiray.models.loading import CausalLM, load_causal_lm
 from equiray.models.scoring import Scorer
 from equiray.runs.search.judged import Figures, judged
@@ -78,6 +79,7 @@ class UnlearningWorker:
         spec = study.spec.with_settings({})
         assert isinstance(spec, RunSpec)
         self.lm = load_causal_lm(spec.language_model.source, dtype="float32")
+        self._originals: dict[str, Originals] = {}
 
     def run(self, trial: Trial) -> Iterator[Progress | Outcome]:
         """Unlearn with a trial's settings, saying each measurement, and read the adapter on validation prompts."""
@@ -94,6 +96,7 @@ class UnlearningWorker:
                 folder,
                 seed=study.spec.seed,
                 fold=0,
+                known=self._originals.setdefault(spec.dtype, {}),
             )
             for point in training:
                 first = json.loads((folder / "curve.jsonl").read_text(encoding="utf-8").partition("\n")[0])
