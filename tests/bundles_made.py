@@ -15,7 +15,7 @@ from equiray.models.backbones import encode_texts, load_backbone
 from equiray.models.token_counter import TokenCounter
 from equiray.runs.fairnet.planning import plan_task
 from equiray.specs.fairnet import load_fairnet_spec
-from fairnet_runs import people, tiny_bert, write_fairnet_spec
+from fairnet_runs import QUICK, people, tiny_bert, write_fairnet_spec
 
 GATES = ("sex", "region")
 
@@ -31,7 +31,9 @@ def equiray(*arguments: object) -> int:
 def fairnet_run(folder: Path) -> Path:
     """Two gates, one training, no baseline that is trained."""
     tasks = [people(folder, 800)]
-    spec = write_fairnet_spec(folder, tiny_bert(folder / "bert"), tasks=tasks, baselines=["thresholds"])
+    base = QUICK | {"epochs": 12}
+    model = tiny_bert(folder / "bert")
+    spec = write_fairnet_spec(folder, model, tasks=tasks, base=base, baselines=["thresholds"])
     assert equiray("run", spec, "--out", folder / "run", "--debug") == 0
     return folder / "run"
 

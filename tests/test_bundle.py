@@ -32,9 +32,10 @@ import sys
 import numpy as np, pyarrow.parquet as pq
 from pathlib import Path
 from equiray.bundles.bundle import load_bundle
-bundle, rows, only, out = sys.argv[1:]
-found = load_bundle(Path(bundle)).decide(pq.read_table(rows), only=np.load(only))
-np.savez(out, probability=found.probability, positive=found.positive, risk=found.risk, open=found.open)
+rows, only, *bundles = sys.argv[1:]
+for bundle in bundles:
+    found = load_bundle(Path(bundle)).decide(pq.read_table(rows), only=np.load(only))
+    np.savez(bundle, probability=found.probability, positive=found.positive, risk=found.risk, open=found.open)
 """
 
 
@@ -73,18 +74,28 @@ def predictions(run: Path) -> pa.Table:
     return table.filter(pc.equal(table["split"], "test"))
 
 
-def test_reloaded_in_a_fresh_process_every_output_is_the_runs_own(run: Path, made: Path, people, tmp_path: Path):
+def test_reloaded_in_a_fresh_process_every_output_is_the_runs_own(
+    run: Path, sweep: Path, people: pa.Table, tmp_path: Path
+):
+    """Of a run, and of a point of a sweep's front whose gates are open for some rows and shut for others."""
+    assert equiray("bundle", run, "--pick", "seed0", "--out", tmp_path / "run") == 0
+    assert equiray("bundle", sweep, "--pick", "t12p0", "--out", tmp_path / "point") == 0
     pq.write_table(people, tmp_path / "rows.parquet")
     np.save(tmp_path / "only.npy", places_of_test_rows(people))
-    arguments = [str(path) for path in (made, tmp_path / "rows.parquet", tmp_path / "only.npy", tmp_path / "found.npz")]
-    subprocess.run([sys.executable, "-c", ELSEWHERE, *arguments], check=True, timeout=280)
-    found, kept = np.load(tmp_path / "found.npz"), predictions(run)
+    arguments = [str(tmp_path / name) for name in ("rows.parquet", "only.npy", "run", "point")]
+    subprocess.run([sys.executable, "-c", ELSEWHERE, *arguments], check=True)
+    found, kept = np.load(tmp_path / "run.npz"), predictions(run)
     outcomes = load_outcomes(run / "outcomes" / "people.seed0.test.parquet")
     assert len(found["probability"]) == len(kept) == outcomes.rows > 200
     assert np.array_equal(found["probability"], kept["score"].to_numpy())
     assert np.array_equal(found["positive"], kept["prediction"].to_numpy() == 1)
+    assert 0 < found["positive"].mean() < 1 and len(np.unique(found["probability"])) > 100
     assert np.array_equal(found["risk"], outcomes.risk)
-    assert 0 < found["open"].any(axis=1).mean() < 1  # gates are at work, so thresholds are part of what is equal
+    found, said = np.load(tmp_path / "point.npz"), load_file(sweep / "said" / "trial12.test.safetensors")
+    assert np.array_equal(found["risk"], said["risk"])
+    assert (np.abs(found["open"].mean(axis=0) - 0.7) < 0.02).all()  # by what point it is
+    subset = found["open"] @ [1, 2]
+    assert np.array_equal(found["probability"], said["probability"][np.arange(len(subset)), subset].astype(float))
 
 
 def test_rows_in_other_company_are_decided_alike_to_the_last_bits(made: Path, people: pa.Table):

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 _directory = click.Path(path_type=Path, exists=True, file_okay=False)
+_TERMINAL_LINES = 12
 PROBLEMS = 1
 """Exit code where a bundle is not what its manifest says."""
 
@@ -28,11 +29,13 @@ def bundle(directory: Path, pick: str, out: Path) -> None:
     click.echo(f"{provenance.point} of {provenance.origin} {provenance.name}, picked by {provenance.pick}")
     for setting, value in provenance.settings.items():
         click.echo(f"  {setting}: {value}")
-    for estimate in provenance.test:
-        if estimate.group is None and estimate.value is not None:
-            of = f" ({estimate.attribute})" if estimate.attribute else ""
-            limits = "" if estimate.low is None else f" [{estimate.low:.4f}, {estimate.high:.4f}]"
-            click.echo(f"  {estimate.metric}{of}: {estimate.value:.4f}{limits} on {estimate.n:,} test rows")
+    whole = [each for each in provenance.test if each.group is None and each.value is not None]
+    for estimate in whole[:_TERMINAL_LINES]:
+        of = f" ({estimate.attribute})" if estimate.attribute else ""
+        limits = "" if estimate.low is None else f" [{estimate.low:.4f}, {estimate.high:.4f}]"
+        click.echo(f"  {estimate.metric}{of}: {estimate.value:.4f}{limits} on test rows, n = {estimate.n:,}")
+    if len(provenance.test) > len(whole[:_TERMINAL_LINES]):
+        click.echo(f"  manifest.json has all {len(provenance.test)} figures on test rows")
     click.echo(f"done: {out}")
 
 
