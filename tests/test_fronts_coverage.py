@@ -10,7 +10,7 @@ from equiray.mitigation.gating.at_once import limits_at_once
 from equiray.mitigation.gating.replicates import replicated_outcomes
 from gated_cases import outcomes_of
 
-SIMULATIONS, REPLICATES = 500, 300
+SIMULATIONS, REPLICATES = 500, 200
 NOISE = 3 * np.sqrt(0.95 * 0.05 / SIMULATIONS)
 TRADE, REFERENCE = ("higher", "lower"), (0.5, 0.5)
 TAUS = [[0.2], [0.35], [0.5], [0.65], [0.8]]
@@ -42,7 +42,7 @@ def sample(rows, draw, groups, shift):
 )
 def test_limits_of_thresholds_and_their_hypervolume(groups, shift):
     metrics = ("accuracy", "demographic_parity_difference")
-    figures = sweep_at(sample(1_000_000, np.random.default_rng(0), groups, shift), "sex", TAUS).figures
+    figures = sweep_at(sample(400_000, np.random.default_rng(0), groups, shift), "sex", TAUS).figures
     truth = np.stack([figures[metric] for metric in metrics], axis=1)
     truth[:, 1] *= shift > 0
     volume = hypervolume(truth, REFERENCE, TRADE)

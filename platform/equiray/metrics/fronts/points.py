@@ -66,6 +66,11 @@ def hypervolume(values: ArrayLike, reference: ArrayLike, directions: Directions)
     cost, limit = costs(values, directions), costs(reference, directions)
     if limit.shape != cost.shape[-1:] or not np.isfinite(limit).all():
         raise ValueError(f"reference {reference}: give one finite number for each of {cost.shape[-1]} objectives")
+    return dominated_volume(cost, limit)
+
+
+def dominated_volume(cost: Array, limit: Array) -> float:
+    """`hypervolume` of `costs` [P, M] below the reference point's [M]."""
     return float(moocore.hypervolume(cost[(cost < limit).all(-1)], ref=limit))
 
 

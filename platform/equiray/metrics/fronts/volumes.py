@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from equiray.metrics.clusters import expanded_interval
-from equiray.metrics.fronts.points import Array, Directions, costs, hypervolume
+from equiray.metrics.fronts.points import Array, Directions, costs, dominated_volume, hypervolume
 from equiray.metrics.fronts.resampled import Replicated
 from equiray.metrics.intervals.limits import Interval
 
@@ -79,12 +79,8 @@ def hypervolume_ratio(
 def _volumes(of: Replicated, reference: ArrayLike, directions: Directions) -> Array:
     """Of each resample [B]; NaN where it lacks a figure of a point that is estimable."""
     points = np.flatnonzero(~np.isnan(of.values).any(-1))
-    return np.array(
-        [
-            np.nan if np.isnan(each).any() else hypervolume(each, reference, directions)
-            for each in of.replicates[:, points]
-        ]
-    )
+    cost, limit = costs(of.replicates[:, points], directions), costs(reference, directions)
+    return np.array([np.nan if np.isnan(each).any() else dominated_volume(each, limit) for each in cost])
 
 
 def _basic(value: float, draws: Array, of: Replicated, confidence: float) -> Measured:
