@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from equiray.specs.documents import Document, as_bad_input, read_mapping
 from equiray.specs.fairnet import FairNetSpec
 from equiray.specs.run import RunSpec, StatisticsSpec, apply_overrides
+from equiray.specs.space import Among, RangeSpec, levels_of
 
 Algorithm = Literal["tpe", "nsga2", "random", "grid"]
 Direction = Literal["higher", "lower"]
@@ -64,32 +65,11 @@ def direction_of(metric: str) -> Direction:
     return "higher" if metric in _HIGHER else "lower"
 
 
-class RangeSpec(Document):
-    """Numbers from `low` to `high`, both included."""
-
-    low: float
-    high: float
-    log: bool = Field(default=False, description="drawn evenly on a logarithmic scale")
-    whole: bool = Field(default=False, description="whole numbers only")
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> "RangeSpec":
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise ValueError("`low` and `high` must be finite")
-        if self.low >= self.high:
-            raise ValueError(f"an empty range: `low` {self.low:g} is not below `high` {self.high:g}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"`low` {self.low:g} has no logarithm: raise it above 0, or leave `log` out")
-        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
-            raise ValueError(f"`whole` numbers from {self.low:g} to {self.high:g}: name whole ends")
-        return self
-
-
 class ObjectiveSpec(Document):
     """One axis of the front; hypervolume is counted beyond `reference`."""
 
     metric: str
-    reference: float
+    reference: FiniteFloat
 
     @property
     def direction(self) -> Direction:
@@ -101,9 +81,9 @@ class ConstraintSpec(Document):
     """A bound that every point of a front keeps on validation rows; one of the four."""
 
     metric: str
-    min: float | None = None
-    max: float | None = None
-    max_loss: float | None = Field(default=None, ge=0, description="how much worse than the base it may be")
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
+    max_loss: FiniteFloat | None = Field(default=None, ge=0, description="how much worse than the base it may be")
 
     @model_validator(mode="after")
     def _one_bound(self) -> "ConstraintSpec":
@@ -152,7 +132,7 @@ class SearchSpec(Document):
     )
     stop_hopeless: bool = Field(
         default=False,
-        description="end a trial that, half way, is worse in every objective than a third of the finished ones were there",
+        description="end a trial that, half way, is worse in every objective than most finished ones were there",
     )
 
     @property
@@ -185,9 +165,9 @@ class SweepSpec(Document):
     schema_: Literal["equiray.sweep/1"] = Field(alias="schema")
     name: str
     kind: Kind
-    seed: int = Field(default=0, description="of what is suggested; trainings have the seed of `run`")
+    seed: int = Field(default=0, ge=0, description="of what is suggested; trainings have the seed of `run`")
     run: dict[str, Any] = Field(description="the spec that is searched around: of a FairNet run or an evaluation")
-    space: dict[str, RangeSpec | tuple[Any, ...]] = Field(description="key of `run` -> its range, or its choices")
+    space: dict[str, Among] = Field(description="key of `run` -> its range, or its choices")
     objectives: tuple[ObjectiveSpec, ...] = Field(min_length=2, max_length=3)
     constraints: tuple[ConstraintSpec, ...] = ()
     known: dict[str, dict[str, Any]] = Field(
@@ -208,10 +188,11 @@ class SweepSpec(Document):
     @model_validator(mode="after")
     def _is_a_search(self) -> "SweepSpec":
         self._check_metrics()
+        self._check_settings("run", {})
         self._check_space()
         self._check_constraints()
-        for name, settings in self.known.items():
-            self._check_settings(f"known.{name}", settings)
+        self._check_known()
+        self._check_budget()
         return self
 
     def _check_metrics(self) -> None:
@@ -231,21 +212,45 @@ class SweepSpec(Document):
         if not self.space:
             raise ValueError("`space` is empty: name at least one key of `run` with a range or choices")
         for key, among in self.space.items():
-            if not key.startswith(_SEARCHED[self.kind]):
-                raise ValueError(
-                    f"`space.{key}` cannot be searched: a trial of kind {self.kind} changes "
-                    f"{', '.join(part + '*' for part in _SEARCHED[self.kind])}; the rest is made once for all trials"
-                )
-            if isinstance(among, RangeSpec):
-                tried = [int(end) if among.whole else end for end in (among.low, among.high)]
-            else:
-                if len(among) < 2 or len({repr(choice) for choice in among}) < len(among):
-                    raise ValueError(f"`space.{key}` has the choices {list(among)}: name two or more different ones")
-                tried = list(among)
-            for value in tried:
+            self._check_searched(f"space.{key}", key)
+            if not isinstance(among, RangeSpec) and (
+                len(among) < 2 or any(choice in among[:place] for place, choice in enumerate(among))
+            ):
+                raise ValueError(f"`space.{key}` has the choices {list(among)}: name two or more different ones")
+            for value in among.tried if isinstance(among, RangeSpec) else among:
                 self._check_settings(f"space.{key}", {key: value})
 
+    def _check_searched(self, place: str, key: str) -> None:
+        if not key.startswith(_SEARCHED[self.kind]):
+            raise ValueError(
+                f"`{place}` cannot be searched: a trial of kind {self.kind} changes "
+                f"{', '.join(part + '*' for part in _SEARCHED[self.kind])}; the rest is made once for all trials"
+            )
+
+    def _check_known(self) -> None:
+        for name, settings in self.known.items():
+            for key in settings:
+                self._check_searched(f"known.{name}.{key}", key)
+            self._check_settings(f"known.{name}", settings)
+
+    def _check_budget(self) -> None:
+        if self.search.trials < len(self.known):
+            raise ValueError(
+                f"`search.trials` is {self.search.trials}, and `known` names {len(self.known)} settings that are tried "
+                "first: raise `trials`, or name fewer"
+            )
+        places = math.prod(len(levels_of(among)) for among in self.space.values())
+        if self.search.chosen == "grid" and self.search.trials > places + len(self.known):
+            raise ValueError(
+                f"`search.trials` is {self.search.trials}, and the grid has {places} places beside {len(self.known)} "
+                f"known settings: name {places + len(self.known)} at most"
+            )
+
     def _check_constraints(self) -> None:
+        names = [each.name for each in self.constraints]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"`constraints` has {name} twice: leave one")
         bounds: dict[str, list[float]] = {}
         for each in self.constraints:
             low, high = bounds.setdefault(each.metric, [-math.inf, math.inf])
@@ -262,8 +267,11 @@ class SweepSpec(Document):
             self.with_settings(settings)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "run"
-            raise ValueError(f"`{place}`: {where}: {first['msg']}") from error
+            where = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
+            got = "" if isinstance(first["input"], dict) else f", got {first['input']!r:.80}"
+            fix = "; write `whole: true`" if first["type"] == "int_from_float" else ""
+            said = first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"`{place}`: {where}{said[:1].lower()}{said[1:]}{got}{fix}") from error
 
     def with_settings(self, settings: Settings) -> FairNetSpec | RunSpec:
         """The spec of one trial."""
@@ -272,7 +280,9 @@ class SweepSpec(Document):
             *parents, last = key.split(".")
             node = document
             for parent in parents:
-                node = node.setdefault(parent, {})
+                if not isinstance(node.get(parent), dict):
+                    node[parent] = {}
+                node = node[parent]
             node[last] = value
         return (FairNetSpec if self.kind == "fairnet" else RunSpec).model_validate(document)
 
@@ -291,7 +301,10 @@ class SweepSpec(Document):
         """Whether the space has these values of all its keys."""
         for key, among in self.space.items():
             value = values[key]
-            inside = among.low <= value <= among.high if isinstance(among, RangeSpec) else value in among
+            if isinstance(among, RangeSpec):
+                inside = value is not None and among.low <= value <= among.high
+            else:
+                inside = value in among
             if not inside:
                 return False
         return True

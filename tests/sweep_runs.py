@@ -1,0 +1,83 @@
+"""Specs of sweeps on invented people and tiny random models, and the command in this process."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from equiray.cli import main
+from equiray.specs.sweep import SweepSpec
+from fairnet_runs import fairnet_document, people
+
+FAIRNET_RUN = {"schema": "equiray.fairnet/1", "name": "searched", "tasks": [{"name": "adult", "attributes": ["sex"]}]}
+FAIRNET = {
+    "schema": "equiray.sweep/1",
+    "name": "tiny",
+    "kind": "fairnet",
+    "run": FAIRNET_RUN,
+    "space": {"adapter.rank": [4, 8, 16], "adapter.lambda_contrastive": {"low": 0, "high": 2}},
+    "objectives": [
+        {"metric": "accuracy", "reference": 0.5},
+        {"metric": "equalized_odds_difference_max", "reference": 1},
+    ],
+}
+UNLEARNING = {
+    "schema": "equiray.sweep/1",
+    "name": "tiny",
+    "kind": "unlearning",
+    "run": {"schema": "equiray.run/1", "name": "searched", "tasks": [{"name": "german"}]},
+    "space": {"unlearning.lambda_gap": {"low": 0.5, "high": 10, "log": True}},
+    "objectives": [
+        {"metric": "intrinsic_gap", "reference": 1},
+        {"metric": "perplexity_ratio", "reference": 1.5},
+    ],
+}
+
+
+def sweep_spec(document: dict[str, Any], **changes: Any) -> SweepSpec:
+    return SweepSpec.model_validate(document | changes)
+
+
+class Done(NamedTuple):
+    code: Any
+    out: str
+    err: str
+
+
+def started(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """`equiray` in this process, for starting one takes longer than all that it does."""
+
+    def start(*arguments: object) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        return Done(left.value.code, *capsys.readouterr())
+
+    return start
+
+
+def written(folder: Path, document: dict[str, Any]) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def read(out: Path, name: str = "search.json") -> Any:
+    return json.loads((out / name).read_text(encoding="utf-8"))
+
+
+def fairnet_sweep(folder: Path, model: Path, rows: int = 700, **changes: Any) -> dict[str, Any]:
+    """One gate, a tiny backbone, trials of less than a second."""
+    task = people(folder, rows) | {"attributes": ["sex"]}
+    run = fairnet_document(folder, model, tasks=[task]) | {"name": "searched"}
+    space = {
+        "detector.kind": ["group", "risk", "both"],
+        "adapter.rank": [2, 4, 8],
+        "adapter.training.learning_rate": {"low": 0.001, "high": 0.1, "log": True},
+    }
+    search = {"algorithm": "random", "trials": 4}
+    small = {"run": run, "space": space, "search": search, "statistics": {"replicates": 100}}
+    return FAIRNET | small | changes
