@@ -37,6 +37,7 @@ def sample(rows, draw, groups, shift):
     return outcomes_of(label, score, np.tile([0.0, 1.0], (rows, 1)), {"sex": (tuple("abcdef"[:groups]), code)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("groups", "shift"), [(2, 0.15), (4, 0.0)], ids=["two groups that differ", "four equal groups"]
 )

@@ -6,6 +6,7 @@ import pytest
 from equiray.metrics.fronts import (
     Replicated,
     hypervolume,
+    hypervolume_between,
     hypervolume_limits,
     hypervolume_ratio,
     limits,
@@ -14,6 +15,7 @@ from equiray.metrics.fronts import (
     stability,
 )
 from equiray.metrics.fronts.resampled import drawn
+from equiray.metrics.intervals.limits import Interval
 
 TRADE = ("higher", "lower")
 REFERENCE = (0.0, 1.0)
@@ -96,6 +98,15 @@ def test_the_hypervolume_s_limits_turn_the_percentiles_round():
     volumes = [hypervolume(each, REFERENCE, TRADE) for each in found.replicates]
     low, high = np.quantile(volumes, [0.05, 0.95])
     assert hypervolume_limits(found, REFERENCE, TRADE, 0.9) == pytest.approx((value, 2 * value - high, 2 * value - low))
+
+
+def test_a_hypervolume_lies_between_those_of_the_worst_and_the_best_figures():
+    figures = Interval(np.array([[0.6, -0.2]]), np.array([[0.8, 0.1]]))  # accuracy and a signed gap
+    found = hypervolume_between([[0.7, -0.05]], figures, (0.5, 1.0), ("higher", "zero"))
+    assert found == pytest.approx((0.2 * 0.95, 0.1 * 0.8, 0.3 * 1.0))
+    figures.high[0, 1] = np.nan
+    unknown = hypervolume_between([[0.7, -0.05]], figures, (0.5, 1.0), ("higher", "zero"))
+    assert unknown.low == 0 and np.isnan(unknown.high)
 
 
 def test_a_ratio_is_paired():

@@ -45,10 +45,9 @@ def hypervolume_between(values: ArrayLike, figures: Interval, reference: ArrayLi
     ends = costs(figures.low, directions), costs(figures.high, directions)
     across = (np.array(directions) == "zero") & (figures.low < 0) & (figures.high > 0)
     best, worst = np.where(across, 0, np.minimum(*ends)), np.maximum(*ends)
-    lower: Directions = ["lower"] * len(directions)
-    limit = costs(reference, directions)
-    high = np.nan if np.isnan(best).any() else hypervolume(best, limit, lower)
-    return Measured(hypervolume(values, reference, directions), hypervolume(worst, limit, lower), high)
+    value, limit = hypervolume(values, reference, directions), costs(reference, directions)
+    high = np.nan if np.isnan(best).any() else dominated_volume(best, limit)
+    return Measured(value, dominated_volume(worst, limit), high)
 
 
 def hypervolume_ratio(
