@@ -31,6 +31,7 @@ from equiray.bundles.writing import Content, write_bundle
 from equiray.data.schema import SPLITS
 from equiray.errors import BadInput, reading_back
 from equiray.mitigation.fairnet import set_thresholds
+from equiray.mitigation.fairnet.store import read_stored
 from equiray.mitigation.gating.outcomes import opened_gates
 from equiray.models.backbones import Backbone, load_backbone
 from equiray.models.classifiers import THRESHOLD
@@ -140,7 +141,7 @@ def _content(trained: Trained, planned: PlannedTask, backbone: Backbone, folder:
         source=spec.source,
         name=backbone.name,
         identity=backbone.identity,
-        pooling=backbone.pooling,
+        pooling=read_stored(folder).pooling,
         dtype=spec.dtype,
         max_tokens=spec.max_tokens,
     )
