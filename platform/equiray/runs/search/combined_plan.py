@@ -198,20 +198,8 @@ def check_spec(spec: SweepSpec, run: RunSpec) -> None:
 
 
 def _people(task: Task, run: RunSpec, steering: str) -> dict[str, People]:
-    """Labels and groups of each split, groups as an evaluation counts them.
-
-    Raises
-    ------
-    BadInput
-        The attribute cannot be counted, or has one group.
-    """
+    """Labels and groups of each split, groups as an evaluation counts them; raises BadInput where they are too many."""
     groups = plan_counting(run.tasks[0].model_copy(update={"attributes": (steering,)}), task).groups
-    if len(groups[steering]) < 2:
-        raise BadInput(
-            f"{steering} has the group {', '.join(groups[steering])} only",
-            place="run.tasks.0.attributes",
-            fix="name an attribute with two groups or more first",
-        )
     found = {}
     for split in SPLITS:
         rows = task.split(split)
