@@ -7,12 +7,12 @@ the same story, begins with the trials that had been started and not finished, a
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from equiray.errors import reading_back, writing
-from equiray.search.study import Outcome, Trial
+from equiray.search.study import Outcome, Trial, read, written
 
 Status = Literal["done", "stopped", "infeasible", "failed"]
 """Whole, and with feasible points; ended early as hopeless; without a feasible point; died or refused."""
@@ -40,6 +40,8 @@ class Entry:
         Host and process.
     curve : tuple of (step, steps, figures)
         What it said on its way.
+    broken : mapping of constraint to float
+        By how much a trial that was ended early broke each constraint that it broke, when it was ended.
     """
 
     trial: Trial
@@ -51,6 +53,12 @@ class Entry:
     started_s: float
     worker: str | None
     curve: tuple[tuple[int, int, Mapping[str, float]], ...] = ()
+    broken: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def excess(self) -> Mapping[str, float]:
+        """By how much it broke each constraint that it broke, whole or ended early."""
+        return self.broken if self.outcome is None else self.outcome.broken
 
     def to_json(self) -> dict[str, Any]:
         """The line of the ledger."""
@@ -58,7 +66,9 @@ class Entry:
             **vars(self),
             "trial": self.trial.to_json(),
             "outcome": None if self.outcome is None else self.outcome.to_json(),
-            "curve": [list(point) for point in self.curve],
+            "figures": written(self.figures),
+            "curve": [(step, steps, written(figures)) for step, steps, figures in self.curve],
+            "broken": written(self.broken),
         }
 
     @classmethod
@@ -70,7 +80,9 @@ class Entry:
                 **line,
                 "trial": Trial(**line["trial"]),
                 "outcome": None if outcome is None else Outcome.of_json(outcome),
-                "curve": tuple((step, steps, figures) for step, steps, figures in line["curve"]),
+                "figures": read(line["figures"]),
+                "curve": tuple((step, steps, read(figures)) for step, steps, figures in line["curve"]),
+                "broken": read(line.get("broken", {})),
             }
         )
 
@@ -126,12 +138,12 @@ class Ledger:
         """Every whole line; one that a kill cut short is the last, and is written anew."""
         if not self.path.is_file():
             return []
-        text = self.path.read_text(encoding="utf-8")
-        whole, _, torn = text.rpartition("\n")
-        if torn:
+        lines = self.path.read_bytes().splitlines(keepends=True)  # bytes: a kill may cut a character in two
+        if lines and not lines[-1].endswith(b"\n"):
+            lines.pop()
             with writing(self.path):
                 scratch = self.path.with_name(f".{self.path.name}")
-                scratch.write_text(whole + "\n" if whole else "", encoding="utf-8")
+                scratch.write_bytes(b"".join(lines))
                 scratch.replace(self.path)
         with reading_back(self.path, fix="name a new directory with --out"):
-            return [json.loads(line) for line in whole.splitlines()]
+            return [json.loads(line) for line in lines]

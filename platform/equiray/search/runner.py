@@ -31,6 +31,7 @@ _SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_RESULT_BUFFER_LENGTH": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths in a spec are relative to where the command was given
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
@@ -62,7 +63,7 @@ def run_trials(spec: SweepSpec, study: Study, stopping: Stopping, ledger: Ledger
         return
     at_once = trials_at_once(spec.resources)
     os.environ.update(_SETTINGS)
-    suggestions = Suggestions(spec, ledger.entries, ledger.next_number)
+    suggestions = Suggestions(spec, ledger.entries, ledger.next_number, queue)
     watch = _Watch(ledger, stopping, say)
     runs = tune.with_resources(
         tune.with_parameters(TrialActor, study=study),
@@ -123,6 +124,7 @@ class _Watch:
 
     def __init__(self, ledger: Ledger, stopping: Stopping, say: Say) -> None:
         self.ledger, self.stopping, self.say = ledger, stopping, say
+        self.retries = stopping.spec.resources.retries
         self.began = time.monotonic() - ledger.earlier_s
         self._said: dict[int, list[Progress]] = {}
         self._why: dict[int, tuple[str, bool]] = {}
@@ -168,6 +170,7 @@ class _Watch:
             started_s=round(began - self.began, 3),
             worker=message.get("worker"),
             curve=tuple((one.step, one.steps, dict(one.figures)) for one in said),
+            broken=self.stopping.broken(figures) if status == "infeasible" and outcome is None else {},
         )
 
     def _became(self, trial: Trial, outcome: Outcome | None, message: Mapping[str, Any]) -> tuple[Status, str | None]:
@@ -176,7 +179,9 @@ class _Watch:
         if trial.number in self._why:
             reason, infeasible = self._why.pop(trial.number)
             return ("infeasible" if infeasible else "stopped"), reason
-        return "failed", message.get("error", "the process that ran it died, and died again when it was begun anew")
+        times = self.retries + 1
+        died = f"the process that ran it died{f', {times} times' if times > 1 else ''}"
+        return "failed", message.get("error", died)
 
 
 class _Searcher(Searcher):

@@ -56,8 +56,8 @@ class Outcome:
         return {
             "values": [list(map(float, point)) for point in self.values],
             "free": [[_written(setting) for setting in point] for point in self.free],
-            "best": {name: _written(value) for name, value in self.best.items()},
-            "broken": {name: _written(value) for name, value in self.broken.items()},
+            "best": written(self.best),
+            "broken": written(self.broken),
         }
 
     @classmethod
@@ -66,9 +66,19 @@ class Outcome:
         return cls(
             values=record["values"],
             free=[[float(setting) for setting in point] for point in record["free"]],
-            best={name: float(value) for name, value in record["best"].items()},
-            broken={name: float(value) for name, value in record["broken"].items()},
+            best=read(record["best"]),
+            broken=read(record["broken"]),
         )
+
+
+def written(figures: Mapping[str, float]) -> dict[str, float | str]:
+    """Figures as JSON has them."""
+    return {name: _written(value) for name, value in figures.items()}
+
+
+def read(figures: Mapping[str, float | str]) -> dict[str, float]:
+    """Figures that `written` wrote."""
+    return {name: float(value) for name, value in figures.items()}
 
 
 def _written(value: float) -> float | str:

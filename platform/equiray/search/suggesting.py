@@ -3,28 +3,32 @@
 Notable: a trial with settings that cost nothing, thresholds for one, has not one value of each objective but a whole
 front. What a sampler hears of it is the hypervolume that this front covers, or each of its points as a trial of its
 own (`learns_from`).
+
+What is drawn depends on the spec's seed, the trial's number and what was told before: a sweep that is taken up again
+goes on as it would have.
 """
 
+import itertools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 from numpy.typing import ArrayLike
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GridSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from equiray.metrics.fronts import hypervolume
 from equiray.search.ledger import Entry
 from equiray.search.study import Origin, Trial
-from equiray.specs.sweep import Algorithm, RangeSpec, SweepSpec
-
-LEVELS = 3
-"""Values of each range on a grid, ends included."""
+from equiray.specs.space import RangeSpec, levels_of
+from equiray.specs.sweep import SweepSpec
 
 _MOST_EXCESS = 1e9  # of what cannot be estimated
+_POPULATION = 50  # of NSGA-II: its first one is drawn at random
 
 
 class Suggestions:
@@ -37,9 +41,11 @@ class Suggestions:
         What an earlier part of the sweep found out.
     first : int
         Number of the next new trial.
+    running : sequence of Trial
+        Trials of an earlier part that are begun again.
     """
 
-    def __init__(self, spec: SweepSpec, entries: Sequence[Entry], first: int) -> None:
+    def __init__(self, spec: SweepSpec, entries: Sequence[Entry], first: int, running: Sequence[Trial] = ()) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.spec, self.number = spec, first
@@ -49,10 +55,15 @@ class Suggestions:
         directions = (
             [StudyDirection.MAXIMIZE] if self.scalar else [_DIRECTION[each.direction] for each in spec.objectives]
         )
-        self.study = optuna.create_study(directions=directions, sampler=self._sampler())
+        self.study = optuna.create_study(directions=directions)
         self._asked: dict[int, optuna.Trial] = {}
+        self._told = 0
         for entry in entries:
             self.tell(entry)
+        for trial in running:
+            asked = self._asked_before(trial)
+            if asked is not None:
+                self._asked[trial.number] = asked
 
     def next(self) -> Trial:
         """The next trial; known settings come first."""
@@ -60,40 +71,52 @@ class Suggestions:
         names = list(self.spec.known)
         if number < len(names):
             return Trial(number=number, origin="known", settings=self.spec.known[names[number]], name=names[number])
+        if self.spec.search.chosen == "grid":
+            return Trial(number=number, origin="grid", settings=self._place(number - len(names)))
+        origin = self._origin()
+        self.study.sampler = self._sampler(number, origin)
         asked = self.study.ask(self.distributions)
         self._asked[number] = asked
-        return Trial(number=number, origin=self._origin(), settings=dict(asked.params))
+        return Trial(number=number, origin=origin, settings=dict(asked.params))
 
     def tell(self, entry: Entry) -> None:
         """Learn from a finished trial; from one that failed there is nothing to learn."""
         asked, found = self._asked.pop(entry.trial.number, None), self._values(entry)
         if asked is None:
-            asked = self._asked_before(entry) if found else None
+            asked = self._asked_before(entry.trial) if found else None
             if asked is None:
                 return
         if not found:
             self.study.tell(asked, state=TrialState.FAIL)
             return
+        self._told += 1
         excess = self._excess(entry)
         for values in found[1:]:  # its other points, as trials of their own
-            self._add(asked.params, values, excess)
+            self._finish(self._as_asked(entry.trial.number, asked.params), values, excess)
         self._finish(asked, found[0], excess)
 
-    def _asked_before(self, entry: Entry) -> optuna.Trial | None:
+    def _place(self, place: int) -> dict[str, Any]:
+        """One of the grid; the seed shuffles them."""
+        places = list(itertools.product(*(levels_of(among) for among in self.spec.space.values())))
+        order = np.random.default_rng(self.spec.seed).permutation(len(places))
+        return dict(zip(self.spec.space, places[order[place]], strict=True))
+
+    def _asked_before(self, trial: Trial) -> optuna.Trial | None:
         """What was not asked for here: known settings, and trials of an earlier part of the sweep.
 
         None of settings outside the space, which a sampler cannot place.
         """
-        values = self.spec.values_of(entry.trial.settings)
-        outside = set(entry.trial.settings) - self.spec.space.keys()
+        values = self.spec.values_of(trial.settings)
+        outside = set(trial.settings) - self.spec.space.keys()
         if outside or not self.spec.contains(values):
             return None
-        self.study.enqueue_trial(values)
-        return self.study.ask(self.distributions)
+        return self._as_asked(trial.number, values)
 
-    def _add(self, settings: Mapping[str, Any], values: Sequence[float], excess: Mapping[str, float]) -> None:
+    def _as_asked(self, number: int, settings: Mapping[str, Any]) -> optuna.Trial:
+        """The sampler sees them as its own; NSGA-II counts them in a generation."""
+        self.study.sampler = self._sampler(number, "start")
         self.study.enqueue_trial(dict(settings))
-        self._finish(self.study.ask(self.distributions), values, excess)
+        return self.study.ask(self.distributions)
 
     def _finish(self, asked: optuna.Trial, values: Sequence[float], excess: Mapping[str, float]) -> None:
         for name, by in excess.items():
@@ -115,17 +138,22 @@ class Suggestions:
 
     def _excess(self, entry: Entry) -> dict[str, float]:
         """By how much each constraint is broken; 0 where it is kept."""
-        broken = entry.outcome.broken if entry.outcome is not None else {}
+        broken = entry.excess
         return {each.name: min(broken.get(each.name, 0.0), _MOST_EXCESS) for each in self.spec.constraints}
 
     def _origin(self) -> Origin:
-        if self.spec.search.chosen == "grid":
-            return "grid"
-        told = len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-        return "start" if self.spec.search.chosen == "random" or told < self.spec.search.startup else "suggested"
+        chosen = self.spec.search.chosen
+        startup = _POPULATION if chosen == "nsga2" else max(self.spec.search.startup, 1)
+        return "start" if chosen == "random" or self._told < startup else "suggested"
 
-    def _sampler(self) -> BaseSampler:
-        return _SAMPLERS[self.spec.search.chosen](self.spec)
+    def _sampler(self, number: int, origin: Origin) -> BaseSampler:
+        seed = int(np.random.SeedSequence([self.spec.seed, number]).generate_state(1)[0])
+        if self.spec.search.chosen == "nsga2":
+            return NSGAIISampler(population_size=_POPULATION, seed=seed)
+        if origin == "start":
+            return RandomSampler(seed=seed)
+        # constant_liar: trials run side by side
+        return TPESampler(n_startup_trials=0, multivariate=True, constant_liar=True, seed=seed)
 
 
 def distributions_of(spec: SweepSpec) -> dict[str, BaseDistribution]:
@@ -141,46 +169,9 @@ def covered(spec: SweepSpec, values: ArrayLike) -> float:
 _DIRECTION: Mapping[str, StudyDirection] = {"higher": StudyDirection.MAXIMIZE, "lower": StudyDirection.MINIMIZE}
 
 
-def _tpe(spec: SweepSpec) -> BaseSampler:
-    return TPESampler(
-        n_startup_trials=spec.search.startup,
-        multivariate=True,
-        constant_liar=True,  # trials run side by side
-        seed=spec.seed,
-    )
-
-
-def _nsga2(spec: SweepSpec) -> BaseSampler:
-    return NSGAIISampler(seed=spec.seed)
-
-
-def _grid(spec: SweepSpec) -> BaseSampler:
-    return GridSampler({key: _levels(among) for key, among in spec.space.items()}, seed=spec.seed)
-
-
-_SAMPLERS: Mapping[Algorithm, Callable[[SweepSpec], BaseSampler]] = {
-    "tpe": _tpe,
-    "nsga2": _nsga2,
-    "random": lambda spec: RandomSampler(seed=spec.seed),
-    "grid": _grid,
-}
-
-
 def _distribution(among: RangeSpec | tuple[Any, ...]) -> BaseDistribution:
     if not isinstance(among, RangeSpec):
         return CategoricalDistribution(among)
     if among.whole:
         return IntDistribution(int(among.low), int(among.high), log=among.log)
     return FloatDistribution(among.low, among.high, log=among.log)
-
-
-def _levels(among: RangeSpec | tuple[Any, ...]) -> list[Any]:
-    """Values on a grid: every choice, or a range's ends and what lies evenly between."""
-    if not isinstance(among, RangeSpec):
-        return list(among)
-    shares = [place / (LEVELS - 1) for place in range(LEVELS)]
-    if among.log:
-        found = [among.low ** (1 - share) * among.high**share for share in shares]
-    else:
-        found = [among.low * (1 - share) + among.high * share for share in shares]
-    return sorted({round(value) for value in found}) if among.whole else found

@@ -14,7 +14,14 @@ from equiray.runs.results_document import RESULTS, results_document
 from equiray.runs.search.importance import importance_of
 from equiray.runs.search.kinds import Planned
 from equiray.runs.search.points import BASE, Arrays, Point
-from equiray.runs.search.trials import hypervolume_course, killed_by, saved_seconds, space_document, trial_document
+from equiray.runs.search.trials import (
+    hypervolume_course,
+    killed_by,
+    number,
+    saved_seconds,
+    space_document,
+    trial_document,
+)
 from equiray.search.ledger import Ledger
 from equiray.specs.sweep import SweepSpec, direction_of
 
@@ -238,11 +245,6 @@ def _direction(metric: str, stage: str) -> Direction:
     if metric in _TARGETS:  # a difference of two has no better direction of its own
         return "none" if "-" in stage else "zero"
     return direction_of(metric)
-
-
-def number(value: float) -> float | None:
-    """As JSON has it: null where it is not estimable."""
-    return float(value) if math.isfinite(value) else None
 
 
 def _share(value: float | None) -> float | None:

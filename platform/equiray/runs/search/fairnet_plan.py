@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from equiray import __version__
 from equiray.data.schema import MISSING_GROUP, SPLITS
 from equiray.errors import BadInput
@@ -26,6 +28,7 @@ from equiray.runs.search.gated import People, as_it_is, by_group, figures_at, gr
 from equiray.runs.search.kinds import About
 from equiray.runs.search.points import BASE, Arrays, Point
 from equiray.search.storage import Storage
+from equiray.specs.documents import as_bad_input
 from equiray.specs.fairnet import FairNetSpec
 from equiray.specs.sweep import RangeSpec, SweepSpec
 
@@ -161,25 +164,42 @@ def _check_one(spec: SweepSpec, run: FairNetSpec) -> None:
     ):
         if count > 1:
             raise BadInput(f"{count} of them, where a sweep has one", place=place, fix=fix)
-    regimes = spec.space.get("detector.regime", (run.detector.regime,))
-    if tuple(regimes) != ("full",) or "adapter.augmentation" in spec.space or run.adapter.augmentation:
+    named = [run, *(_with(spec, settings, f"known.{name}") for name, settings in spec.known.items())]
+    if (
+        any(each.detector.regime != "full" or each.adapter.augmentation for each in named)
+        or {"detector.regime", "adapter.augmentation"} & spec.space.keys()
+    ):
         raise BadInput(
             "trials know the groups of all rows and are trained without twins",
-            place="space, run.detector.regime, run.adapter.augmentation",
+            place="run, space or known: detector.regime, adapter.augmentation",
             fix="leave the regime `full` and augmentation off; a FairNet run (`equiray run`) has the others",
         )
 
 
 def _lowest(spec: SweepSpec, run: FairNetSpec, backbone: Backbone) -> FairNetSpec:
-    """The settings among those of the space whose cached layer is the lowest; every combination must be possible."""
+    """The settings that may be tried whose cached layer is the lowest; each must be possible.
+
+    Raises
+    ------
+    BadInput
+        One is not: an adapter would begin below its detector, or a layer above the backbone's last.
+    """
     keys = [key for key in ("detector.layer", "adapter.first_layer") if key in spec.space]
-    found, least = run, Layers.of(run, backbone.depth).cached
-    for values in itertools.product(*(_values(spec.space[key]) for key in keys)):
-        tried = spec.with_settings(dict(zip(keys, values, strict=True)))
-        assert isinstance(tried, FairNetSpec)
-        check_backbone(backbone, tried)
-        if Layers.of(tried, backbone.depth).cached < least:
-            found, least = tried, Layers.of(tried, backbone.depth).cached
+    combinations = itertools.product(*(_values(spec.space[key]) for key in keys))
+    tried = [_with(spec, dict(zip(keys, values, strict=True)), "space") for values in combinations]
+    tried += [_with(spec, settings, f"known.{name}") for name, settings in spec.known.items()]
+    for each in tried:
+        check_backbone(backbone, each)
+    return min([run, *tried], key=lambda each: Layers.of(each, backbone.depth).cached)
+
+
+def _with(spec: SweepSpec, settings: Mapping[str, Any], place: str) -> FairNetSpec:
+    try:
+        found = spec.with_settings(settings)
+    except ValidationError as error:
+        said = ", ".join(f"{key} {value}" for key, value in settings.items())
+        raise as_bad_input(error, f"{place}: {said}", "combination", "take out one of the two") from error
+    assert isinstance(found, FairNetSpec)
     return found
 
 

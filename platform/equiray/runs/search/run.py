@@ -110,16 +110,22 @@ def _nothing_feasible(spec: SweepSpec, ledger: Ledger) -> BadInput:
     said = ", ".join(f"{name} by {count}" for name, count in killed.items() if count)
     failed = sum(entry.status == "failed" for entry in ledger.entries)
     errors = {entry.reason for entry in ledger.entries if entry.status == "failed"}
-    return BadInput(
-        f"no feasible trial of {len(ledger.entries)}: "
-        + "; ".join(
-            part
-            for part in (
-                f"constraints broken: {said}" if said else "",
-                f"{failed} failed: {'; '.join(sorted(filter(None, errors)))[:300]}" if failed else "",
-            )
-            if part
-        ),
-        place="constraints" if said else "trials",
-        fix="relax the constraint that most trials break, or widen the space" if said else "mend what failed",
+    unknown = sum(entry.status == "infeasible" and not _breaks(spec, entry) for entry in ledger.entries)
+    if said:
+        place, fix = "constraints", "relax the constraint that most trials break, or widen the space"
+    elif unknown:
+        place, fix = "objectives", "take objectives that can be estimated on these rows"
+    else:
+        place, fix = "trials", "mend what failed"
+    parts = (
+        f"constraints broken: {said}" if said else "",
+        f"{unknown} with an objective that cannot be estimated" if unknown else "",
+        f"{failed} failed: {'; '.join(sorted(filter(None, errors)))[:300]}" if failed else "",
     )
+    return BadInput(
+        f"no feasible trial of {len(ledger.entries)}: {'; '.join(filter(None, parts))}", place=place, fix=fix
+    )
+
+
+def _breaks(spec: SweepSpec, entry: Entry) -> bool:
+    return any(each.name in entry.excess for each in spec.constraints)

@@ -1,6 +1,7 @@
 """What ``search.json`` says of the space and of every trial, and what the budget went into."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from equiray.search.ledger import Entry, Ledger
@@ -8,6 +9,11 @@ from equiray.search.suggesting import covered
 from equiray.specs.sweep import RangeSpec, SweepSpec
 
 Record = dict[str, Any]
+
+
+def number(value: float) -> float | None:
+    """As JSON has it: null where it is not estimable."""
+    return float(value) if math.isfinite(value) else None
 
 
 def space_document(spec: SweepSpec) -> list[Record]:
@@ -28,7 +34,7 @@ def space_document(spec: SweepSpec) -> list[Record]:
 def trial_document(spec: SweepSpec, entry: Entry) -> Record:
     """One trial; `values` are those of its best point on validation rows, or the last that were known."""
     metrics = [each.metric for each in spec.objectives]
-    known = {metric: entry.figures[metric] for metric in metrics if metric in entry.figures}
+    known = {metric: number(entry.figures[metric]) for metric in metrics if metric in entry.figures}
     points = entry.outcome.values if entry.outcome is not None else []
     return {
         "number": entry.trial.number,
@@ -51,9 +57,8 @@ def killed_by(spec: SweepSpec, ledger: Ledger) -> dict[str, int]:
     names = {each.name: 0 for each in spec.constraints}
     for entry in ledger.entries:
         if entry.status == "infeasible":
-            broken: Mapping[str, Any] | str = entry.outcome.broken if entry.outcome is not None else entry.reason or ""
             for name in names:
-                names[name] += name in broken
+                names[name] += name in entry.excess
     return names
 
 

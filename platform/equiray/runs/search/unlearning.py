@@ -25,7 +25,7 @@ from equiray.runs.search.points import Arrays
 from equiray.runs.unlearning import UnlearningPlan
 from equiray.search.storage import Storage
 from equiray.search.study import Outcome, Progress, Trial
-from equiray.specs.run import RunSpec, UnlearningSpec
+from equiray.specs.run import RunSpec
 from equiray.specs.sweep import SweepSpec
 
 ADAPTER = "adapter"
@@ -92,8 +92,8 @@ class UnlearningWorker:
 
     def train(self, trial: Trial, folder: Path) -> Iterator[Progress]:
         """Leave a trial's adapter in its folder, saying each measurement."""
-        study, spec = self.study, self._settings(trial)
-        attributes = spec.attributes
+        study, run = self.study, self._run(trial)
+        spec, attributes = run.unlearning, run.unlearning.attributes
         training = unlearning(
             self.lm,
             study.plan.prompts(0, "train", attributes),
@@ -102,7 +102,7 @@ class UnlearningWorker:
             study.plan.reference,
             spec,
             folder,
-            seed=study.spec.seed,
+            seed=run.seed,
             fold=0,
             known=self._originals.setdefault(spec.dtype, {}),
         )
@@ -126,10 +126,10 @@ class UnlearningWorker:
         """What the adapter in a trial's folder says of a split's texts."""
         return said_of(load_adapter(self.lm, folder / ADAPTER), self.study.texts[split], self.study.plan)
 
-    def _settings(self, trial: Trial) -> UnlearningSpec:
+    def _run(self, trial: Trial) -> RunSpec:
         spec = self.study.spec.with_settings(trial.settings)
         assert isinstance(spec, RunSpec)
-        return spec.unlearning
+        return spec
 
 
 def said_of(lm: CausalLM, texts: Texts, plan: UnlearningPlan) -> Arrays:

@@ -101,7 +101,7 @@ def plan_unlearning_sweep(spec: SweepSpec, directory: RunDirectory, storage: Sto
         )
     plan = plan_unlearning(run)
     _, held_out = load_reference(run.unlearning.reference).split(run.seed)
-    _, watched = plan.reference.split(spec.seed)
+    _, watched = plan.reference.split(run.seed)
     attributes = run.unlearning.attributes
     wordings = run.intrinsic.variants_per_family if run.intrinsic else None
     chosen = {
