@@ -132,7 +132,8 @@ class SearchSpec(Document):
     )
     stop_hopeless: bool = Field(
         default=False,
-        description="end a trial that, half way, is worse in every objective than most finished ones were there",
+        description="end a trial that, half way, is worse in every objective than a third of the finished ones were "
+        "there",
     )
 
     @property
