@@ -12,7 +12,9 @@ from equiray.data.schema import ATTRIBUTE_PREFIX, SPLITS, Task
 from equiray.data.tasks.load import load_task
 from equiray.data.text import Serializer
 from equiray.errors import BadInput
-from equiray.metrics.fronts import Replicated, side_by_side
+from equiray.metrics.fronts import Replicated, limits, side_by_side
+from equiray.metrics.intervals.limits import Interval
+from equiray.mitigation.gating.outcomes import GatedOutcomes
 from equiray.models.classifiers import THRESHOLD
 from equiray.models.loading import CausalLM, check_source, load_causal_lm
 from equiray.models.logistic_store import load_logistic, save_logistic
@@ -29,7 +31,7 @@ from equiray.runs.search.combined import (
     figures_of_point,
     fit_on_embeddings,
 )
-from equiray.runs.search.gated import People, by_group, by_score, group_frontier, replicated
+from equiray.runs.search.gated import People, by_group, by_score, group_frontier, limits_of_points, replicated
 from equiray.runs.search.kinds import About
 from equiray.runs.search.points import BASE, Arrays, Point
 from equiray.runs.search.unlearning_plan import plan_unlearning_sweep, replicated_texts
@@ -82,9 +84,7 @@ class PlannedCombined:
 
     def replicated(self, points: Sequence[Point], arrays: Mapping[int, Arrays]) -> Replicated:
         """Rows, families and texts are resampled, each for all points alike."""
-        study = self.study
-        people = study.rows["test"].people
-        decided = [(by_score(people, arrays[point.trial][SCORE]), (_threshold(point),)) for point in points]
+        study, decided = self.study, self._decided(points, arrays)
         of_model = [metric for metric in self.metrics if metric in _OF_MODEL]
         of_rows = [metric for metric in self.metrics if metric not in _OF_MODEL]
         parts = [
@@ -93,6 +93,31 @@ class PlannedCombined:
         ]
         order = [*of_rows, *of_model]
         return side_by_side(parts).only([order.index(metric) for metric in self.metrics])
+
+    def limits(
+        self,
+        points: Sequence[Point],
+        arrays: Mapping[int, Arrays],
+        replicated: Replicated,
+        confidence: float,
+        pairs: Sequence[tuple[int, int]] | None = None,
+    ) -> Interval:
+        """Of decisions from counts, of the model's gaps and perplexity from resamples; all hold at once."""
+        of_rows = [place for place, metric in enumerate(self.metrics) if metric not in _OF_MODEL]
+        asked = [self.metrics[place] for place in of_rows]
+        low, high = limits(replicated, confidence)
+        counted = limits_of_points(
+            self._decided(points, arrays), self.study.steering, asked, replicated, confidence, pairs
+        )
+        low[:, of_rows], high[:, of_rows] = counted
+        return Interval(low, high)
+
+    def _decided(
+        self, points: Sequence[Point], arrays: Mapping[int, Arrays]
+    ) -> list[tuple[GatedOutcomes, tuple[float, ...]]]:
+        """Decisions about test rows."""
+        people = self.study.rows["test"].people
+        return [(by_score(people, arrays[point.trial][SCORE]), (_threshold(point),)) for point in points]
 
     def frontier(self, arrays: Mapping[str, Mapping[int, Arrays]]) -> Mapping[str, Any] | None:
         """A threshold for each group on the original model's scores; None where an objective is not of decisions."""

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from equiray.metrics.estimates import Direction, Estimate
-from equiray.metrics.fronts import Replicated, hypervolume, hypervolume_limits, limits, stability
+from equiray.metrics.fronts import Replicated, hypervolume, hypervolume_limits, stability
+from equiray.metrics.intervals.limits import Interval
 from equiray.runs.directory import RunDirectory
 from equiray.runs.results_document import RESULTS, results_document
 from equiray.runs.search.importance import importance_of
@@ -33,17 +34,28 @@ _TARGETS = ("intrinsic_gap_signed",)
 
 
 class Read(NamedTuple):
-    """Points on both splits, the front's first: figures by metric, and those of the test split with resamples."""
+    """Points on both splits, the front's first: figures by metric, those of the test split with resamples and limits.
+
+    `less` are the differences of `pairs`, a point of the front less one that stands beside it, as places in `points`.
+    """
 
     points: Sequence[Point]
     front: int
     validation: list[dict[str, float]]
     test: list[dict[str, float]]
     replicated: Replicated
+    limits: Interval
+    pairs: list[tuple[int, int]]
+    less: Replicated | None
+    less_limits: Interval | None
 
 
 def read_points(
-    planned: Planned, front: Sequence[Point], ledger: Ledger, arrays: Mapping[str, Mapping[int, Arrays]]
+    planned: Planned,
+    front: Sequence[Point],
+    ledger: Ledger,
+    arrays: Mapping[str, Mapping[int, Arrays]],
+    confidence: float,
 ) -> Read:
     """The front, and beside it the base and the settings that the spec names, with the thresholds they would get."""
     beside = [Point(id="base", trial=BASE, name="base")]
@@ -52,14 +64,26 @@ def read_points(
             usual = planned.usual(arrays["validation"][entry.trial.number])
             name = str(entry.trial.name)
             beside.append(Point(id=name, trial=entry.trial.number, free=usual, name=name))
-    points = [*front, *beside]
+    points, test = [*front, *beside], arrays["test"]
+    replicated = planned.replicated(points, test)
+    pairs = [(one, other) for one in range(len(front)) for other in range(len(front), len(points))]
+    less = _differences(replicated, pairs) if pairs else None
     return Read(
         points=points,
         front=len(front),
         validation=planned.figures("validation", points, arrays["validation"]),
-        test=planned.figures("test", points, arrays["test"]),
-        replicated=planned.replicated(points, arrays["test"]),
+        test=planned.figures("test", points, test),
+        replicated=replicated,
+        limits=planned.limits(points, test, replicated, confidence),
+        pairs=pairs,
+        less=less,
+        less_limits=None if less is None else planned.limits(points, test, less, confidence, pairs),
     )
+
+
+def _differences(of: Replicated, pairs: Sequence[tuple[int, int]]) -> Replicated:
+    ones, others = (of.at(places) for places in zip(*pairs, strict=True))
+    return replace(ones, values=ones.values - others.values, replicates=ones.replicates - others.replicates)
 
 
 def write_documents(
@@ -139,7 +163,7 @@ def search_document(
 
 
 def _points(spec: SweepSpec, planned: Planned, ledger: Ledger, read: Read) -> list[dict[str, Any]]:
-    low, high = limits(read.replicated, spec.statistics.confidence)
+    low, high = read.limits
     shares = _stability(spec, read)
     settings = {entry.trial.number: spec.values_of(entry.trial.settings) for entry in ledger.entries}
     changed = {entry.trial.number: dict(entry.trial.settings) for entry in ledger.entries}
@@ -200,23 +224,20 @@ def _estimates(spec: SweepSpec, planned: Planned, read: Read) -> list[Estimate]:
 
     Limits of all points hold at once, and so do those of all differences.
     """
-    points, front = read.points, range(read.front)
-    found = [("front" if place in front else "beside", point.id) for place, point in enumerate(points)]
-    pairs = [(one, other) for one in front for other in range(read.front, len(points))]
-    estimates = _records(spec, planned, read.replicated, found)
-    if pairs:
-        ones, others = (read.replicated.at(places) for places in zip(*pairs, strict=True))
-        less = replace(ones, values=ones.values - others.values, replicates=ones.replicates - others.replicates)
-        named = [("front-beside", f"{points[one].id}-{points[other].id}") for one, other in pairs]
-        estimates += _records(spec, planned, less, named)
+    points = read.points
+    named = [("front" if place < read.front else "beside", point.id) for place, point in enumerate(points)]
+    estimates = _records(spec, planned, read.replicated, read.limits, named)
+    if read.less is not None and read.less_limits is not None:
+        named = [("front-beside", f"{points[one].id}-{points[other].id}") for one, other in read.pairs]
+        estimates += _records(spec, planned, read.less, read.less_limits, named)
     return estimates
 
 
 def _records(
-    spec: SweepSpec, planned: Planned, replicated: Replicated, named: Sequence[tuple[str, str]]
+    spec: SweepSpec, planned: Planned, replicated: Replicated, limits: Interval, named: Sequence[tuple[str, str]]
 ) -> list[Estimate]:
     """One estimate for each point, named by (stage, model), and metric."""
-    low, high = limits(replicated, spec.statistics.confidence)
+    low, high = limits
     found = []
     for place, (stage, model) in enumerate(named):
         for column, metric in enumerate(planned.metrics):

@@ -11,6 +11,7 @@ from equiray import __version__
 from equiray.data.schema import MISSING_GROUP, SPLITS
 from equiray.errors import BadInput
 from equiray.metrics.fronts import Replicated
+from equiray.metrics.intervals.limits import Interval
 from equiray.mitigation.fairnet import Layers, LowerStates
 from equiray.mitigation.gating.choice import choose
 from equiray.mitigation.gating.outcomes import GatedOutcomes
@@ -24,7 +25,17 @@ from equiray.runs.fairnet.planning import plan_task
 from equiray.runs.fairnet.seed import Seed
 from equiray.runs.fairnet.vulnerable import FEWEST_ROWS
 from equiray.runs.search.fairnet import FairNetStudy, StateArrays, outcomes_of
-from equiray.runs.search.gated import People, as_it_is, by_group, figures_at, group_frontier, replicated, shut, swept
+from equiray.runs.search.gated import (
+    People,
+    as_it_is,
+    by_group,
+    figures_at,
+    group_frontier,
+    limits_of_points,
+    replicated,
+    shut,
+    swept,
+)
 from equiray.runs.search.kinds import About
 from equiray.runs.search.points import BASE, Arrays, Point
 from equiray.search.storage import Storage
@@ -72,6 +83,18 @@ class PlannedFairNet:
         """Test rows are resampled for all points alike."""
         decided = list(self._decided("test", points, arrays))
         return replicated(self.study.spec, decided, self.study.steering, self.metrics)
+
+    def limits(
+        self,
+        points: Sequence[Point],
+        arrays: Mapping[int, Arrays],
+        replicated: Replicated,
+        confidence: float,
+        pairs: Sequence[tuple[int, int]] | None = None,
+    ) -> Interval:
+        """From counts, as far as resamples say that they must reach."""
+        decided = list(self._decided("test", points, arrays))
+        return limits_of_points(decided, self.study.steering, self.metrics, replicated, confidence, pairs)
 
     def frontier(self, arrays: Mapping[str, Mapping[int, Arrays]]) -> Mapping[str, Any] | None:
         """A threshold for each group on the base's scores."""

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from equiray.data.schema import MISSING_GROUP
 from equiray.metrics.estimation.score_changes import GroupedScores
 from equiray.metrics.fronts import Replicated, nondominated
+from equiray.metrics.intervals.limits import Interval
+from equiray.mitigation.gating.at_once import differences_at_once, limits_at_once
 from equiray.mitigation.gating.grid import sweep_at, sweep_grid
 from equiray.mitigation.gating.outcomes import CLOSED, GatedOutcomes
 from equiray.mitigation.gating.replicates import replicated_outcomes
@@ -101,6 +103,20 @@ def replicated(
 ) -> Replicated:
     """Figures of points, and in joint resamples of their rows."""
     return replicated_outcomes(points, attribute, metrics, spec.statistics.replicates, spec.seed)
+
+
+def limits_of_points(
+    points: Sequence[tuple[GatedOutcomes, Sequence[float]]],
+    attribute: str,
+    metrics: Sequence[str],
+    of: Replicated,
+    confidence: float,
+    pairs: Sequence[tuple[int, int]] | None,
+) -> Interval:
+    """Limits of points, or of the differences of pairs of them, that hold at once."""
+    if pairs is None:
+        return limits_at_once(points, attribute, metrics, of, confidence)
+    return differences_at_once(pairs, points, attribute, metrics, of, confidence)
 
 
 def shut(outcomes: GatedOutcomes) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from equiray.metrics.fronts import Replicated
+from equiray.metrics.intervals.limits import Interval
 from equiray.runs.search.points import Arrays, Point
 from equiray.search.study import Study
 
@@ -68,6 +69,20 @@ class Planned(Protocol):
 
     def replicated(self, points: Sequence[Point], arrays: Mapping[int, Arrays]) -> Replicated:
         """`metrics` of points on test rows, and on joint resamples of these."""
+        ...
+
+    def limits(
+        self,
+        points: Sequence[Point],
+        arrays: Mapping[int, Arrays],
+        replicated: Replicated,
+        confidence: float,
+        pairs: Sequence[tuple[int, int]] | None = None,
+    ) -> Interval:
+        """Limits [P, M] of what is `replicated` of points, all of which hold at once.
+
+        With `pairs`, of differences: one point less another.
+        """
         ...
 
     def frontier(self, arrays: Mapping[str, Mapping[int, Arrays]]) -> Mapping[str, Any] | None:

@@ -62,7 +62,7 @@ def run_sweep(spec: SweepSpec, out: Path, *, address: str | None = None, command
             with directory.step("validation and test rows"):
                 arrays = read_models(planned.study, _models(ledger, front), ("validation", "test"), spec, directory)
         with directory.step("figures"):
-            read = read_points(planned, front, ledger, arrays)
+            read = read_points(planned, front, ledger, arrays, spec.statistics.confidence)
             write_documents(spec, planned, ledger, read, planned.frontier(arrays), directory, command)
         publish(out, spec)
         print_summary(out, directory.console)

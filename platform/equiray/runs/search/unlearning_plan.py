@@ -10,7 +10,8 @@ from equiray import __version__
 from equiray.data.reference import load_reference
 from equiray.data.templates import build_prompts
 from equiray.errors import BadInput
-from equiray.metrics.fronts import GAPS, Replicated, replicated_gaps, replicated_perplexity, side_by_side
+from equiray.metrics.fronts import GAPS, Replicated, limits, replicated_gaps, replicated_perplexity, side_by_side
+from equiray.metrics.intervals.limits import Interval
 from equiray.models.loading import load_causal_lm
 from equiray.runs.directory import RunDirectory
 from equiray.runs.search.kinds import About
@@ -61,6 +62,17 @@ class PlannedUnlearning:
     def replicated(self, points: Sequence[Point], arrays: Mapping[int, Arrays]) -> Replicated:
         """Families are resampled for gaps and texts for perplexity, both for all points alike."""
         return replicated_texts(self.study, points, arrays, self.metrics)
+
+    def limits(
+        self,
+        points: Sequence[Point],
+        arrays: Mapping[int, Arrays],
+        replicated: Replicated,
+        confidence: float,
+        pairs: Sequence[tuple[int, int]] | None = None,
+    ) -> Interval:
+        """From the resamples: gaps and perplexity are smooth in the sums that they are made of."""
+        return Interval(*limits(replicated, confidence))
 
     def frontier(self, arrays: Mapping[str, Mapping[int, Arrays]]) -> None:
         """Gaps of fillers know no thresholds."""
