@@ -23,12 +23,11 @@ from optuna.trial import TrialState
 
 from equiray.metrics.fronts import hypervolume
 from equiray.search.ledger import Entry
-from equiray.search.study import Origin, Trial
+from equiray.search.study import Trial
 from equiray.specs.space import RangeSpec, levels_of
 from equiray.specs.sweep import SweepSpec
 
 _MOST_EXCESS = 1e9  # of what cannot be estimated
-_POPULATION = 50  # of NSGA-II: its first one is drawn at random
 
 
 class Suggestions:
@@ -73,11 +72,14 @@ class Suggestions:
             return Trial(number=number, origin="known", settings=self.spec.known[names[number]], name=names[number])
         if self.spec.search.chosen == "grid":
             return Trial(number=number, origin="grid", settings=self._place(number - len(names)))
-        origin = self._origin()
-        self.study.sampler = self._sampler(number, origin)
+        self.study.sampler = sampler = self._sampler(number)
         asked = self.study.ask(self.distributions)
         self._asked[number] = asked
-        return Trial(number=number, origin=origin, settings=dict(asked.params))
+        if isinstance(sampler, NSGAIISampler):
+            learned = self._generation(sampler, asked) > 0
+        else:
+            learned = not isinstance(sampler, RandomSampler)
+        return Trial(number=number, origin="suggested" if learned else "start", settings=dict(asked.params))
 
     def tell(self, entry: Entry) -> None:
         """Learn from a finished trial; from one that failed there is nothing to learn."""
@@ -113,10 +115,16 @@ class Suggestions:
         return self._as_asked(trial.number, values)
 
     def _as_asked(self, number: int, settings: Mapping[str, Any]) -> optuna.Trial:
-        """The sampler sees them as its own; NSGA-II counts them in a generation."""
-        self.study.sampler = self._sampler(number, "start")
+        """As if the sampler had drawn them."""
+        self.study.sampler = sampler = self._sampler(number)
         self.study.enqueue_trial(dict(settings))
-        return self.study.ask(self.distributions)
+        asked = self.study.ask(self.distributions)
+        if isinstance(sampler, NSGAIISampler):  # Optuna gives none to what is enqueued, and would begin at the first
+            sampler.get_parent_population(self.study, self._generation(sampler, asked))
+        return asked
+
+    def _generation(self, sampler: NSGAIISampler, asked: optuna.Trial) -> int:
+        return sampler.get_trial_generation(self.study, self.study.get_trials(deepcopy=False)[asked.number])
 
     def _finish(self, asked: optuna.Trial, values: Sequence[float], excess: Mapping[str, float]) -> None:
         for name, by in excess.items():
@@ -141,16 +149,12 @@ class Suggestions:
         broken = entry.excess
         return {each.name: min(broken.get(each.name, 0.0), _MOST_EXCESS) for each in self.spec.constraints}
 
-    def _origin(self) -> Origin:
-        chosen = self.spec.search.chosen
-        startup = _POPULATION if chosen == "nsga2" else max(self.spec.search.startup, 1)
-        return "start" if chosen == "random" or self._told < startup else "suggested"
-
-    def _sampler(self, number: int, origin: Origin) -> BaseSampler:
+    def _sampler(self, number: int) -> BaseSampler:
+        search = self.spec.search
         seed = int(np.random.SeedSequence([self.spec.seed, number]).generate_state(1)[0])
-        if self.spec.search.chosen == "nsga2":
-            return NSGAIISampler(population_size=_POPULATION, seed=seed)
-        if origin == "start":
+        if search.chosen == "nsga2":
+            return NSGAIISampler(seed=seed)
+        if search.chosen == "random" or self._told < max(search.startup, 1):
             return RandomSampler(seed=seed)
         # constant_liar: trials run side by side
         return TPESampler(n_startup_trials=0, multivariate=True, constant_liar=True, seed=seed)

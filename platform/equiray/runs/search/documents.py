@@ -59,7 +59,7 @@ def read_points(
 ) -> Read:
     """The front, and beside it the base and the settings that the spec names, with the thresholds they would get."""
     beside = [Point(id="base", trial=BASE, name="base")]
-    for entry in ledger.entries:
+    for entry in sorted(ledger.entries, key=lambda entry: entry.trial.number):
         if entry.trial.origin == "known" and entry.outcome is not None:
             usual = planned.usual(arrays["validation"][entry.trial.number])
             name = str(entry.trial.name)

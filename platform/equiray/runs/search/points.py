@@ -33,11 +33,14 @@ class Point:
 
 
 def front_of(spec: SweepSpec, entries: Sequence[Entry]) -> list[Point]:
-    """Non-dominated points of all whole trials that keep every constraint, best first objective first."""
+    """Non-dominated points of all whole trials that keep every constraint, best first objective first.
+
+    Of equal ones that of the trial with the lowest number is kept, whichever was finished first.
+    """
     owners: list[tuple[int, int]] = []
     values: list[Sequence[float]] = []
     free: list[Sequence[float]] = []
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: entry.trial.number):
         if entry.status != "done" or entry.outcome is None:
             continue
         for place in range(len(entry.outcome.values)):
