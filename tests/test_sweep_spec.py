@@ -9,9 +9,10 @@ import yaml
 
 from equiray.errors import BadInput
 from equiray.runs.search import run as run_module
+from equiray.specs.goals import METRICS, ConstraintSpec
 from equiray.specs.run import RunSpec
 from equiray.specs.space import RangeSpec, levels_of
-from equiray.specs.sweep import METRICS, ConstraintSpec, SearchSpec, SweepSpec, load_sweep_spec
+from equiray.specs.sweep import SearchSpec, SweepSpec, load_sweep_spec
 from sweep_runs import FAIRNET, UNLEARNING, Done, started, sweep_spec, written
 
 ROOT = Path(__file__).parent.parent

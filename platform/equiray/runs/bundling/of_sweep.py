@@ -17,8 +17,9 @@ from equiray.runs.bundling.fairnet import Trained, hashes_of_subsets, versions
 from equiray.runs.bundling.picking import pick_point
 from equiray.search.storage import Storage
 from equiray.specs.fairnet import FairNetSpec
+from equiray.specs.goals import Kind
 from equiray.specs.run import RunSpec
-from equiray.specs.sweep import Kind, SweepSpec, load_sweep_spec
+from equiray.specs.sweep import SweepSpec, load_sweep_spec
 
 SEARCH, SCHEMA = "search.json", "equiray.search/1"
 

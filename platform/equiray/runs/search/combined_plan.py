@@ -37,8 +37,9 @@ from equiray.runs.search.points import BASE, Arrays, Point
 from equiray.runs.search.unlearning_plan import plan_unlearning_sweep, replicated_texts
 from equiray.runs.serializing import fit_serializer
 from equiray.search.storage import Storage
+from equiray.specs.goals import METRICS
 from equiray.specs.run import RunSpec
-from equiray.specs.sweep import METRICS, SweepSpec
+from equiray.specs.sweep import SweepSpec
 
 DECISION = "decision"
 """Name of the threshold that costs no trial."""

@@ -24,7 +24,8 @@ from equiray.runs.search.trials import (
     trial_document,
 )
 from equiray.search.ledger import Ledger
-from equiray.specs.sweep import SweepSpec, direction_of
+from equiray.specs.goals import direction_of
+from equiray.specs.sweep import SweepSpec
 
 SCHEMA, SEARCH = "equiray.search/1", "search.json"
 SMALL_TRIALS = 8

@@ -60,7 +60,7 @@ def front_of(spec: SweepSpec, entries: Sequence[Entry]) -> list[Point]:
 
 
 def thinned(spec: SweepSpec, values: NDArray[np.float64], most: int = MOST_OF_TRIAL) -> NDArray[np.int64]:
-    """Places of at most so many points [K, M] of a front: its ends, and then what adds the most hypervolume.
+    """Places of at most so many points [K, M] of a front: one after the other what adds the most hypervolume.
 
     Points that cover none beyond the reference are left out as long as others are there.
     """
