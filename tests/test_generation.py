@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import ray
 import torch
 
 import tiny_models
@@ -101,8 +102,15 @@ def test_vllm_that_is_not_there_is_said(saved, tmp_path, monkeypatch):
         generate(requests(), saved.model_copy(update={"backend": "vllm"}), SAMPLING, tmp_path, label="chains")
 
 
+@pytest.fixture
+def ended_tasks_are_left(ray_cluster, monkeypatch):
+    """Ray may end this process where a task that has ended is cancelled."""
+    monkeypatch.setattr(ray, "cancel", lambda *_, **__: pytest.fail("cancelled"))
+
+
 @pytest.mark.slow
-def test_on_ray_actors_and_resumed_on_others(saved, plain, tmp_path, ray_cluster):
+@pytest.mark.usefixtures("ended_tasks_are_left")
+def test_on_ray_actors_and_resumed_on_others(saved, plain, tmp_path):
     few = [replace(request, n=2) for request in requests()[:3]]
     generate(few, saved, SAMPLING, tmp_path, label="chains")
     shards = set(tmp_path.glob("*/*.jsonl"))
@@ -113,7 +121,8 @@ def test_on_ray_actors_and_resumed_on_others(saved, plain, tmp_path, ray_cluster
 
 
 @pytest.mark.slow
-def test_what_an_actor_raises_reaches_the_user(saved, tmp_path, ray_cluster):
+@pytest.mark.usefixtures("ended_tasks_are_left")
+def test_what_an_actor_raises_reaches_the_user(saved, tmp_path):
     long = [Request(request_id="long", messages=(Message("user", "age " * 600),))]
     with pytest.raises(BadInput, match=r"a prompt of 6.. tokens, where the model reads 512"):
         generate(

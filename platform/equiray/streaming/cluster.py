@@ -12,8 +12,6 @@ from pathlib import Path
 from equiray.errors import BadInput
 
 _OBJECT_STORE_BYTES = 512 * 2**20
-# On one machine there is no other node to fail over to: a node whose cores are all taken for a while is not dead.
-_SYSTEM = {"health_check_timeout_ms": 60_000, "health_check_failure_threshold": 10}
 
 
 @contextmanager
@@ -66,7 +64,6 @@ def _start_here(cpus: float, shared_bytes: int) -> None:
         address="local",  # never join a cluster that someone else runs on this machine
         num_cpus=max(os.cpu_count() or 1, math.ceil(cpus) + 1),
         object_store_memory=_OBJECT_STORE_BYTES + 2 * shared_bytes,
-        _system_config=_SYSTEM,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

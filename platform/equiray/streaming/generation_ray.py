@@ -53,8 +53,9 @@ def run_on_ray(
         raise cause_of(error) from error
     except RayError as error:
         raise Incomplete(f"Ray lost the run: {first_line(error)}\n  fix:   {_RESUME}") from error
-    finally:
-        ray.cancel(running, force=True)
+    except BaseException:
+        ray.cancel(running, force=True)  # never a task that ended: see ray_pipeline
+        raise
 
 
 def pieces(requests: Sequence[Request], *, actors: int, live_chains: int) -> list[list[Request]]:

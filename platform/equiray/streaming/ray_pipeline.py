@@ -41,8 +41,8 @@ def run_on_ray(
     BadInput
         What the kernel raises.
     """
-    # A process for this task alone: the cancellation below may come when the driver has ended, and would kill what its
-    # process does next; and actors that it leaves behind end with it.
+    # A process for this task alone: actors that it leaves behind end with it, and a cancellation that comes late kills
+    # nothing else.
     driver = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_drive)
     stream = driver.options(num_returns="streaming").remote([ray.put(job)], recipe, streaming)
     try:
@@ -51,8 +51,11 @@ def run_on_ray(
         raise cause_of(error) from error
     except RayError as error:
         raise Incomplete(f"Ray lost the run: {first_line(error)}\n  fix:   {_RESUME}") from error
-    finally:
+    except BaseException:
+        # Only here, where the task still runs: Ray (2.60) ends this process, without a word to Python, when a task is
+        # cancelled between its result's arrival and its removal from the list of pending tasks.
         ray.cancel(stream, force=True)
+        raise
 
 
 def _follow(stream: Any, progress: RowProgress, streaming: StreamingSpec, stall_s: float) -> None:
