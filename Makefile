@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt assets.txt
 	@test -n "$(PYTHON)" || { echo "equiray needs Python 3.11 or later: make install PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -c constraints.txt torch==2.13.0
-	$(BIN)/pip install -c constraints.txt -e '.[llm,pictures,raters,search,dev]'
+	$(BIN)/pip install -c constraints.txt -e '.[llm,pictures,raters,search,serve,dev]'
 	$(BIN)/pip install --no-deps -r assets.txt
 	touch $@
 
