@@ -1,11 +1,15 @@
 """Fixtures that every test may use."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from sweep_runs import Done
 
 # Before anything imports ray, which reads them once: one auth mode for every local cluster of the tests
 # (unset, it depends on whether a token file happens to exist), and no usage report leaves the machine.
@@ -24,6 +28,25 @@ def mirror() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("EQUIRAY_DATA names no mirror of the public data")
     return Path(named)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As a worker of one CPU has: with others a product's last bits may differ."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def equiray(capsys: pytest.CaptureFixture[str]) -> "Callable[..., Done]":
+    """The command, in this process."""
+    from sweep_runs import started
+
+    return started(capsys)
 
 
 @pytest.fixture(scope="session")

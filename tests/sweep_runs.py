@@ -1,16 +1,23 @@
 """Specs of sweeps on invented people and tiny random models, and the command in this process."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from equiray.cli import main
 from equiray.specs.sweep import SweepSpec
 from fairnet_runs import fairnet_document, people
+
+Arrays = Mapping[str, NDArray[Any]]
+METRICS = ("accuracy", "equalized_odds_difference_max")
+UNTUNED, NAMED = "untuned", "large"
+LEDGER = "trials.jsonl"
 
 FAIRNET_RUN = {"schema": "equiray.fairnet/1", "name": "searched", "tasks": [{"name": "adult", "attributes": ["sex"]}]}
 FAIRNET = {
@@ -82,3 +89,39 @@ def fairnet_sweep(folder: Path, model: Path, rows: int = 700, **changes: Any) ->
     search = {"algorithm": "random", "trials": 4}
     small = {"run": run, "space": space, "search": search, "statistics": {"replicates": 100}}
     return FAIRNET | small | changes
+
+
+class Swept(NamedTuple):
+    """A finished sweep: its spec and its directory."""
+
+    spec: Path
+    out: Path
+
+    @property
+    def search(self) -> dict[str, Any]:
+        return read(self.out)
+
+    def said(self, name: str, split: str) -> Arrays:
+        return load_file(self.out / "said" / f"{name}.{split}.safetensors")
+
+
+def document_of(folder: Path, bert: Path, **changes: Any) -> dict[str, Any]:
+    """Four trials: two that the spec names, one of them outside the space, and two drawn at random."""
+    known = {UNTUNED: {}, NAMED: {"adapter.rank": 16}}
+    changes = {"resources": {"at_once": 1}} | changes  # every worker has to import torch
+    return fairnet_sweep(folder, bert, known=known, constraints=[{"metric": "accuracy", "max_loss": 0.1}], **changes)
+
+
+def sweep_to_its_end(spec: Path, out: Path) -> None:
+    from equiray.cli import main
+
+    with pytest.raises(SystemExit) as left:
+        main(["sweep", str(spec), "--out", str(out), "--debug"])
+    assert left.value.code == 0
+
+
+def same_figures(one: Path, other: Path) -> None:
+    first, second = read(one), read(other)
+    for part in ("front", "beside", "frontier", "estimates", "objectives", "constraints"):
+        assert first[part] == second[part], part
+    assert first["hypervolume"]["test"] == second["hypervolume"]["test"]

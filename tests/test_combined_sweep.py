@@ -3,14 +3,13 @@
 import functools
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
@@ -68,15 +67,6 @@ def task_of(spec: Path) -> Task:
     run = load_sweep_spec(spec).with_settings({})
     assert isinstance(run, RunSpec)
     return load_task(run.tasks[0], run.seed)
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """As a worker of one CPU has: with others a product's last bits may differ."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,18 @@
 """Sweeps through the command on one local Ray: figures by a second route, resumed, with failing trials, and bundled."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
-import torch
-import yaml
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from combined_runs import run_document, speaking_model
 from equiray.bundles.bundle import load_bundle
 from equiray.bundles.checking import read_manifest
 from equiray.data.tasks.load import load_task
@@ -29,52 +21,28 @@ from equiray.reports import verify_evidence
 from equiray.reports.search.record import load_search
 from equiray.runs.directory import RunDirectory
 from equiray.runs.search import run as run_module
-from equiray.runs.search.points import BASE, Point
-from equiray.runs.search.unlearning import said_of
-from equiray.runs.search.unlearning_plan import plan_unlearning_sweep
 from equiray.search.ledger import Ledger
 from equiray.search.runner import trials_at_once
 from equiray.search.storage import Storage
 from equiray.specs.fairnet import FairNetSpec
 from equiray.specs.sweep import ResourcesSpec, load_sweep_spec
 from fairnet_runs import tiny_bert
-from sweep_runs import UNLEARNING, Done, fairnet_sweep, read, started, written
-from test_cli import EQUIRAY
+from sweep_runs import (
+    LEDGER,
+    METRICS,
+    NAMED,
+    UNTUNED,
+    Arrays,
+    Swept,
+    document_of,
+    fairnet_sweep,
+    read,
+    same_figures,
+    sweep_to_its_end,
+    written,
+)
 
 pytestmark = pytest.mark.timeout(900)  # Ray starts, models are trained: minutes on a machine that does other things
-
-Arrays = Mapping[str, NDArray[Any]]
-METRICS = ("accuracy", "equalized_odds_difference_max")
-UNTUNED, NAMED = "untuned", "large"
-LEDGER = "trials.jsonl"
-
-
-class Swept(NamedTuple):
-    """A finished sweep: its spec and its directory."""
-
-    spec: Path
-    out: Path
-
-    @property
-    def search(self) -> dict[str, Any]:
-        return read(self.out)
-
-    def said(self, name: str, split: str) -> Arrays:
-        return load_file(self.out / "said" / f"{name}.{split}.safetensors")
-
-
-@pytest.fixture
-def equiray(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    return started(capsys)
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """As a worker of one CPU has: with others a product's last bits may differ."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -82,34 +50,12 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
-def document_of(folder: Path, bert: Path, **changes: Any) -> dict[str, Any]:
-    """Four trials: two that the spec names, one of them outside the space, and two drawn at random."""
-    known = {UNTUNED: {}, NAMED: {"adapter.rank": 16}}
-    changes = {"resources": {"at_once": 1}} | changes  # every worker has to import torch
-    return fairnet_sweep(folder, bert, known=known, constraints=[{"metric": "accuracy", "max_loss": 0.1}], **changes)
-
-
 @pytest.fixture(scope="module")
 def swept(bert: Path, tmp_path_factory: pytest.TempPathFactory, ray_cluster: None, one_thread: None) -> Swept:
     folder = tmp_path_factory.mktemp("fairnet")
     spec = written(folder, document_of(folder, bert, resources={}))
-    _swept(spec, folder / "out")
+    sweep_to_its_end(spec, folder / "out")
     return Swept(spec, folder / "out")
-
-
-def _swept(spec: Path, out: Path) -> None:
-    from equiray.cli import main
-
-    with pytest.raises(SystemExit) as left:
-        main(["sweep", str(spec), "--out", str(out), "--debug"])
-    assert left.value.code == 0
-
-
-def same_figures(one: Path, other: Path) -> None:
-    first, second = read(one), read(other)
-    for part in ("front", "beside", "frontier", "estimates", "objectives", "constraints"):
-        assert first[part] == second[part], part
-    assert first["hypervolume"]["test"] == second["hypervolume"]["test"]
 
 
 # ------------------------------------------------------------------ figures
@@ -422,140 +368,3 @@ def test_a_bundled_point_reproduces_its_test_figures(swept: Swept, tmp_path: Pat
         told = {name: said["value"] for name, said in point["test"].items()}
         assert {name: told[name] for name in METRICS} == people.figures(found.probability)
         assert {each.metric: each.value for each in read_manifest(bundle).provenance.test} == told
-
-
-# ------------------------------------------------------------------ unlearning
-
-
-@pytest.fixture(scope="module")
-def unlearned(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None, one_thread: None) -> Swept:
-    """Four trials, of which the base's own gap is too large for three; one of these is known and runs to its end."""
-    folder = tmp_path_factory.mktemp("unlearning")
-    run = run_document(folder, speaking_model(folder / "model")) | {"seed": 1}
-    run["unlearning"]["steps"] = 6
-    document = UNLEARNING | {
-        "run": run,
-        "space": {"unlearning.learning_rate": [0.02, 3.0]},
-        "known": {"untuned": {}, "wild": {"unlearning.learning_rate": 3.0}},
-        "objectives": [{"metric": "intrinsic_gap", "reference": 1}, {"metric": "perplexity_ratio", "reference": 3}],
-        "constraints": [{"metric": "intrinsic_gap", "max": 0.08}],
-        "search": {"trials": 4, "algorithm": "grid"},
-        "statistics": {"replicates": 100},
-        "resources": {"at_once": 1},
-    }
-    spec = written(folder, document)
-    _swept(spec, folder / "out")
-    return Swept(spec, folder / "out")
-
-
-def test_a_sweep_of_unlearning(unlearned: Swept):
-    search = load_search(unlearned.out)
-    assert [trial.number for trial in search.trials] == [0, 1, 2, 3] and search.front
-    assert search.kind == "unlearning" and search.frontier is None and search.rows.test > 0
-    wild = search.trials[1]
-    assert wild.status == "infeasible" and wild.reason == "breaks intrinsic_gap ≤ 0.08"
-    ended = search.trials[2:]
-    assert {trial.settings["unlearning.learning_rate"] for trial in ended} == {0.02, 3}
-    for trial in ended:
-        assert (trial.status, trial.reason) == ("infeasible", "broke intrinsic_gap ≤ 0.08 at steps 0 and 2")
-    entries = {entry.trial.number: entry for entry in Ledger(unlearned.out / LEDGER).entries}
-    steps = {number: [step for step, *_ in entry.curve] for number, entry in entries.items()}
-    assert [steps[number] for number in range(4)] == [[0, 2, 4, 6]] * 2 + [[0, 2]] * 2
-    for number in (2, 3):
-        broken = entries[number].figures["intrinsic_gap"] - 0.08
-        assert entries[number].outcome is None and entries[number].broken == {"intrinsic_gap ≤ 0.08": broken}
-    assert search.cost.stopped_seconds_saved is not None and search.hypervolume.curve[-1][0] == 4
-    beside = {point["name"]: point for point in unlearned.search["beside"]}
-    assert list(beside) == ["base", "untuned", "wild"]
-    assert beside["base"]["test"]["perplexity_ratio"]["value"] == 1
-    assert all(point["thresholds"] == {} and point["open"] is None for point in beside.values())
-    assert {point.trial for point in search.front} == {0} and search.constraints[0].killed == 3
-    assert verify_evidence(unlearned.out) == []
-
-
-def test_a_bundled_adapter_reproduces_its_test_figures(unlearned: Swept, tmp_path: Path, equiray):
-    spec = load_sweep_spec(unlearned.out / "spec.yaml")
-    with RunDirectory.open(unlearned.out, spec) as directory:
-        planned = plan_unlearning_sweep(spec, directory, Storage(str(unlearned.out)))
-    base = unlearned.said("base", "test")
-    for point in unlearned.search["front"]:
-        assert equiray("bundle", unlearned.out, "--pick", point["id"], "--out", tmp_path / point["id"]).code == 0
-        bundle = load_bundle(tmp_path / point["id"])
-        assert bundle.language_model is not None
-        said = said_of(bundle.language_model, planned.study.texts["test"], planned.study.plan)
-        for name, kept in unlearned.said(f"trial{point['trial']}", "test").items():
-            assert np.array_equal(said[name], kept), name
-        of = Point(id="again", trial=point["trial"])
-        (figures,) = planned.replicated([of], {point["trial"]: said, BASE: base}).values.tolist()
-        assert dict(zip(planned.metrics, figures, strict=True)) == {
-            name: found["value"] for name, found in point["test"].items()
-        }
-        ratio = np.exp((said["nll"].sum() - base["nll"].sum()) / base["tokens"].sum())
-        assert point["test"]["perplexity_ratio"]["value"] == pytest.approx(ratio, rel=1e-12)
-
-
-# ------------------------------------------------------------------ the command, killed
-
-
-class Command:
-    """The installed command in a folder, its paths relative to that."""
-
-    def __init__(self, folder: Path, out: str) -> None:
-        self.folder, self.out = folder, folder / out
-        paths = os.pathsep.join(path for path in sys.path if path)
-        self.command = [str(EQUIRAY), "sweep", "sweep.yaml", "--out", out, "--debug"]
-        self.environment = os.environ | {"PYTHONPATH": paths, "RAY_AUTH_MODE": "disabled"}
-
-    def start(self) -> subprocess.Popen:
-        return subprocess.Popen(
-            self.command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-
-    def finish(self) -> None:
-        process = self.start()
-        said, _ = process.communicate(timeout=800)
-        assert process.returncode == 0, said.decode()
-
-    def kill_when(self, ready: Callable[[], bool]) -> None:
-        process, until = self.start(), time.monotonic() + 800
-        while not ready():
-            assert process.poll() is None and time.monotonic() < until, process.communicate()[0].decode()
-            time.sleep(0.005)
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-
-    def lines(self, kind: str) -> list[int]:
-        path = self.out / LEDGER
-        lines = path.read_text().split("\n")[:-1] if path.is_file() else []
-        found = [json.loads(line) for line in lines]
-        return (
-            [line["started"]["number"] for line in found if "started" in line]
-            if kind == "started"
-            else [line["finished"]["trial"]["number"] for line in found if "finished" in line]
-        )
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_sweep_whose_driver_is_killed_goes_on_from_what_is_finished(bert: Path, tmp_path: Path):
-    shutil.copytree(bert, tmp_path / "bert")
-    document = document_of(tmp_path, Path("./bert"), search={"algorithm": "random", "trials": 6})
-    document |= {"storage": "kept"}
-    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(document))
-    killed, whole = Command(tmp_path, "killed"), Command(tmp_path, "whole")
-
-    killed.kill_when(lambda: (tmp_path / "kept" / "trials" / "trial2").is_dir())
-    finished = killed.lines("finished")
-    assert finished == [0, 1] and killed.lines("started") == [0, 1, 2]
-    outcomes = [tmp_path / "kept" / "trials" / f"trial{number}" / "outcome.json" for number in finished]
-    before = [file.stat().st_mtime_ns for file in outcomes]
-    killed.kill_when(lambda: len(killed.lines("started")) == 5)
-    killed.finish()
-
-    assert killed.lines("started") == killed.lines("finished") == list(range(6))
-    assert [file.stat().st_mtime_ns for file in outcomes] == before
-    shutil.move(tmp_path / "kept", tmp_path / "first")
-    whole.finish()
-    same_figures(killed.out, whole.out)
-    assert verify_evidence(killed.out) == []
