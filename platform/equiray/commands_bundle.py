@@ -12,10 +12,14 @@ PROBLEMS = 1
 
 @click.command()
 @click.argument("directory", type=_directory)
-@click.option("--pick", required=True, help="Of a sweep: knee, fairest:0.005, or a point's id; of a run: seed0.")
+@click.option(
+    "--pick",
+    required=True,
+    help="Of a sweep: knee, fairest:0.005, or a point's id; of a FairNet run: seed0; of an evaluation: embedding.cda.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new directory.")
 def bundle(directory: Path, pick: str, out: Path) -> None:
-    """Write a trained configuration of DIRECTORY, a finished sweep or a FairNet run, as a bundle.
+    """Write a trained configuration of DIRECTORY, a finished sweep or run, as a bundle.
 
     Points of a sweep are picked by their validation figures: `knee`, the best compromise; `fairest:X`, the fairest
     whose accuracy is within X of the best; or one by its id. Figures on test rows choose nothing: those that the

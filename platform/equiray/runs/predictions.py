@@ -21,7 +21,7 @@ from equiray.data.text import Serializer
 from equiray.errors import BadInput
 from equiray.mitigation.cda import Augmented, augment
 from equiray.models.answers import Answers
-from equiray.models.classifiers import THRESHOLD, fit_embedding_classifier, fit_raw_classifier
+from equiray.models.classifiers import THRESHOLD, Logistic, fit_embedding_classifier, fit_raw_classifier
 from equiray.runs.context import RunContext
 from equiray.runs.fine_tuning import asked_rows, lora_scores
 from equiray.runs.prompting import prompt_answers
@@ -177,23 +177,42 @@ def _lora_scores(cell: Cell, prepared: PreparedTask, run: RunContext) -> NDArray
 
 
 def _embedding_scores(cell: Cell, prepared: PreparedTask, run: RunContext) -> NDArray[np.float64]:
+    vectors = _embeddings(unlearns(cell.stage), prepared, prepared.with_twins, run)
+    return classify_embeddings(cell.stage, prepared, vectors)[1]
+
+
+def classify_embeddings(
+    stage: Stage, prepared: PreparedTask, vectors: NDArray[np.float32]
+) -> tuple[Logistic, NDArray[np.float64]]:
+    """The classifier of a stage and its scores of all rows of the task, in order.
+
+    Parameters
+    ----------
+    stage : str
+    prepared : PreparedTask
+    vectors : float32 [rows of `with_twins`, hidden]
+    """
     table = prepared.with_twins
-    vectors = _embeddings(unlearns(cell.stage), prepared, table, run)
     split = np.array(table["split"].to_pylist())
     label = table["label"].to_numpy()
     original = table[COUNTERFACTUAL].is_null().to_numpy()
-    train = (split == "train") & (original | augments(cell.stage))
+    train = (split == "train") & (original | augments(stage))
     validation = split == "validation"
     classifier = fit_embedding_classifier(vectors[train], label[train], vectors[validation], label[validation])
     scores = classifier.probabilities(vectors[original])
     place = {row_id: position for position, row_id in enumerate(table["row_id"].to_numpy()[original].tolist())}
-    return scores[[place[row_id] for row_id in prepared.task.table["row_id"].to_pylist()]]
+    return classifier, scores[[place[row_id] for row_id in prepared.task.table["row_id"].to_pylist()]]
+
+
+def embeddings_name(task: str, unlearned: bool) -> str:
+    """Of the folder in ``embeddings/`` with a task's rows, by the model that came or by the unlearned one."""
+    return f"{task}.{'unlearned' if unlearned else 'base'}"
 
 
 def _embeddings(unlearned: bool, prepared: PreparedTask, table: pa.Table, run: RunContext) -> NDArray[np.float32]:
     """Embeddings [rows of `table`, hidden]; finished blocks of an earlier run are kept."""
     assert prepared.serializer is not None
-    name = f"{prepared.schema.name}.{'unlearned' if unlearned else 'base'}"
+    name = embeddings_name(prepared.schema.name, unlearned)
     embedded = embed_table(
         table,
         prepared.serializer,

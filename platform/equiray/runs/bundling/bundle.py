@@ -11,12 +11,12 @@ from equiray.specs.documents import read_mapping
 
 
 def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
-    """Bundle what `pick` names of a finished sweep or FairNet run.
+    """Bundle what `pick` names of a finished sweep, FairNet run or evaluation.
 
     Raises
     ------
     BadInput
-        The directory is neither, or not finished, or has no such point; or `out` is not empty.
+        The directory is none of them, or not finished, or has no such point; or `out` is not empty.
     Incomplete
         The disk is full or not writable.
     """
@@ -35,8 +35,12 @@ def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
             if point.kind == "fairnet":
                 return bundle_fairnet(point.trained(trial), point, out)
             return (bundle_unlearned if point.kind == "unlearning" else bundle_combined)(point, trial, out)
+    if schema == "equiray.run/1":
+        from equiray.runs.bundling.evaluation import bundle_evaluation
+
+        return bundle_evaluation(directory, pick, out)
     raise BadInput(
         f"schema {schema!r}: nothing that can be bundled",
         place=str(file),
-        fix="name the directory of a sweep, or of a FairNet run",
+        fix="name the directory of a sweep, a FairNet run or an evaluation",
     )

@@ -69,7 +69,9 @@ def _by_score(bundle: Bundle) -> Decisions:
     """Of a classifier on embeddings: test rows run by themselves."""
     provenance = bundle.manifest.provenance
     spec, (data,) = RunSpec.model_validate(provenance.spec), provenance.data
-    task = load_task(spec.tasks[0], spec.seed)
+    # a sweep has one task that decides, its first; an evaluation's bundle names its own
+    named = [task for task in spec.tasks if provenance.point.startswith(f"{task.name}.")]
+    task = load_task((named or spec.tasks)[0], spec.seed)
     _check_rows(bundle, data, task.source_sha256)
     return bundle.decide(task.split("test"))
 
