@@ -1,0 +1,1 @@
+"""Serving: the combined model behind an audited, guarded endpoint on Ray Serve."""
