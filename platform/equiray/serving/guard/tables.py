@@ -1,0 +1,103 @@
+"""The guard's tables, in the database of the audit log: SQLite on one machine, PostgreSQL for several."""
+
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Column,
+    DateTime,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from equiray.errors import BadInput
+
+_TIMEOUT_S = 5
+METADATA = MetaData()
+
+KEYS = Table(
+    "equiray_keys",
+    METADATA,
+    Column("key_id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("scopes", String(200), nullable=False),  # joined by commas, sorted
+    Column("salt", LargeBinary(16), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("requests_per_minute", BigInteger),
+    Column("rows_per_minute", BigInteger),
+    Column("tokens_per_day", BigInteger),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+)
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`; it connects on first use.
+
+    Raises
+    ------
+    BadInput
+        The URL is none, of another database, or of one in memory, which no other process sees.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": _TIMEOUT_S})
+        event.listen(engine, "connect", _set_up_sqlite)
+        return engine
+    limits = {"connect_timeout": _TIMEOUT_S, "options": f"-c statement_timeout={_TIMEOUT_S * 1000}"}
+    return create_engine(parsed, pool_pre_ping=True, connect_args=limits)
+
+
+def create_tables(engine: Engine) -> None:
+    """Create what is missing; several processes may do so at once.
+
+    Raises
+    ------
+    BadInput
+        The database cannot be reached or written; names it without its password.
+    """
+    for attempt in (1, 2):
+        try:
+            METADATA.create_all(engine)
+            return
+        except SQLAlchemyError as error:  # another process was creating them: the second look finds them
+            if attempt == 2:
+                raise unreachable(engine, error) from error
+
+
+def unreachable(engine: Engine, error: SQLAlchemyError) -> BadInput:
+    """The database's own words, its address without the password, and what to do."""
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return BadInput(
+        f"the store cannot be used: {said[0] if said else type(error).__name__}",
+        place=engine.url.render_as_string(hide_password=True),
+        fix="check that the folder or server exists and that this user may write there",
+    )
+
+
+def _parsed(url: str) -> URL:
+    place, fix = "--store", "use sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME"
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:  # its text would repeat a password
+        raise BadInput("the store is no database URL", place=place, fix=fix) from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")  # the driver that is installed
+    if backend != "sqlite":
+        raise BadInput(f"the store is a database of another kind: {backend}", place=place, fix=fix)
+    if parsed.database in (None, "", ":memory:"):
+        raise BadInput("a database in memory is seen by no other process", place=place, fix="use sqlite:///FILE")
+    return parsed
+
+
+def _set_up_sqlite(connection, _) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the audit log's writer
+    connection.execute(f"PRAGMA busy_timeout = {_TIMEOUT_S * 1000}")
