@@ -81,6 +81,14 @@ class LeasingLimiter:
         if account is not None and account.lease.day == day:
             account.unused += tokens
 
+    def hand_back_expired(self) -> None:
+        """Return what expired leases have left; a task of the first request's event loop does so all the time."""
+        for account in self._accounts.values():
+            if account.expires_at <= self._clock() and not account.asking.locked():
+                left = account.leave()
+                if left.amount:
+                    self._source.give_back(account.key_id, account.unit, account.limit, left)
+
     def close(self) -> None:
         """Stop handing back expired leases."""
         if self._sweeper is not None:
@@ -109,11 +117,7 @@ class LeasingLimiter:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(LEASE_S / 4)
-            for account in list(self._accounts.values()):
-                if account.expires_at <= self._clock() and not account.asking.locked():
-                    left = account.leave()
-                    if left.amount:
-                        self._source.give_back(account.key_id, account.unit, account.limit, left)
+            self.hand_back_expired()
 
 
 class _Account:

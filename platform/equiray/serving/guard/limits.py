@@ -100,7 +100,7 @@ class Bucket:
         limit = f"{self._size} {self._unit} per minute"
         if amount > self._size:
             return _never_fits(amount, self._unit, limit)
-        wait = math.ceil((amount - self._level) / self._rate)
+        wait = math.ceil((amount - self._level) * 60 / self._size)
         if wait <= 0:
             return None
         message = f"the key's limit of {limit} is reached; try again in {wait} s"
