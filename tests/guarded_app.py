@@ -24,11 +24,12 @@ class NoLimits:
     def __init__(self) -> None:
         self.taken: list[tuple[str, int, int, int]] = []
 
-    async def take(self, key: Key, *, requests: int = 0, rows: int = 0, tokens: int = 0) -> None:
+    async def take(self, key: Key, *, requests: int = 0, rows: int = 0, tokens: int = 0) -> int:
         self.taken.append((key.key_id, requests, rows, tokens))
+        return 0
 
-    def give_back(self, key: Key, *, rows: int = 0, tokens: int = 0) -> None:
-        self.taken.append((key.key_id, 0, -rows, -tokens))
+    def give_back(self, key: Key, *, tokens: int, day: int) -> None:
+        self.taken.append((key.key_id, 0, 0, -tokens))
 
 
 class Ask(BaseModel):

@@ -19,6 +19,7 @@ from equiray.commands_audit import audit
 from equiray.commands_bundle import bundle, verify
 from equiray.commands_compare import compare
 from equiray.commands_gate import EXIT_CODES, gate, show
+from equiray.commands_keys import keys
 from equiray.commands_label import label
 from equiray.errors import BadInput, EquirayError
 
@@ -146,9 +147,10 @@ commands.add_command(_debug(bundle))
 commands.add_command(_debug(compare))
 commands.add_command(_debug(gate))
 commands.add_command(_debug(verify))
-for command in label.commands.values():
-    _debug(command)
-commands.add_command(label)
+for group in (keys, label):
+    for command in group.commands.values():
+        _debug(command)
+    commands.add_command(group)
 
 
 @commands.group()

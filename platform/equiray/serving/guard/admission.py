@@ -5,7 +5,7 @@ author forgot `guarded` still answers only to keys.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastapi import FastAPI, Request
@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from equiray.serving.guard.bodies import BODY_BYTES, BodyLimit
 from equiray.serving.guard.deadlines import Deadline
 from equiray.serving.guard.errors import install_handlers, refusal_response
-from equiray.serving.guard.keys import SCOPES, Key
+from equiray.serving.guard.key_rows import Key
+from equiray.serving.guard.keys import SCOPES
 from equiray.serving.guard.refusals import Refused
 
 _CALLER = "equiray.caller"  # where in the ASGI scope
@@ -25,12 +26,15 @@ _CALLER = "equiray.caller"  # where in the ASGI scope
 class Limiter(Protocol):
     """What keeps a key within its limits, over all replicas."""
 
-    async def take(self, key: Key, *, requests: int = 0, rows: int = 0, tokens: int = 0) -> None:
-        """Use so much, or raise Refused: 429, 413 where it can never fit, 503 where nobody can tell."""
+    async def take(self, key: Key, *, requests: int = 0, rows: int = 0, tokens: int = 0) -> int:
+        """Use so much, or raise Refused: 429, 413 where it can never fit, 503 where nobody can tell.
+
+        Returns the day for which tokens count.
+        """
         ...
 
-    def give_back(self, key: Key, *, rows: int = 0, tokens: int = 0) -> None:
-        """Return what was taken ahead and not used."""
+    def give_back(self, key: Key, *, tokens: int, day: int) -> None:
+        """Return tokens that were taken on a day and not used."""
         ...
 
 
@@ -42,13 +46,14 @@ class RequestLimits:
     tokens: int = 65_536
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Caller:
     """Whoever sent a request: what a route receives from `guarded`."""
 
     key: Key
     limiter: Limiter
     request_limits: RequestLimits
+    _day: int = field(default=0, init=False)  # for which its tokens count
 
     async def take(self, *, rows: int = 0, tokens: int = 0) -> None:
         """Count rows or tokens against the request's limits, then the key's; call it before any work.
@@ -64,12 +69,11 @@ class Caller:
                 raise Refused(
                     413, f"too_many_{name}", f"{amount} {name} at once; at most {limit} are taken", param=name
                 )
-        if rows or tokens:
-            await self.limiter.take(self.key, rows=rows, tokens=tokens)
+        self._day = await self.limiter.take(self.key, rows=rows, tokens=tokens)
 
-    def give_back(self, *, rows: int = 0, tokens: int = 0) -> None:
-        """Return what was taken ahead and not used, as tokens of a text that ended early."""
-        self.limiter.give_back(self.key, rows=rows, tokens=tokens)
+    def give_back(self, *, tokens: int) -> None:
+        """Return tokens of the last `take` that were not used, as of a text that ended early."""
+        self.limiter.give_back(self.key, tokens=tokens, day=self._day)
 
 
 class _Guarded(SecurityBase):

@@ -9,7 +9,6 @@ argon2) would add nothing but a milliseconds-long lever for denial of service: S
 that equal digests in two stores tell nothing.
 """
 
-import hashlib
 import hmac
 import logging
 import re
@@ -18,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from sqlalchemy import Connection, Engine, Row, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from equiray.errors import BadInput
+from equiray.serving.guard.key_rows import Key, Stored, digest_of, read_keys, stored_key
 from equiray.serving.guard.limits import Limits
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
 from equiray.serving.guard.tables import KEYS, create_tables, open_engine, unreachable
@@ -42,32 +41,6 @@ REVOKED_WITHIN_S = 5.0
 _LOG = logging.getLogger(__name__)
 _SECRET = re.compile(r"eqr_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Key:
-    """A key without its secret."""
-
-    key_id: str
-    name: str
-    scopes: frozenset[str]
-    limits: Limits
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-    def status(self, now: datetime) -> str:
-        """`active`, `expired` or `revoked`."""
-        if self.revoked_at is not None:
-            return "revoked"
-        return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
-
-
-@dataclass(frozen=True)
-class _Stored:
-    key: Key
-    salt: bytes
-    digest: bytes
 
 
 # What a secret of an unknown key is compared with: the work is the same, and no digest equals it.
@@ -87,7 +60,7 @@ class KeyStore:
 
     def __init__(self, engine: Engine, *, refresh_s: float = REFRESH_S) -> None:
         self._engine, self._refresh_s = engine, refresh_s
-        self._known: Mapping[str, _Stored] = {}
+        self._known: Mapping[str, Stored] = {}
         self._rows: Mapping[str, Row] = {}
         self._read_at = -float("inf")  # monotonic seconds, taken before the table was read
         self._starting, self._stopped = threading.Lock(), threading.Event()
@@ -140,7 +113,7 @@ class KeyStore:
         secret, salt = secrets.token_hex(32), secrets.token_bytes(16)
         row = {
             "key_id": key.key_id, "name": name, "scopes": ",".join(sorted(allowed)),
-            "salt": salt, "digest": _digest(salt, secret), **key.limits.as_row(),
+            "salt": salt, "digest": digest_of(salt, secret), **key.limits.as_row(),
             "created_at": now, "expires_at": key.expires_at,
         }  # fmt: skip
         with _writing(self._engine) as connection:
@@ -150,7 +123,7 @@ class KeyStore:
     def list(self) -> "list[Key]":
         """Every key that was ever made, oldest first."""
         try:
-            return [stored.key for stored in _read(self._engine, {}, {})[0].values()]
+            return [stored.key for stored in read_keys(self._engine, {}, {})[0].values()]
         except SQLAlchemyError as error:
             raise unreachable(self._engine, error) from error
 
@@ -170,7 +143,7 @@ class KeyStore:
             row = connection.execute(select(KEYS).where(ours)).one_or_none()
         if row is None:
             raise BadInput(f"no key has the id {key_id!r}", place="KEY_ID", fix="`equiray keys list` lists the ids")
-        return _stored(row).key
+        return stored_key(row).key
 
     def authenticate(self, secret: str) -> Key:
         """The key whose secret this is.
@@ -186,7 +159,7 @@ class KeyStore:
         stored = self._known.get(key_id)
         salt, digest = (stored.salt, stored.digest) if stored else _NOBODY
         # always hashed and compared: neither time nor answer tells an unknown id from a wrong secret
-        equal = hmac.compare_digest(_digest(salt, hidden), digest)
+        equal = hmac.compare_digest(digest_of(salt, hidden), digest)
         if stored is None or not equal:
             raise Refused(401, "invalid_api_key", "the key is unknown or wrong; send `Authorization: Bearer eqr_...`")
         status = stored.key.status(datetime.now(UTC))
@@ -218,35 +191,11 @@ class KeyStore:
     def _refresh(self) -> None:
         began = time.monotonic()
         try:
-            self._known, self._rows = _read(self._engine, self._known, self._rows)
+            self._known, self._rows = read_keys(self._engine, self._known, self._rows)
         except SQLAlchemyError as error:
             _LOG.warning("keys cannot be read: %s", type(error).__name__)  # its text may hold the database's address
         else:
             self._read_at = began
-
-
-def _read(engine: Engine, known: Mapping[str, _Stored], rows: Mapping[str, Row]) -> tuple[dict, dict]:
-    """The table as keys and as rows; a row that is as before keeps its key, for this runs every second."""
-    with engine.connect() as connection:
-        now = {row.key_id: row for row in connection.execute(select(KEYS).order_by(KEYS.c.created_at))}
-    return {key_id: known[key_id] if rows.get(key_id) == row else _stored(row) for key_id, row in now.items()}, now
-
-
-def _stored(row: Row) -> _Stored:
-    key = Key(
-        key_id=row.key_id, name=row.name, scopes=frozenset(row.scopes.split(",")), limits=Limits.from_row(row),
-        created_at=_utc(row.created_at), expires_at=row.expires_at and _utc(row.expires_at),
-        revoked_at=row.revoked_at and _utc(row.revoked_at),
-    )  # fmt: skip
-    return _Stored(key, row.salt, row.digest)
-
-
-def _utc(stored: datetime) -> datetime:
-    return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)  # SQLite keeps no zone
-
-
-def _digest(salt: bytes, secret: str) -> bytes:
-    return hashlib.sha256(salt + secret.encode()).digest()
 
 
 def _checked_scopes(scopes: Iterable[str]) -> frozenset[str]:

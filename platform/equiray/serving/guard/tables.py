@@ -1,5 +1,7 @@
 """The guard's tables, in the database of the audit log: SQLite on one machine, PostgreSQL for several."""
 
+import time
+
 from sqlalchemy import (
     URL,
     BigInteger,
@@ -11,10 +13,12 @@ from sqlalchemy import (
     String,
     Table,
     create_engine,
-    event,
+    inspect,
     make_url,
+    text,
 )
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.schema import CreateTable
 
 from equiray.errors import BadInput
 
@@ -37,6 +41,14 @@ KEYS = Table(
     Column("revoked_at", DateTime(timezone=True)),
 )
 
+QUOTAS = Table(
+    "equiray_quotas",
+    METADATA,
+    Column("key_id", String(32), primary_key=True),
+    Column("day", BigInteger, primary_key=True, autoincrement=False),  # days of UTC since 1970
+    Column("reserved", BigInteger, nullable=False),  # tokens
+)
+
 
 def open_engine(url: str) -> Engine:
     """An engine for `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`; it connects on first use.
@@ -48,9 +60,7 @@ def open_engine(url: str) -> Engine:
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": _TIMEOUT_S})
-        event.listen(engine, "connect", _set_up_sqlite)
-        return engine
+        return create_engine(parsed, connect_args={"timeout": _TIMEOUT_S})
     limits = {"connect_timeout": _TIMEOUT_S, "options": f"-c statement_timeout={_TIMEOUT_S * 1000}"}
     return create_engine(parsed, pool_pre_ping=True, connect_args=limits)
 
@@ -63,13 +73,37 @@ def create_tables(engine: Engine) -> None:
     BadInput
         The database cannot be reached or written; names it without its password.
     """
-    for attempt in (1, 2):
+    try:
+        if engine.dialect.name == "sqlite":
+            _keep_a_write_ahead_log(engine)
+        for table in METADATA.sorted_tables:
+            _create(engine, table)
+    except SQLAlchemyError as error:
+        raise unreachable(engine, error) from error
+
+
+def _create(engine: Engine, table: Table) -> None:
+    try:
+        with engine.begin() as connection:
+            connection.execute(CreateTable(table, if_not_exists=True))
+    except SQLAlchemyError:  # on PostgreSQL, two that create it at once collide in the catalogue; the first has it
+        if not inspect(engine).has_table(table.name):
+            raise
+
+
+def _keep_a_write_ahead_log(engine: Engine) -> None:
+    """Once for a file: then readers never wait for the audit log's writer, nor it for them."""
+    until = time.monotonic() + _TIMEOUT_S
+    while True:
         try:
-            METADATA.create_all(engine)
+            with engine.connect() as connection:
+                if connection.execute(text("PRAGMA journal_mode")).scalar_one() != "wal":
+                    connection.execute(text("PRAGMA journal_mode = WAL"))
             return
-        except SQLAlchemyError as error:  # another process was creating them: the second look finds them
-            if attempt == 2:
-                raise unreachable(engine, error) from error
+        except OperationalError as error:  # the change needs the file alone, and SQLite does not wait for it
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def unreachable(engine: Engine, error: SQLAlchemyError) -> BadInput:
@@ -96,8 +130,3 @@ def _parsed(url: str) -> URL:
     if parsed.database in (None, "", ":memory:"):
         raise BadInput("a database in memory is seen by no other process", place=place, fix="use sqlite:///FILE")
     return parsed
-
-
-def _set_up_sqlite(connection, _) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the audit log's writer
-    connection.execute(f"PRAGMA busy_timeout = {_TIMEOUT_S * 1000}")

@@ -1,0 +1,151 @@
+"""The one limiter that all replicas share: a named Ray actor around the ledger.
+
+Notable: it holds no keys, for what is asked of it carries the limit. How far quotas are reserved stands in the
+database, written ahead of need at most 64 times a day for each key. A limiter that Ray started anew after a crash goes
+on from there, its buckets empty: limits hold over `kill -9`. While it cannot be reached, requests of limited keys are
+refused with 503 as soon as their replica's lease ends; keys without limits never ask it.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from equiray.serving.guard.limits import Lease, Ledger, Moment, Quota, Unit
+from equiray.serving.guard.quotas import QuotaTable
+from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
+from equiray.serving.guard.tables import open_engine
+
+_NAMESPACE = "equiray"
+_ANSWER_WITHIN_S = 2.0
+
+
+def _clock() -> Moment:
+    return Moment(time.monotonic(), time.time())
+
+
+class SharedLedger:
+    """The ledger and its quotas' marks in the database. Its methods run in one event loop.
+
+    Parameters
+    ----------
+    quotas : QuotaTable
+    restarted : bool
+        Whether another one was lost: what that had granted in the last minute is not known.
+    clock : callable
+    """
+
+    def __init__(self, quotas: QuotaTable, *, restarted: bool = False, clock: Callable[[], Moment] = _clock) -> None:
+        self._quotas, self._clock = quotas, clock
+        self._ledger = Ledger(empty_since=clock() if restarted else None)
+        self._writing: dict[str, asyncio.Lock] = {}
+
+    async def lease(self, key_id: str, unit: Unit, limit: int, need: int, left: Lease) -> Lease | Refused:
+        """Take back what is left of a replica's lease, and grant a new one, or say why not."""
+        self.give_back(key_id, unit, limit, left)
+        now = self._clock()
+        if unit == "tokens":
+            try:
+                now = await self._reserve(key_id, limit, need)
+            except SQLAlchemyError:
+                return _unavailable()
+        return self._ledger.lease(key_id, unit, limit, need, now)
+
+    def give_back(self, key_id: str, unit: Unit, limit: int, left: Lease) -> None:
+        """Take back what is left of a lease."""
+        if left.amount:
+            self._ledger.give_back(key_id, unit, limit, left, self._clock())
+
+    async def _reserve(self, key_id: str, limit: int, need: int) -> Moment:
+        """Return when the day's mark covers what is needed, or nothing will; and for which moment that holds."""
+        async with self._writing.setdefault(key_id, asyncio.Lock()):
+            now = self._clock()
+            quota = self._ledger.quotas.get(key_id)
+            if quota is None or quota.day != now.day:
+                used = await asyncio.to_thread(self._quotas.mark, key_id, now.day)
+                quota = self._ledger.quotas[key_id] = Quota(limit, day=now.day, used=used)
+            mark = quota.wanted_mark(need)
+            if mark is not None:
+                await asyncio.to_thread(self._quotas.write_mark, key_id, now.day, mark)
+                quota.reserved = mark
+        return now
+
+
+class RayLeases:
+    """Leases from the actor of a store; see `leases.Leases`.
+
+    Parameters
+    ----------
+    url : str
+        The keys' database: every replica of it shares one limiter.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._actor: Any = start_limiter(url)
+
+    async def lease(self, key_id: str, unit: Unit, limit: int, need: int, left: Lease) -> Lease:
+        """Ask the actor; 503 where it does not answer, and a new one is started where it is dead for good."""
+        from ray.exceptions import ActorDiedError, RayError
+
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                answer = await self._actor.lease.remote(key_id, unit, limit, need, left)
+        except ActorDiedError as error:
+            self._actor = await asyncio.to_thread(start_limiter, self._url, restarted=True)
+            raise _unavailable() from error
+        except (RayError, TimeoutError) as error:
+            raise _unavailable() from error
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
+
+    def give_back(self, key_id: str, unit: Unit, limit: int, left: Lease) -> None:
+        """Tell the actor; nobody waits."""
+        self._actor.give_back.remote(key_id, unit, limit, left)
+
+
+class _Actor(SharedLedger):
+    def __init__(self, url: str, restarted: bool) -> None:
+        import ray
+
+        again = bool(ray.get_runtime_context().was_current_actor_reconstructed)
+        super().__init__(QuotaTable(open_engine(url)), restarted=restarted or again)
+
+
+def start_limiter(url: str, *, restarted: bool = False) -> Any:
+    """The limiter of a store: the one that runs in this Ray cluster, or a new one, which outlives its starter.
+
+    Parameters
+    ----------
+    url : str
+    restarted : bool
+        Whether a new one takes the place of one that was lost.
+    """
+    import ray
+
+    actor = ray.remote(num_cpus=0, max_restarts=-1)(_Actor)
+    named = actor.options(name=_name(url), namespace=_NAMESPACE, lifetime="detached", get_if_exists=True)
+    return named.remote(url, restarted)
+
+
+def stop_limiter(url: str) -> None:
+    """End the limiter of a store, where one runs: with the application, for nothing else ends it."""
+    import ray
+
+    try:
+        ray.kill(ray.get_actor(_name(url), namespace=_NAMESPACE))
+    except ValueError:  # none runs
+        return
+
+
+def _name(url: str) -> str:
+    return f"limiter-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+
+
+def _unavailable() -> Refused:
+    message = "the key's limits cannot be checked now; try again"
+    return Refused(503, "limiter_unavailable", message, retry_after=RETRY_SOON_S)
