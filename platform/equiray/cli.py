@@ -21,6 +21,7 @@ from equiray.commands_compare import compare
 from equiray.commands_gate import EXIT_CODES, gate, show
 from equiray.commands_keys import keys
 from equiray.commands_label import label
+from equiray.commands_serve import serve
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
@@ -146,6 +147,7 @@ commands.add_command(_debug(audit))
 commands.add_command(_debug(bundle))
 commands.add_command(_debug(compare))
 commands.add_command(_debug(gate))
+commands.add_command(_debug(serve))
 commands.add_command(_debug(verify))
 for group in (keys, label):
     for command in group.commands.values():

@@ -4,13 +4,15 @@ Notable: a FairNet's outputs are computed by the calls and in the batches of a F
 are the same bit by bit. A row's last bits do depend on which rows share its batch: hence `only`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equiray.errors import BadInput
 from equiray.mitigation.fairnet import FairNet, RawRows, lower_states, subset_probabilities
 from equiray.mitigation.gating.outcomes import opened_gates
 from equiray.models.backbones import encode_texts
@@ -97,6 +99,28 @@ class EmbeddingDecider:
             risk=np.empty((len(only), 0), np.float32),
             open=np.empty((len(only), 0), bool),
         )
+
+
+def with_thresholds(decider: Decider, threshold: float | None, gates: Mapping[str, float]) -> Decider:
+    """The same model with other thresholds: of its decisions (None: as they are), and of some of its gates.
+
+    Raises
+    ------
+    BadInput
+        There is no such gate, or a threshold is not a number.
+    """
+    for name, value in {"threshold": threshold, **gates}.items():
+        if value is not None and math.isnan(value):
+            raise BadInput(f"{name}: not a number", place="thresholds", fix="give a probability")
+    own = decider.fairnet.attributes if isinstance(decider, GatedDecider) else ()
+    if unknown := [name for name in gates if name not in own]:
+        known = f"it has {', '.join(own)}" if own else "it has none"
+        raise BadInput(f"no gate is called {unknown[0]!r}", place="gates", fix=known)
+    assert isinstance(decider, GatedDecider | EmbeddingDecider)
+    if isinstance(decider, GatedDecider):
+        kept = {name: decider.fairnet.threshold(name) for name in own}
+        decider = replace(decider, fairnet=replace(decider.fairnet, thresholds=kept | dict(gates)))
+    return decider if threshold is None else replace(decider, threshold=threshold)
 
 
 def output_of(probability: NDArray[np.float32], opened: NDArray[np.bool_]) -> NDArray[np.float64]:

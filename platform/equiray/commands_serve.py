@@ -1,0 +1,38 @@
+"""`equiray serve`: the application on this machine, until it is interrupted."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+_APPLICATION = "equiray.serving:build"
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--host", help="Where HTTP is bound; another than this machine's own needs --remote.")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free one, which is printed.")
+@click.option("--remote", is_flag=True, help="Let other machines reach it: behind a proxy that ends TLS.")
+@click.option("--address", help="Ray cluster to serve on (`auto`); none: this machine.")
+def serve(config: Path, host: str | None, port: int | None, remote: bool, address: str | None) -> None:
+    """Serve what CONFIG describes, a file that `serve deploy` takes, too.
+
+    Keys, a body limit, rate limits and the audit log stand before the model; a mode of Ray Serve that leads past them
+    is refused.
+    """
+    from equiray.serving.starting import check_start, serving
+    from equiray.specs.serve_config import load_serve_config
+    from equiray.streaming.cluster import ray_cluster
+
+    loaded = load_serve_config(config, _APPLICATION)
+    where: dict[str, Any] = {"host": host or loaded.host, "port": loaded.port if port is None else port}
+    check_start(loaded, **where, remote=remote, environ=os.environ)
+    with ray_cluster(address, cpus=loaded.spec.cpus), serving(loaded, **where) as started:
+        click.echo(f"serving {started.models} at {started.url}; its API: {started.url}/openapi.json")
+        if not started.keys:
+            click.echo(
+                f"no key exists yet: equiray keys create --store {loaded.spec.audit.store} "
+                "--name me --scope decide,outcomes,audit"
+            )
+        started.wait()

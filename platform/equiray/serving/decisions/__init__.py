@@ -1,0 +1,1 @@
+"""Decisions about people: rows in, decisions with their gates out, recorded before they leave."""

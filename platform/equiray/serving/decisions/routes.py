@@ -1,0 +1,57 @@
+"""``POST /v1/decisions``."""
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from equiray.serving.audit import Entry
+from equiray.serving.audit.chain import canonical
+from equiray.serving.audit.records import new_record_id
+from equiray.serving.decisions.bodies import DecisionsAnswer, DecisionsRequest, answer_of
+from equiray.serving.decisions.service import Asked
+from equiray.serving.guard.admission import Caller, guarded
+from equiray.serving.guard.bodies import StrictRoute
+from equiray.serving.services import Services, services_of
+
+router = APIRouter(route_class=StrictRoute, tags=["decisions"])
+
+
+@router.post("/v1/decisions", response_model=DecisionsAnswer, summary="Decide rows of a table")
+async def decide(
+    asked: DecisionsRequest,
+    caller: Annotated[Caller, Depends(guarded("decide"))],
+    services: Annotated[Services, Depends(services_of)],
+) -> dict[str, Any]:
+    """One row or thousands: serialized, decided by the combined model, recorded, and only then answered."""
+    await caller.take(rows=len(asked.rows))
+    name = ""
+    if asked.idempotency_key is not None:
+        name = services.request_sha256(asked.model_dump(exclude={"idempotency_key"}))
+        earlier = await services.earlier(caller.key.key_id, asked.idempotency_key, name)
+        if earlier is not None:
+            return answer_of(earlier.record_id, earlier.model_version, earlier.body)
+    decided = await services.decide(Asked(task=asked.task, rows=asked.rows, attributes=asked.attributes))
+    record_id = new_record_id()
+    body = {
+        "task": asked.task,
+        "decisions": [{"id": f"{record_id}-{place}"} | said for place, said in enumerate(decided.decisions)],
+    }
+    payload: dict[str, Any] = {"attributes": decided.groups}
+    if services.keep_rows:
+        payload["rows"] = asked.rows
+    else:
+        payload["rows_sha256"] = hashlib.sha256(canonical({"rows": asked.rows}).encode()).hexdigest()
+    record = await services.recorded(
+        Entry(
+            kind="decision",
+            key_id=caller.key.key_id,
+            model_version=decided.model_version,
+            body=body,
+            payload=payload,
+            idempotency_key=asked.idempotency_key,
+            request_sha256=name,
+            record_id=record_id,
+        )
+    )
+    return answer_of(record.record_id, record.model_version, record.body)
