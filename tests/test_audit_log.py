@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from audit_logs import KEY, behind_its_back, change, decision, filled, url_in
 from sqlalchemy import text
 
+from audit_logs import KEY, behind_its_back, change, decision, filled, url_in
 from equiray.errors import BadInput
 from equiray.serving.audit import AuditLog, IdempotencyConflict, LogNotWritable, new_record_id, verify_log
 

@@ -96,8 +96,9 @@ class DecisionService:
         for place, asked in enumerate(requests):
             try:
                 self._check_task(asked.task)
-                tables[place] = table_of(asked.rows, self.schema)
+                table = table_of(asked.rows, self.schema)
                 groups[place] = groups_of(asked.rows, self.schema, asked.attributes)
+                tables[place] = table
             except Refused as refused:
                 found[place] = refused
         if tables:
