@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from postgres import NoPostgres, Postgres, running_postgres
+
 # Before anything imports ray, which reads them once: one auth mode for every local cluster of the tests
 # (unset, it depends on whether a token file happens to exist), and no usage report leaves the machine.
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -40,3 +42,13 @@ def ray_cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this session; tests that need it skip where it is not installed."""
+    try:
+        with running_postgres() as server:
+            yield server
+    except NoPostgres as reason:
+        pytest.skip(str(reason))

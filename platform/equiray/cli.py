@@ -20,6 +20,7 @@ from equiray.commands_bundle import bundle, verify
 from equiray.commands_compare import compare
 from equiray.commands_gate import EXIT_CODES, gate, show
 from equiray.commands_label import label
+from equiray.commands_log import log
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
@@ -149,6 +150,9 @@ commands.add_command(_debug(verify))
 for command in label.commands.values():
     _debug(command)
 commands.add_command(label)
+for command in log.commands.values():
+    _debug(command)
+commands.add_command(log)
 
 
 @commands.group()
