@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+<<<<<<< HEAD
 if TYPE_CHECKING:
     from sweep_runs import Done
+=======
+from postgres import NoPostgres, Postgres, running_postgres
+>>>>>>> audit
 
 # Before anything imports ray, which reads them once: one auth mode for every local cluster of the tests
 # (unset, it depends on whether a token file happens to exist), and no usage report leaves the machine.
@@ -63,3 +67,13 @@ def ray_cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this session; tests that need it skip where it is not installed."""
+    try:
+        with running_postgres() as server:
+            yield server
+    except NoPostgres as reason:
+        pytest.skip(str(reason))

@@ -16,9 +16,9 @@ from equiray.errors import BadInput
 from equiray.serving.audit import AuditLog, IdempotencyConflict, LogNotWritable, new_record_id, verify_log
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return url_in(tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return url_in(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
 
 
 def test_records_come_back_as_they_were_written(url: str):
@@ -181,11 +181,11 @@ def test_a_closed_log_has_written_what_waited_and_refuses_more(url: str):
 def test_another_key_does_not_write(url: str):
     filled(url, 2)
     with pytest.raises(BadInput, match="started with another key"):
-        AuditLog.open(url, key=b"another key, as long as the first")
+        AuditLog.open(url, key=b"another key, as long as the first one")
 
 
-def test_nobody_else_may_read_the_files(url: str, tmp_path: Path):
-    log = AuditLog.open(url, key=KEY)
+def test_nobody_else_may_read_the_files(tmp_path: Path):
+    log = AuditLog.open(url_in(tmp_path), key=KEY)
     log.append(decision(1)).result()
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     log.close()

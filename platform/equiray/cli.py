@@ -22,6 +22,7 @@ from equiray.commands_gate import EXIT_CODES, gate, show
 from equiray.commands_keys import keys
 from equiray.commands_label import label
 from equiray.commands_serve import serve
+from equiray.commands_log import log
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
@@ -153,6 +154,11 @@ for group in (keys, label):
     for command in group.commands.values():
         _debug(command)
     commands.add_command(group)
+for command in label.commands.values():
+    _debug(command)
+commands.add_command(label)
+for command in log.commands.values():
+commands.add_command(log)
 
 
 @commands.group()

@@ -1,10 +1,14 @@
-"""`equiray bundle` and `equiray verify`: the combined model as a directory, and whether it is still what it was."""
+"""`equiray bundle` and `equiray verify`: the combined model as a directory, and what was written is still what it was."""
 
 from pathlib import Path
 
 import click
 
+from equiray.commands_log import verify_audit
+from equiray.errors import BadInput
+
 _directory = click.Path(path_type=Path, exists=True, file_okay=False)
+_folder = click.Path(path_type=Path, file_okay=False)
 _TERMINAL_LINES = 12
 PROBLEMS = 1
 """Exit code where a bundle is not what its manifest says."""
@@ -44,15 +48,30 @@ def bundle(directory: Path, pick: str, out: Path) -> None:
 
 
 @click.command()
-@click.argument("bundle", type=_directory)
+@click.argument("bundle", type=_directory, required=False)
 @click.option("--replay", is_flag=True, help="Decide the test rows again, and compare with what the run put out.")
 @click.option("--base", metavar="SOURCE", help="With --replay: where the base model lies on this machine.")
-def verify(bundle: Path, replay: bool, base: str | None) -> int:
-    """Check that BUNDLE is what its manifest says: exit 0, or 1 with the problems listed.
+@click.option("--audit", metavar="URL", help="Check the audit log in this database instead.")
+@click.option("--checkpoints", type=_folder, help="With --audit: the folder of the signed checkpoints.")
+@click.option("--keys", type=_folder, help="With --audit: the folder of the keys, unless the variables are set.")
+def verify(
+    bundle: Path | None, replay: bool, base: str | None, audit: str | None, checkpoints: Path | None, keys: Path | None
+) -> int:
+    """Check that BUNDLE is what its manifest says, or an audit log what was written: exit 0, or 1 with the problems.
 
     The manifest is not signed. Whoever can rewrite a file can rewrite the manifest, too: keep its own sha256, which is
-    printed, where they cannot.
+    printed, where they cannot. An audit log is compared with its chain, and with the checkpoints where they are named;
+    the keys are in EQUIRAY_AUDIT_KEY and EQUIRAY_CHECKPOINT_KEY, or in the folder of the keys.
     """
+    if (bundle is None) == (audit is None):
+        raise BadInput("one thing is verified at a time", place="verify", fix="give BUNDLE, or --audit URL")
+    if audit is not None:
+        return verify_audit(audit, keys=keys, checkpoints=checkpoints)
+    assert bundle is not None
+    return _verify_bundle(bundle, replay, base)
+
+
+def _verify_bundle(bundle: Path, replay: bool, base: str | None) -> int:
     from equiray.bundles.checking import read_manifest, verify_bundle
     from equiray.bundles.files import record_of
     from equiray.bundles.manifest import MANIFEST

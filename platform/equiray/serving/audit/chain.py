@@ -64,7 +64,8 @@ def seal(entry: Entry) -> Sealed:
 
 def commitment(salt: str, payload: str) -> str:
     """HMAC-SHA256 of the payload's text under its salt: without the salt it says nothing about a payload, however few
-    its possible values."""
+    its possible values.
+    """
     return hmac.digest(salt.encode(), payload.encode(), "sha256").hex()
 
 

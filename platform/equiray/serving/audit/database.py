@@ -12,18 +12,25 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insert, inspect, select, update
+import psycopg
+from sqlalchemy import Connection, Engine, QueuePool, bindparam, create_engine, event, insert, inspect, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from equiray.errors import BadInput
 from equiray.serving.audit.chain import key_check
-from equiray.serving.audit.records import Head, LogNotReadable
-from equiray.serving.audit.tables import SCHEMA, create_all, heads
+from equiray.serving.audit.records import Head, LogNotReadable, LogNotWritable
+from equiray.serving.audit.tables import SCHEMA, create_all, heads, payloads, tables
 
+# Made once: SQLAlchemy takes longer to put a statement together than SQLite takes to run it.
+_READ = select(heads.c.length, heads.c.mac)
+_LOCK = _READ.with_for_update()
+_MOVE = update(heads).values(length=bindparam("new_length"), mac=bindparam("new_mac"))
 _CREATION_LOCK = 0x65717561  # any number, the same in every process that creates this log
+_SCRUB_WAIT_MS = 200
 _FIX = "sqlite:////var/lib/equiray/audit.db, or postgresql://user@host/database"
 
 
@@ -113,12 +120,40 @@ class Database:
         except SQLAlchemyError as error:
             raise LogNotReadable(f"the audit log cannot be read: {said_by(error)}\n  where: {self.place}") from error
 
-    def has_log(self) -> bool:
-        """Whether there is a log at all."""
+    def missing_tables(self) -> list[str]:
+        """The log's tables that are not there.
+
+        Raises
+        ------
+        LogNotReadable
+            The database cannot be reached.
+        """
+        names = [table.name for table in tables]
         if self.file is not None and not self.file.is_file():
-            return False
+            return names
         with self.reading() as connection:
-            return inspect(connection).has_table(heads.name)
+            there = inspect(connection).get_table_names()
+        return [name for name in names if name not in there]
+
+    def scrub(self) -> bool:
+        """Let nothing of deleted rows stay in the database's files; False where a reader keeps some for now.
+
+        SQLite overwrites deleted rows where they stood, but keeps earlier states of a page in its write-ahead log until
+        that begins anew; PostgreSQL keeps deleted rows until a vacuum. Backups are the operator's.
+        """
+        pooled = self._engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        try:
+            if self.is_sqlite:
+                connection.execute(f"PRAGMA busy_timeout = {_SCRUB_WAIT_MS}")  # writers wait meanwhile
+                return connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+            connection.autocommit = True
+            connection.execute(f"VACUUM {payloads.name}")
+            return True
+        except (sqlite3.Error, psycopg.Error) as error:
+            raise LogNotWritable(f"deleted payloads are not overwritten yet: {said_by(error)}") from error
+        finally:
+            pooled.invalidate()
 
     def close(self) -> None:
         """Close every connection that nobody uses."""
@@ -135,18 +170,17 @@ def writing(connection: Connection) -> Iterator[None]:
 
 def lock_head(connection: Connection) -> Head:
     """Take the lock that orders all writers, until the transaction ends, and say where the log ends."""
-    row = connection.execute(select(heads.c.length, heads.c.mac).with_for_update()).one()
-    return Head(row.length, row.mac)
+    return Head(*connection.execute(_LOCK).one())
 
 
 def read_head(connection: Connection) -> Head:
     """Where the log ends."""
-    return Head(*connection.execute(select(heads.c.length, heads.c.mac)).one())
+    return Head(*connection.execute(_READ).one())
 
 
 def move_head(connection: Connection, head: Head) -> None:
     """Say where the log ends now."""
-    connection.execute(update(heads).values(length=head.length, mac=head.mac))
+    connection.execute(_MOVE, {"new_length": head.length, "new_mac": head.mac})
 
 
 def said_by(error: Exception) -> str:
@@ -172,7 +206,9 @@ def _sqlite(file: Path, lock_wait_s: float, read_only: bool) -> Engine:
         # mode=rw: a file that somebody removed is an error, never a new, empty log.
         name = f"file:{quote(str(file))}?mode={'ro' if read_only else 'rw'}"
         connection = sqlite3.connect(name, uri=True, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
-        if not read_only:
+        if read_only:  # whatever somebody put there is read, and found not to fit
+            connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+        else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")  # an erased payload's bytes are overwritten

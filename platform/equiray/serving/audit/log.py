@@ -1,50 +1,39 @@
-"""The audit log: append, look up, and nothing else.
+"""The audit log: append and look up; nothing is ever changed."""
 
-Notable: one thread of a process writes. What waits while a transaction runs goes into the next one together, so a disk's
-wait is shared by as many entries as came meanwhile, and a single entry waits for nobody. An entry's future is done when
-its transaction is committed, never before.
-"""
-
-import contextlib
-import logging
-import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Self
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Select, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from equiray.errors import BadInput
 from equiray.serving.audit.chain import seal
-from equiray.serving.audit.database import Database, read_head, said_by, writing
-from equiray.serving.audit.records import Entry, Head, Kind, LogNotWritable, LogUnavailable, Record
+from equiray.serving.audit.checkpointing import RECORDS, SECONDS, Checkpointer
+from equiray.serving.audit.checkpoints import Checkpoint, folder_at
+from equiray.serving.audit.database import Database, read_head, said_by
+from equiray.serving.audit.keys import KEY_BYTES
+from equiray.serving.audit.records import Entry, Head, Kind, LogNotWritable, Record
 from equiray.serving.audit.tables import record_of, records, stored_records
-from equiray.serving.audit.writing import Group, Item, Outcome
+from equiray.serving.audit.writer import Writer
+from equiray.serving.audit.writing import Item
 
-MAX_GROUP = 256
-"""Entries of one transaction."""
-MAX_WAITING = 10_000
-"""Entries that wait for a transaction; more are refused at once."""
 
-_logger = logging.getLogger(__name__)
-_Waiting = tuple[Item, "Future[Record]"]
+class Status(NamedTuple):
+    """How a process's log does: what it last wrote, and what is wrong now (None: nothing)."""
+
+    head: Head
+    problem: str | None
+    checkpoint: Checkpoint | None
+    checkpoint_problem: str | None
 
 
 class AuditLog:
-    """An append-only log; safe to use from many threads. Open one in a process with `AuditLog.open`."""
+    """An append-only log; safe to use from many threads. A process opens one with `AuditLog.open`."""
 
-    def __init__(self, database: Database, key: bytes) -> None:
-        self._database, self._key = database, key
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._closing = threading.Lock()
-        self._closed = False
-        self._connection: Connection | None = None
-        with database.reading() as connection:
-            self._seen = read_head(connection)
-        self._thread = threading.Thread(target=self._write, name="audit log", daemon=True)
-        self._thread.start()
+    def __init__(self, database: Database, writer: Writer, checkpointer: Checkpointer | None) -> None:
+        self._database, self._writer, self._checkpointer = database, writer, checkpointer
 
     @classmethod
     def open(
@@ -55,6 +44,8 @@ class AuditLog:
         checkpoints: Path | None = None,
         checkpoint_key: bytes | None = None,
         lock_wait_s: float = 5.0,
+        checkpoint_records: int = RECORDS,
+        checkpoint_seconds: float = SECONDS,
     ) -> Self:
         """Open a log, or begin one where there is none.
 
@@ -63,21 +54,25 @@ class AuditLog:
         url : str
             `sqlite:////absolute/path.db` or `postgresql://user@host/database`.
         key : bytes
-            The chain's key, at least 32 bytes, kept outside the database.
+            The chain's key, kept outside the database.
         checkpoints : Path, optional
-            A folder on another disk or machine for signed heads.
+            A folder for signed heads, of this log alone, on another disk or machine.
         checkpoint_key : bytes, optional
             The key that signs them, another one than the chain's.
         lock_wait_s : float
             How long a group waits for its turn among other processes before its entries are refused.
+        checkpoint_records, checkpoint_seconds : int, float
+            A checkpoint after so many records, or so long after the one before.
 
         Raises
         ------
         BadInput
-            The URL or a key cannot be used, or the log was started with another key.
+            The URL, a key or the folder cannot be used; the log was started with another key; or it is not the log,
+            or an older state of the log, that the last checkpoint signed.
         LogNotWritable
             The database cannot be reached or written.
         """
+        _check_keys(key, checkpoints, checkpoint_key)
         database = Database(url, lock_wait_s=lock_wait_s)
         try:
             database.create(key)
@@ -85,11 +80,26 @@ class AuditLog:
             raise LogNotWritable(
                 f"the audit log cannot be opened: {said_by(error)}\n  where: {database.place}"
             ) from error
-        database.check(key)
-        return cls(database, key)
+        log_id = database.check(key)
+        with database.reading() as connection:
+            head = read_head(connection)
+        if checkpoints is None or checkpoint_key is None:
+            return cls(database, Writer(database, key, head, lambda head: None), None)
+        checkpointer = Checkpointer(
+            folder_at(checkpoints), checkpoint_key, log_id, head, records=checkpoint_records, seconds=checkpoint_seconds
+        )
+        checkpointer.start(lambda seq: _mac_at(database, seq))
+        return cls(database, Writer(database, key, head, checkpointer.wrote), checkpointer)
 
-    def append(self, entry: Entry) -> "Future[Record]":
+    def append(self, entry: Entry, *, erasing: Sequence[int] = ()) -> "Future[Record]":
         """Record an entry.
+
+        Parameters
+        ----------
+        entry : Entry
+            What shall be recorded.
+        erasing : sequence of int
+            Numbers of records whose payloads are deleted with it (see `retention`, which writes the fitting entry).
 
         Returns
         -------
@@ -102,147 +112,83 @@ class AuditLog:
         BadInput
             The entry is not JSON, or a name is too long.
         """
-        return self._submit(Item(seal(entry)))
-
-    def _submit(self, item: Item) -> "Future[Record]":
-        future: Future[Record] = Future()
-        with self._closing:
-            if self._closed:
-                future.set_exception(LogNotWritable("the audit log is closed"))
-            elif self._queue.qsize() >= MAX_WAITING:
-                future.set_exception(LogNotWritable(f"{MAX_WAITING:,} entries wait for the audit log already"))
-            else:
-                self._queue.put((item, future))
-        return future
+        return self._writer.submit(Item(seal(entry), erasing))
 
     def find(self, key_id: str, idempotency_key: str) -> Record | None:
         """The record that was written under an idempotency key."""
-        found = self._read(
-            stored_records().where(records.c.idempotency_key == idempotency_key, records.c.key_id == key_id)
-        )
-        return found[0] if found else None
+        of_key = records.c.key_id == key_id
+        return self._one(stored_records().where(records.c.idempotency_key == idempotency_key, of_key))
 
     def by_id(self, record_id: str) -> Record | None:
         """The record of an id."""
-        found = self._read(stored_records().where(records.c.record_id == record_id))
-        return found[0] if found else None
+        return self._one(stored_records().where(records.c.record_id == record_id))
 
     def records(
         self, *, after: int = 0, limit: int = 1000, key_id: str | None = None, kinds: Iterable[Kind] | None = None
     ) -> list[Record]:
-        """Records after a sequence number, in order: those of a key, or of some kinds, where they are named."""
+        """Records after a sequence number, in order: those of a key, or of some kinds, where they are named.
+
+        Raises
+        ------
+        LogNotReadable
+            The database cannot be reached (so everything here that looks up).
+        """
         query = stored_records().where(records.c.seq > after)
         if key_id is not None:
             query = query.where(records.c.key_id == key_id)
         if kinds is not None:
             query = query.where(records.c.kind.in_(list(kinds)))
-        return self._read(query.order_by(records.c.seq).limit(limit))
-
-    def _read(self, query) -> list[Record]:
         with self._database.reading() as connection:
-            return [record_of(row) for row in connection.execute(query)]
+            return [record_of(row) for row in connection.execute(query.order_by(records.c.seq).limit(limit))]
+
+    def _one(self, query) -> Record | None:
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else record_of(row)
+
+    def select(self, query: Select) -> list[Any]:
+        """The first column of a query of the log's tables."""
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
 
     def head(self) -> Head:
         """Where the log ends now, whoever wrote last."""
         with self._database.reading() as connection:
             return read_head(connection)
 
+    def scrub(self) -> bool:
+        """Overwrite what was deleted in the database's files; False where a reader keeps some of it for now."""
+        return self._database.scrub()
+
+    def status(self) -> Status:
+        """What this process last wrote, and whether anything is wrong; asks no database."""
+        writer, checkpointer = self._writer, self._checkpointer
+        if checkpointer is None:
+            return Status(writer.head, writer.problem, None, None)
+        return Status(writer.head, writer.problem, checkpointer.last, checkpointer.problem)
+
     def close(self) -> None:
-        """Commit what waits, and end the thread. What is appended later is refused."""
-        with self._closing:
-            if self._closed:
-                return
-            self._closed = True
-            self._queue.put(None)
-        self._thread.join()
+        """Commit what waits, and sign where the log ends. What is appended later is refused."""
+        self._writer.close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
         self._database.close()
 
-    # What follows runs in the writer's thread.
 
-    def _write(self) -> None:
-        going_on = True
-        while going_on:
-            group, going_on = self._next_group()
-            if group:
-                self._commit(group)
-        self._drop_connection()
+def _mac_at(database: Database, seq: int) -> str | None:
+    with database.reading() as connection:
+        return connection.execute(select(records.c.mac).where(records.c.seq == seq)).scalar_one_or_none()
 
-    def _next_group(self) -> tuple[list[_Waiting], bool]:
-        """Everything that waits now, at least one; False with what waited when the log was closed."""
-        waiting = self._queue.get()
-        group: list[_Waiting] = []
-        with contextlib.suppress(Empty):
-            while waiting is not None:
-                if waiting[1].set_running_or_notify_cancel():  # from now on nobody can cancel it
-                    group.append(waiting)
-                if len(group) == MAX_GROUP:
-                    return group, True
-                waiting = self._queue.get_nowait()
-        return group, waiting is not None
 
-    def _commit(self, group: list[_Waiting]) -> None:
-        items = [item for item, _ in group]
-        try:
-            outcomes = self._attempts(items)
-        except Exception as error:  # whatever it was, nobody may wait for ever
-            self._refuse(group, error)
-            return
-        for (_, future), outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, Record):
-                future.set_result(outcome)
-            else:
-                future.set_exception(outcome)
-
-    def _attempts(self, items: Sequence[Item]) -> list[Outcome]:
-        try:
-            return self._attempt(items)
-        except DBAPIError as error:
-            self._drop_connection()
-            if not _may_retry(error):
-                raise
-        # The lost connection may have been lost after the commit: this time ids are looked up first.
-        return self._attempt(items, by_id=True)
-
-    def _attempt(self, items: Sequence[Item], *, by_id: bool = False) -> list[Outcome]:
-        if self._connection is None:
-            self._connection = self._database.connect()
-        with writing(self._connection):
-            group = Group(self._connection, self._key, self._seen)
-            group.look_up(items, by_id=by_id)
-            outcomes = [group.add(item) for item in items]
-            group.store()
-        self._seen = group.head
-        return outcomes
-
-    def _refuse(self, group: list[_Waiting], error: Exception) -> None:
-        self._drop_connection()
-        said = str(error) if isinstance(error, LogUnavailable) else f"the audit log cannot be written: {said_by(error)}"
-        _logger.error(
-            "%s (%s)", said, self._database.place, exc_info=None if isinstance(error, SQLAlchemyError) else error
+def _check_keys(key: bytes, checkpoints: Path | None, checkpoint_key: bytes | None) -> None:
+    if (checkpoints is None) != (checkpoint_key is None):
+        raise BadInput(
+            "checkpoints need a folder and a key", place="audit log", fix="give both checkpoints and checkpoint_key"
         )
-        for _, future in [*group, *self._waiting()]:
-            future.set_exception(LogNotWritable(said))
-
-    def _waiting(self) -> list[_Waiting]:
-        """What came while a transaction failed: it would only wait for the same failure."""
-        came: list[_Waiting] = []
-        for _ in range(self._queue.qsize()):
-            waiting = self._queue.get()
-            if waiting is None:
-                self._queue.put(None)
-            elif waiting[1].set_running_or_notify_cancel():
-                came.append(waiting)
-        return came
-
-    def _drop_connection(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(Exception):
-                self._connection.invalidate()
-                self._connection.close()
-            self._connection = None
-
-
-def _may_retry(error: DBAPIError) -> bool:
-    """Whether the connection was lost, or an entry's id is in the log already: not where the database said no."""
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or isinstance(error, IntegrityError) or state[:2] in ("08", "57")
+    for name, each in (("key", key), ("checkpoint_key", checkpoint_key)):
+        if each is not None and len(each) < KEY_BYTES:
+            raise BadInput(f"{name} has {len(each)} bytes", place="audit log", fix=f"give at least {KEY_BYTES}")
+    if key == checkpoint_key:
+        raise BadInput(
+            "one key for both: who can write the chain could sign it, too", place="audit log", fix="give two keys"
+        )

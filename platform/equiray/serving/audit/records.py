@@ -95,6 +95,8 @@ class Head(NamedTuple):
 class LogUnavailable(EquirayError):
     """The log's database does not do what it is asked: a service answers 503."""
 
+    exit_code = 3
+
 
 class LogNotWritable(LogUnavailable):
     """The entry is not known to be in the log: what it is about must not be answered."""

@@ -9,7 +9,7 @@ import json
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Row, Select, String, Table, Text, select
 
 from equiray.serving.audit.chain import MAX_TEXT
-from equiray.serving.audit.records import Record
+from equiray.serving.audit.records import LogNotReadable, Record
 
 SCHEMA = "equiray.audit/1"
 
@@ -60,6 +60,7 @@ payloads = Table(
     Column("salt", String(32), nullable=False),
     Column("payload", Text, nullable=False),
 )
+tables = (heads, records, payloads)
 create_all = _metadata.create_all
 
 
@@ -70,7 +71,17 @@ def stored_records() -> Select:
 
 
 def record_of(row: Row, *, repeated: bool = False) -> Record:
-    """A row of `stored_records`."""
+    """A row of `stored_records`.
+
+    Raises
+    ------
+    LogNotReadable
+        Its body or payload is no JSON any more.
+    """
+    try:
+        body, payload = json.loads(row.body), None if row.payload is None else json.loads(row.payload)
+    except ValueError as error:
+        raise LogNotReadable(f"record {row.seq:,} is not what was written: run `equiray verify --audit`") from error
     return Record(
         seq=row.seq,
         record_id=row.record_id,
@@ -78,12 +89,12 @@ def record_of(row: Row, *, repeated: bool = False) -> Record:
         kind=row.kind,
         key_id=row.key_id,
         model_version=row.model_version,
-        body=json.loads(row.body),
+        body=body,
         idempotency_key=row.idempotency_key,
         request_sha256=row.request_sha256,
         commitment=row.commitment,
         prev=row.prev,
         mac=row.mac,
-        payload=None if row.payload is None else json.loads(row.payload),
+        payload=payload,
         repeated=repeated,
     )

@@ -5,28 +5,23 @@ puts an old backup in place, leaves a chain that fits: only the checkpoints, kep
 tell. What they do not cover is said, not passed over.
 """
 
-import json
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from equiray.errors import BadInput
-from equiray.serving.audit.chain import commitment, key_check, mac_of, record_text
 from equiray.serving.audit.database import Database
-from equiray.serving.audit.tables import heads, records, stored_records
+from equiray.serving.audit.records import LogNotReadable
+from equiray.serving.audit.runs import count, named, runs_of
+from equiray.serving.audit.tables import heads, payloads, records, stored_records, tables
+from equiray.serving.audit.walk import Change, Problem, Walk
+from equiray.serving.audit.witness import Witness, read_witness
 
-Change = Literal["altered", "removed", "reordered", "cut", "rewritten", "head", "payload", "checkpoint"]
 _ROWS_AT_ONCE = 2000
-
-
-class Problem(NamedTuple):
-    """One thing that is not as it was written; `seq` is the record it is about, where it is about one."""
-
-    change: Change
-    seq: int | None
-    message: str
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_ORPHANS = select(payloads.c.seq).where(~exists().where(records.c.seq == payloads.c.seq)).order_by(payloads.c.seq)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +31,13 @@ class Verification:
     Parameters
     ----------
     problems : tuple of Problem
-        In the order of the records; empty where nothing was changed.
+        Empty where nothing was changed.
     unseen : tuple of str
         What could have been changed without a trace that this check sees.
     length : int
         Records read.
+    erased : int
+        Payloads that were erased, as the log itself says.
     checkpoints : int
         Signed heads that the log was compared with.
     """
@@ -48,6 +45,7 @@ class Verification:
     problems: tuple[Problem, ...]
     unseen: tuple[str, ...]
     length: int
+    erased: int
     checkpoints: int
 
 
@@ -56,74 +54,78 @@ def verify_log(
 ) -> Verification:
     """Compare every record with its mac, its neighbours and its payload, and the whole with the checkpoints.
 
+    The log is read as it is at one moment, and may be written meanwhile.
+
+    Parameters
+    ----------
+    url : str
+        As in `AuditLog.open`.
+    key : bytes
+        The chain's.
+    checkpoints, checkpoint_key : Path, bytes, optional
+        The folder with the signed heads, and the key that signed them.
+
     Raises
     ------
     BadInput
-        There is no log there, or a key or a folder cannot be used.
+        There is no log there, or no folder.
     LogNotReadable
         The database cannot be reached.
     """
     database = Database(url, read_only=True)
-    if not database.has_log():
+    try:
+        return _verified(database, key, checkpoints, checkpoint_key)
+    except LogNotReadable as error:
+        if getattr(getattr(error.__cause__, "orig", None), "sqlite_errorcode", None) not in _DAMAGED:
+            raise
+        return _unreadable("altered", str(error))
+    finally:
+        database.close()
+
+
+def _verified(database: Database, key: bytes, checkpoints: Path | None, checkpoint_key: bytes | None) -> Verification:
+    missing = database.missing_tables()
+    if len(missing) == len(tables):
         raise BadInput("no audit log", place=database.place, fix="name the database that the service writes")
-    walk = _Walk(key)
+    if missing:
+        return _unreadable("removed", f"tables are missing: {', '.join(missing)}")
+    # Before the log: a checkpoint that is added meanwhile would be ahead of what is read.
+    witness = None if checkpoints is None or checkpoint_key is None else read_witness(checkpoints, checkpoint_key)
     with database.reading(frozen=True) as connection:
-        head = connection.execute(select(heads)).one_or_none()
-        walk.begin(head)
+        walk = Walk(key, connection.execute(select(heads)).one_or_none(), {} if witness is None else witness.macs)
         query = stored_records().order_by(records.c.seq)
         for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
             walk.take(row)
-        walk.end(head)
-    database.close()
-    return Verification(problems=tuple(walk.problems), unseen=(), length=walk.count, checkpoints=0)
+        orphans = runs_of(connection.execute(_ORPHANS).scalars())
+    problems = walk.end()
+    if orphans:
+        problems.append(Problem("payload", orphans[0][0], f"payloads without a record: {named(orphans, 'number')}"))
+    if witness is not None:
+        problems += witness.compare(walk)
+    return Verification(
+        problems=tuple(problems),
+        unseen=tuple(_unseen(walk, witness)),
+        length=walk.length,
+        erased=count(walk.erased),
+        checkpoints=0 if witness is None else len(witness.checkpoints),
+    )
 
 
-class _Walk:
-    """Along the chain, record by record."""
+def _unreadable(change: Change, message: str) -> Verification:
+    unseen = ("everything else: the log cannot be read",)
+    return Verification(problems=(Problem(change, None, message),), unseen=unseen, length=0, erased=0, checkpoints=0)
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-        self.problems: list[Problem] = []
-        self.count = 0
-        self._last, self._mac = 0, ""
 
-    def begin(self, head) -> None:
-        if head is None:
-            self._note("head", None, "the head row is missing")
-            return
-        self._mac = head.log_id
-        if head.key_check != key_check(self._key, head.log_id):
-            self._note("head", None, "the key is not the log's own, or the head row was altered")
-
-    def take(self, row) -> None:
-        self.count += 1
-        seq, prev, mac, body = row.seq, row.prev, row.mac, row.body
-        if seq != self._last + 1:
-            self._note("removed", self._last + 1, f"records {self._last + 1:,} to {seq - 1:,} are missing")
-        elif prev != self._mac:
-            self._note("reordered", seq, f"record {seq:,} does not follow the record before it")
-        text = record_text(
-            seq,
-            row.record_id,
-            row.at,
-            row.kind,
-            row.key_id,
-            row.model_version,
-            body,
-            row.idempotency_key,
-            row.request_sha256,
-            row.commitment,
-            prev,
-        )
-        if mac_of(self._key, text) != mac:
-            self._note("altered", seq, f"record {seq:,} is not what was written")
-        if row.payload is not None and commitment(row.salt, row.payload) != row.commitment:
-            self._note("payload", seq, f"the payload of record {seq:,} is not what was written")
-        self._last, self._mac = seq, mac
-
-    def end(self, head) -> None:
-        if head is not None and (head.length, head.mac) != (self._last, self._mac):
-            self._note("cut", None, f"the head row says {head.length:,} records, and the last one is {self._last:,}")
-
-    def _note(self, change: Change, seq: int | None, message: str) -> None:
-        self.problems.append(Problem(change, seq, message))
+def _unseen(walk: Walk, witness: Witness | None) -> list[str]:
+    if witness is None:
+        return [
+            "without checkpoints: a tail cut off together with the head row",
+            "without checkpoints: an old backup put in the log's place",
+            "without checkpoints: the whole log written anew by somebody who has its key",
+        ]
+    unseen = list(witness.unseen)
+    if walk.last > witness.length:
+        since = f"records {witness.length + 1:,} to {walk.last:,}, younger than the last checkpoint"
+        unseen.append(f"{since}: cut off together with the head row, or written anew by somebody who has the log's key")
+    unseen.append("whatever was changed in both places by somebody who has both keys")
+    return unseen

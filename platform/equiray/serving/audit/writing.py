@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, Select, bindparam, delete, insert
 
 from equiray.errors import BadInput, EquirayError
 from equiray.serving.audit.chain import Sealed, canonical, mac_of, record_text
@@ -13,6 +13,12 @@ from equiray.serving.audit.records import Head, IdempotencyConflict, LogNotWrita
 from equiray.serving.audit.tables import payloads, record_of, records, stored_records
 
 Outcome = Record | EquirayError
+
+# Made once: SQLAlchemy takes longer to put a statement together than SQLite takes to run it.
+_UNDER_KEYS = stored_records().where(records.c.idempotency_key.in_(bindparam("keys", expanding=True)))
+_OF_IDS = stored_records().where(records.c.record_id.in_(bindparam("ids", expanding=True)))
+_ERASE = delete(payloads).where(payloads.c.seq.in_(bindparam("seqs", expanding=True)))
+_ADD, _ADD_PAYLOADS = insert(records), insert(payloads)
 
 
 class Item:
@@ -54,12 +60,12 @@ class Group:
         """Find the records that are in the log already: under an idempotency key, and, `by_id`, under their ids."""
         keys = {item.sealed.entry.idempotency_key for item in items} - {None}
         if keys:
-            self._find(records.c.idempotency_key.in_(keys))
+            self._find(_UNDER_KEYS, {"keys": list(keys)})
         if by_id:
-            self._find(records.c.record_id.in_({item.sealed.entry.record_id for item in items}))
+            self._find(_OF_IDS, {"ids": [item.sealed.entry.record_id for item in items]})
 
-    def _find(self, condition) -> None:
-        for row in self._connection.execute(stored_records().where(condition)):
+    def _find(self, query: Select, values: dict) -> None:
+        for row in self._connection.execute(query, values):
             self._know(record_of(row))
 
     def _know(self, record: Record) -> None:
@@ -80,7 +86,7 @@ class Group:
         record = self._append(item.sealed)
         self._know(record)
         if item.erases:
-            self._connection.execute(delete(payloads).where(payloads.c.seq.in_(item.erases)))
+            self._connection.execute(_ERASE, {"seqs": list(item.erases)})
         return record
 
     def _append(self, sealed: Sealed) -> Record:
@@ -106,10 +112,10 @@ class Group:
     def store(self) -> None:
         """Send everything that was added to the database."""
         if self._rows:
-            self._connection.execute(insert(records), self._rows)
+            self._connection.execute(_ADD, self._rows)
             move_head(self._connection, self.head)
         if self._payloads:
-            self._connection.execute(insert(payloads), self._payloads)
+            self._connection.execute(_ADD_PAYLOADS, self._payloads)
 
 
 def now() -> str:
