@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from equiray.serving.guard.admission import Caller, RequestLimits, guarded, protect
@@ -77,6 +78,14 @@ def make_app(
     async def broken() -> dict:
         password = "hunter2"
         raise KeyError(f"the password is {password}")
+
+    @router.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"half of it"
+            raise RuntimeError("hunter2")
+
+        return StreamingResponse(parts())
 
     app.include_router(router)
     protect(app, open_paths=[OPEN], body_bytes=body_bytes, timeout_s=timeout_s)

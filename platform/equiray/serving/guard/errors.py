@@ -29,8 +29,8 @@ def refusal_response(refused: Refused) -> JSONResponse:
         headers["WWW-Authenticate"] = f'Bearer realm="equiray"{sent}'
     if refused.retry_after is not None:
         headers["Retry-After"] = str(refused.retry_after)
-    if refused.code == "body_too_large":
-        headers["Connection"] = "close"  # the rest of the body stays unread
+    if refused.status == 401 or refused.code == "body_too_large":
+        headers["Connection"] = "close"  # else a server reads on and on what nobody will look at
     return JSONResponse(refusal_document(refused), refused.status, headers)
 
 
