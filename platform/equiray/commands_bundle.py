@@ -12,10 +12,14 @@ PROBLEMS = 1
 
 @click.command()
 @click.argument("directory", type=_directory)
-@click.option("--pick", required=True, help="Of a sweep: knee, fairest:0.005, or a point's id; of a run: seed0.")
+@click.option(
+    "--pick",
+    required=True,
+    help="Of a sweep: knee, fairest:0.005, or a point's id; of a run: seed0; of chains: a data set, bbq.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new directory.")
 def bundle(directory: Path, pick: str, out: Path) -> None:
-    """Write a trained configuration of DIRECTORY, a finished sweep or a FairNet run, as a bundle.
+    """Write a trained configuration of DIRECTORY, a finished sweep, FairNet run or run of chains, as a bundle.
 
     Points of a sweep are picked by their validation figures: `knee`, the best compromise; `fairest:X`, the fairest
     whose accuracy is within X of the best; or one by its id. Figures on test rows choose nothing: those that the
@@ -29,7 +33,8 @@ def bundle(directory: Path, pick: str, out: Path) -> None:
     click.echo(f"{provenance.point} of {provenance.origin} {provenance.name}, picked by {provenance.pick}")
     for setting, value in provenance.settings.items():
         click.echo(f"  {setting}: {value}")
-    whole = [each for each in provenance.test if each.group is None and each.value is not None]
+    shown = provenance.test[0].stage if provenance.test else ""  # of what is bundled, not of what it was compared with
+    whole = [each for each in provenance.test if each.stage == shown and each.group is None and each.value is not None]
     for estimate in whole[:_TERMINAL_LINES]:
         of = f" ({estimate.attribute})" if estimate.attribute else ""
         limits = "" if estimate.low is None else f" [{estimate.low:.4f}, {estimate.high:.4f}]"
