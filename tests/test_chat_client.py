@@ -1,7 +1,6 @@
 """The official OpenAI client against a real server: what it sends is understood, what it gets it can read."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import openai
 import pytest

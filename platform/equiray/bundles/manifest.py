@@ -111,9 +111,7 @@ class RewardPart(Document):
     sampling: ChainSampling
     chains: int = Field(ge=1, description="an answer, at most")
     tau: Threshold = Field(ge=0, description="temperature of the weights; inf: the majority vote")
-    aggregator: Aggregate = Field(
-        default="low", description="a chain's score; low: no step that is added raises it"
-    )
+    aggregator: Aggregate = Field(default="low", description="a chain's score; low: no step that is added raises it")
     separator: str = Field(min_length=1, description="between the steps of a chain")
     baselines: tuple[str, ...] = Field(default=(), description="stages of `provenance.test` it was compared with")
 

@@ -1,7 +1,9 @@
 """A bundle's reward model, and how its scores weigh chains."""
 
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from equiray.bundles.manifest import MANIFEST, RewardPart
@@ -21,6 +23,7 @@ class Reward:
     part: RewardPart
     folder: Path
     base: Base
+    _one: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def load(cls, bundle: Path, part: RewardPart, *, source: str | None = None) -> "Reward":
@@ -48,6 +51,21 @@ class Reward:
             )
         return cls(part=part, folder=bundle / part.folder, base=base)
 
-    def opened(self) -> AbstractContextManager[RewardModel]:
-        """The reward model for the length of a block."""
-        return load_reward_model(self.folder, self.base)
+    @contextmanager
+    def opened(self) -> Iterator[RewardModel]:
+        """The reward model for the length of a block.
+
+        Raises
+        ------
+        ValueError
+            It is open already: a second adapter in the base would change what the first one says.
+        """
+        if not self._one.acquire(blocking=False):
+            raise ValueError(
+                f"the reward model of {self.folder} is open already: close it first, or load the bundle again"
+            )
+        try:
+            with load_reward_model(self.folder, self.base) as model:
+                yield model
+        finally:
+            self._one.release()

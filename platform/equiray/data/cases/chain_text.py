@@ -94,7 +94,7 @@ def read_chain(
 
 
 def read_chain_or_answer(text: str, question: Question, *, separator: str, declined: bool) -> tuple[ReadChain, bool]:
-    """A chain without its line that answers; where it says nothing else, that line is its one step, and True is said."""
+    """A chain without its line that answers; where it says nothing else, that line is its one step (then also True)."""
     read = read_chain(text, question, separator=separator, declined=declined)
     if read.steps or read.outcome != "answered":
         return read, False
