@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-<<<<<<< HEAD
+from postgres import NoPostgres, Postgres, running_postgres
+
 if TYPE_CHECKING:
     from sweep_runs import Done
-=======
-from postgres import NoPostgres, Postgres, running_postgres
->>>>>>> audit
 
 # Before anything imports ray, which reads them once: one auth mode for every local cluster of the tests
 # (unset, it depends on whether a token file happens to exist), and no usage report leaves the machine.

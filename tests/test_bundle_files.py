@@ -184,7 +184,7 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "another schema": (edited(lambda document: document.update(schema="equiray.bundle/9")), "'equiray.bundle/9'"),
     "an unknown key": (edited(lambda document: document.update(run_this="rm")), "run_this"),
     "an unknown part": (edited(lambda document: document["parts"].update(image={})), "parts.image"),
-    "the reserved part": (edited(lambda document: document["parts"].update(reward={"folder": "r"})), "is reserved"),
+    "a part cut short": (edited(lambda document: document["parts"].update(reward={"folder": "r"})), "field required"),
     "no parts": (edited(lambda document: document.update(parts={})), "at least one part"),
     "no base": (edited(lambda document: document["parts"].update(base=None)), "`fairnet` needs a `base`"),
     "another base": (

@@ -21,13 +21,13 @@ from chain_runs import (
     tiny_lm,
     write_spec,
 )
+from equiray.mitigation.reward.model import load_base
 from equiray.mitigation.voting.store import load_chains
 from equiray.reports import verify_evidence
 from equiray.runs.chains.planning import plan_cases
 from equiray.runs.chains.reward_run import RewardRun
 from equiray.runs.chains.scored import ChainScorer
 from equiray.runs.directory import RunDirectory
-from equiray.runs.reward.training import load_base
 from equiray.runs.sampling.chains import reasoned_cases
 from equiray.runs.sampling.engines import Engines
 from equiray.specs.chains import load_chains_spec

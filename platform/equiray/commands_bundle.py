@@ -19,7 +19,8 @@ PROBLEMS = 1
 @click.option(
     "--pick",
     required=True,
-    help="Of a sweep: knee, fairest:0.005, or a point's id; of a FairNet run: seed0; of an evaluation: embedding.cda.",
+    help="Of a sweep: knee, fairest:0.005, or a point's id; of a FairNet run: seed0; of an evaluation: embedding.cda; "
+    "of chains: a data set, bbq.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new directory.")
 def bundle(directory: Path, pick: str, out: Path) -> None:
@@ -37,7 +38,8 @@ def bundle(directory: Path, pick: str, out: Path) -> None:
     click.echo(f"{provenance.point} of {provenance.origin} {provenance.name}, picked by {provenance.pick}")
     for setting, value in provenance.settings.items():
         click.echo(f"  {setting}: {value}")
-    whole = [each for each in provenance.test if each.group is None and each.value is not None]
+    shown = provenance.test[0].stage if provenance.test else ""  # of what is bundled, not of what it was compared with
+    whole = [each for each in provenance.test if each.stage == shown and each.group is None and each.value is not None]
     for estimate in whole[:_TERMINAL_LINES]:
         of = f" ({estimate.attribute})" if estimate.attribute else ""
         limits = "" if estimate.low is None else f" [{estimate.low:.4f}, {estimate.high:.4f}]"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from equiray.bundles.checking import read_manifest, verify_bundle
 from equiray.bundles.deciding import Decider, Decisions, EmbeddingDecider, GatedDecider
 from equiray.bundles.manifest import MANIFEST, BackbonePart, DecisionPart, FairNetPart, LanguageModelPart, Manifest
+from equiray.bundles.reward import Reward
 from equiray.bundles.rows import checked_rows
 from equiray.bundles.serializers import read_serializer
 from equiray.data.text import CountTokens, Serializer
@@ -42,6 +43,8 @@ class Bundle:
         None where it decides nothing: a language model alone.
     language_model : CausalLM, optional
         Of a base of that kind, unlearned where the bundle has an adapter.
+    reward : Reward, optional
+        What scores the language model's chains.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class Bundle:
     serializer: Serializer | None = None
     decider: Decider | None = None
     language_model: CausalLM | None = None
+    reward: Reward | None = None
 
     def decide(self, rows: pa.Table, *, only: NDArray[np.int64] | None = None) -> Decisions:
         """Decide rows of a table.
@@ -89,7 +93,7 @@ class Bundle:
         return self.decider(texts, np.arange(len(texts)) if only is None else only)
 
 
-def load_bundle(path: Path, *, source: str | None = None) -> Bundle:
+def load_bundle(path: Path, *, source: str | None = None, reward_source: str | None = None) -> Bundle:
     """Verify a bundle and load it, its base model with it.
 
     Parameters
@@ -98,6 +102,8 @@ def load_bundle(path: Path, *, source: str | None = None) -> Bundle:
     source : str, optional
         Where the base model lies on this machine: a directory, a ``.gguf`` file or a hub id; default: where the
         manifest says. Its weights must be those that the manifest names.
+    reward_source : str, optional
+        The same for the reward model's base. Default: `source` where both have one base, else as the manifest says.
 
     Raises
     ------
@@ -114,7 +120,7 @@ def load_bundle(path: Path, *, source: str | None = None) -> Bundle:
         return Bundle(path=path, manifest=manifest)
     if isinstance(base, BackbonePart):
         return _gated(path, manifest, base, source or base.source)
-    return _embedding(path, manifest, base, source or base.source)
+    return _language_model(path, manifest, base, source, reward_source)
 
 
 def _gated(path: Path, manifest: Manifest, base: BackbonePart, source: str) -> Bundle:
@@ -136,18 +142,25 @@ def _gated(path: Path, manifest: Manifest, base: BackbonePart, source: str) -> B
     return Bundle(path=path, manifest=manifest, serializer=serializer, decider=decider)
 
 
-def _embedding(path: Path, manifest: Manifest, base: LanguageModelPart, source: str) -> Bundle:
+def _language_model(
+    path: Path, manifest: Manifest, base: LanguageModelPart, source: str | None, reward_source: str | None
+) -> Bundle:
+    parts, decider, reward = manifest.parts, None, None
     with _base_of(path):
-        lm = load_causal_lm(source, dtype=base.dtype)
-        _check_identity(base, source, lm.identity)
-    parts, decider = manifest.parts, None
+        lm = load_causal_lm(source or base.source, dtype=base.dtype)
+        _check_identity(base, source or base.source, lm.identity)
+    if parts.reward is not None:
+        shared = source if parts.reward.base.identity == base.identity else None
+        reward = Reward.load(path, parts.reward, source=reward_source or shared)
     if parts.unlearning is not None:
         lm = load_adapter(lm, path / parts.unlearning.folder)
     if parts.classifier is not None:
         logistic = load_logistic(path / parts.classifier.folder)
         decider = EmbeddingDecider(lm=lm, pooling=base.pooling, logistic=logistic, threshold=_threshold(manifest))
     serializer = _serializer(path, manifest, TokenCounter(tokenizer=lm.tokenizer))
-    return Bundle(path=path, manifest=manifest, serializer=serializer, decider=decider, language_model=lm)
+    return Bundle(
+        path=path, manifest=manifest, serializer=serializer, decider=decider, language_model=lm, reward=reward
+    )
 
 
 def _shared_layers(path: Path, part: FairNetPart, fairnet: FairNet) -> int:

@@ -99,7 +99,8 @@ def _named_parts(manifest: Manifest) -> Iterator[str]:
 
 def _contradictions(bundle: Path, manifest: Manifest) -> Iterator[str]:
     """What parts say of each other; files are what the manifest says by now."""
-    base, fairnet, unlearning = manifest.parts.base, manifest.parts.fairnet, manifest.parts.unlearning
+    parts = manifest.parts
+    base, fairnet, unlearning, reward = parts.base, parts.fairnet, parts.unlearning, parts.reward
     if base is not None and fairnet is not None:
         yield from _told(
             bundle, f"{fairnet.folder}/fairnet.json", lambda about: _of_fairnet(fairnet, about, base.identity)
@@ -107,6 +108,9 @@ def _contradictions(bundle: Path, manifest: Manifest) -> Iterator[str]:
     if base is not None and unlearning is not None:
         file = f"{unlearning.folder}/unlearning.json"
         yield from _told(bundle, file, lambda about: _of_base("unlearning", about["base_identity"], base.identity))
+    if reward is not None:
+        file = f"{reward.folder}/reward.json"
+        yield from _told(bundle, file, lambda about: _of_base("reward", about["base_identity"], reward.base.identity))
 
 
 def _told(bundle: Path, file: str, compare: Callable[[Any], Iterable[str]]) -> list[str]:

@@ -10,18 +10,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from equiray.metrics.estimates import Estimate
+from equiray.specs.chains import Aggregate
 from equiray.specs.documents import Document
 
 SCHEMA = "equiray.bundle/1"
 MANIFEST, SERIALIZER = "manifest.json", "serializer.json"
-FAIRNET, UNLEARNING, CLASSIFIER = "fairnet", "unlearning", "classifier"
+FAIRNET, UNLEARNING, CLASSIFIER, REWARD = "fairnet", "unlearning", "classifier", "reward"
 SUFFIXES = (".json", ".safetensors", ".txt", ".yaml")
 """What may stand in a bundle: none of these formats can run code when it is read."""
 
 Threshold = Annotated[
     float, PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json")
 ]
-"""JSON has no infinity, the threshold of a gate that stays shut: it is written ``"inf"``."""
+"""JSON has no infinity, such as the threshold of a gate that stays shut: it is written ``"inf"``."""
 
 
 class BackbonePart(Document):
@@ -85,6 +86,36 @@ class DecisionPart(Document):
         return value
 
 
+class RewardBase(Document):
+    """What a reward model was trained on; whether it is a language model or an encoder stands in ``reward.json``."""
+
+    source: str
+    name: str
+    identity: str
+
+
+class ChainSampling(Document):
+    """How the chains were drawn that a temperature was chosen for."""
+
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(ge=1, description="of a chain")
+    stop: tuple[str, ...] = ()
+
+
+class RewardPart(Document):
+    """A reward model (`equiray.mitigation.reward.save_reward_model`), and how its scores weigh chains."""
+
+    folder: str
+    base: RewardBase
+    sampling: ChainSampling
+    chains: int = Field(ge=1, description="an answer, at most")
+    tau: Threshold = Field(ge=0, description="temperature of the weights; inf: the majority vote")
+    aggregator: Aggregate = Field(default="low", description="a chain's score; low: no step that is added raises it")
+    separator: str = Field(min_length=1, description="between the steps of a chain")
+    baselines: tuple[str, ...] = Field(default=(), description="stages of `provenance.test` it was compared with")
+
+
 class Parts(Document):
     """The combined model; every part may be left out, but what needs another part needs that one."""
 
@@ -94,13 +125,7 @@ class Parts(Document):
     unlearning: FolderPart | None = None
     classifier: FolderPart | None = None
     decision: DecisionPart | None = None
-    reward: None = Field(default=None, description="reserved: the reward model joins with what answers in chains")
-
-    @field_validator("reward", mode="before")
-    @classmethod
-    def _is_reserved(cls, value: object) -> None:
-        if value is not None:
-            raise ValueError("`reward` is reserved and cannot be read yet: leave it out")
+    reward: RewardPart | None = None
 
     @model_validator(mode="after")
     def _belong_together(self) -> "Parts":
@@ -111,6 +136,8 @@ class Parts(Document):
             raise ValueError("`fairnet` needs a `base` of kind backbone")
         if (self.unlearning is not None or self.classifier is not None) and kind != "language_model":
             raise ValueError("`unlearning` and `classifier` need a `base` of kind language_model")
+        if self.reward is not None and kind != "language_model":
+            raise ValueError("`reward` needs a `base` of kind language_model, which writes the chains")
         if self.fairnet is None and self.classifier is None and self.decision is not None:
             raise ValueError("`decision` needs something that decides: `fairnet` or `classifier`")
         return self
@@ -119,7 +146,12 @@ class Parts(Document):
     def named(self) -> dict[str, str]:
         """The files and folders that parts name, by part."""
         found: dict[str, str] = {} if self.serializer is None else {"serializer": self.serializer.file}
-        folders = {"fairnet": self.fairnet, "unlearning": self.unlearning, "classifier": self.classifier}
+        folders = {
+            "fairnet": self.fairnet,
+            "unlearning": self.unlearning,
+            "classifier": self.classifier,
+            "reward": self.reward,
+        }
         return found | {name: part.folder for name, part in folders.items() if part is not None}
 
 

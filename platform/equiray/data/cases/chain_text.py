@@ -14,20 +14,20 @@ from equiray.data.cases.asking import LETTERS, Question
 
 Outcome: TypeAlias = Literal["answered", "unparsed", "refused"]
 
-_ANSWER_LINE = re.compile(
+ANSWER_LINE = re.compile(
     r"^[\s>#*_\-`~•]*"
     r"(?:(?:so|thus|hence|therefore|finally|in conclusion)\b[\s,:]*)?"
     r"(?:(?:the|my|our)\s+)?(?:(?:final|correct|best|right|most likely)\s+)?(?:answer|choice)"
     r"[\s*_`]*(?:(?P<colon>:|=|\bis\s*:)|\bis\b)[\s*_`]*(?P<said>.*)$",
     re.IGNORECASE,
 )
-_BOXED = re.compile(r"^\$*\\boxed\{(?:\\text\{)?(?P<said>[^{}]*)\}*\$*\.?$")
+BOXED = re.compile(r"^\$*\\boxed\{(?:\\text\{)?(?P<said>[^{}]*)\}*\$*\.?$")
 _LETTER = re.compile(
     r"^(?:(?:option|choice)\s+)?"
     r"(?:\((?P<round>[A-Za-z])\)|\[(?P<square>[A-Za-z])\]|(?P<bare>[A-Za-z])(?=[.:,)]|\s+[-–—(]|\s*$))"
     r"[.:,)\s–—-]*(?P<rest>.*)$"
 )
-_MARKS = "*_`\"'“”‘’«»$ \t"
+MARKS = "*_`\"'“”‘’«»$ \t"
 # Only what declines the task: "I cannot tell who it was" is an answer in words, not a refusal.
 _REFUSAL = re.compile(
     r"\b(?:I(?:'m| am)\s+(?:very |really |so )?sorry\b.{0,20}\b(?:but|I)\b"
@@ -83,7 +83,7 @@ def read_chain(
     lines = unicodedata.normalize("NFKC", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     stated = _statements(lines, question.options)
     cut = set() if keep_answer_line else {place for each in stated for place in each.cut}
-    steps = _steps([line for place, line in enumerate(lines) if place not in cut], separator)
+    steps = steps_of([line for place, line in enumerate(lines) if place not in cut], separator)
     if declined:
         return ReadChain(outcome="refused", answer=None, steps=steps)
     shown = stated[-1].option if stated else None
@@ -91,6 +91,14 @@ def read_chain(
         return ReadChain(outcome="answered", answer=question.order[shown], steps=steps)
     refused = declines("\n".join(lines))
     return ReadChain(outcome="refused" if refused else "unparsed", answer=None, steps=steps)
+
+
+def read_chain_or_answer(text: str, question: Question, *, separator: str, declined: bool) -> tuple[ReadChain, bool]:
+    """A chain without its line that answers; where it says nothing else, that line is its one step (then also True)."""
+    read = read_chain(text, question, separator=separator, declined=declined)
+    if read.steps or read.outcome != "answered":
+        return read, False
+    return read_chain(text, question, separator=separator, keep_answer_line=True), True
 
 
 def declines(text: str) -> bool:
@@ -110,11 +118,11 @@ def _statements(lines: list[str], options: tuple[str, ...]) -> list[_Statement]:
     spoken = [place for place, line in enumerate(lines) if line.strip()]
     found = []
     for place in spoken:
-        match = _ANSWER_LINE.match(lines[place])
+        match = ANSWER_LINE.match(lines[place])
         if match is None:
             continue
         following = next((after for after in spoken if after > place), None)
-        if not match["said"].strip(_MARKS) and following is not None:  # the colon ends its line
+        if not match["said"].strip(MARKS) and following is not None:  # the colon ends its line
             option = _option(lines[following], options)
             found.append(_Statement(option, (place,) if option is None else (place, following)))
             continue
@@ -129,8 +137,8 @@ def _statements(lines: list[str], options: tuple[str, ...]) -> list[_Statement]:
 
 def _option(said: str, options: tuple[str, ...]) -> int | None:
     """The one option shown that is meant by exactly these words, if there is one."""
-    boxed = _BOXED.match(said.strip())
-    said = (boxed["said"] if boxed else said).strip(_MARKS)
+    boxed = BOXED.match(said.strip())
+    said = (boxed["said"] if boxed else said).strip(MARKS)
     by_text = [place for place, option in enumerate(options) if _words(option) and _words(option) == _words(said)]
     if len(by_text) == 1:
         return by_text[0]
@@ -151,6 +159,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(words[1:] if len(words) > 1 and words[0] in ("the", "a", "an") else words)
 
 
-def _steps(lines: list[str], separator: str) -> tuple[str, ...]:
+def steps_of(lines: list[str], separator: str) -> tuple[str, ...]:
+    """The text between separators, in order; blanks at the ends of lines do not count."""
     parts = "\n".join(line.rstrip() for line in lines).split(separator)
     return tuple(part.strip() for part in parts if part.strip())

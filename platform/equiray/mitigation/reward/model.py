@@ -18,14 +18,23 @@ from equiray.mitigation.reward.calibration import Calibration
 from equiray.mitigation.reward.inputs import Inputs, step_inputs
 from equiray.mitigation.reward.readers import EncoderReader, LanguageModelReader, Reader
 from equiray.mitigation.reward.steps import ReasonedCase
-from equiray.models.backbones import Backbone
-from equiray.models.loading import CausalLM
+from equiray.models.backbones import Backbone, load_backbone
+from equiray.models.loading import CausalLM, load_causal_lm
 from equiray.models.training.adapters import in_training
+from equiray.specs.fairnet import BackboneSpec
 from equiray.specs.reward_model import Reading, RewardModelSpec
 
 _UNCALIBRATED = Calibration()
 
 Base = CausalLM | Backbone
+
+
+def load_base(spec: RewardModelSpec, *, source: str | None = None) -> Base:
+    """What a reward model is trained on; `source` where it lies on this machine, if not where the spec says."""
+    found = source or spec.source
+    if spec.kind == "lm":
+        return load_causal_lm(found, dtype=spec.dtype)
+    return load_backbone(BackboneSpec(source=found))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,13 +5,14 @@ from pathlib import Path
 from equiray.bundles.manifest import Manifest
 from equiray.bundles.writing import check_new
 from equiray.errors import BadInput
+from equiray.runs.bundling.chains import bundle_chains
 from equiray.runs.bundling.fairnet import bundle_fairnet
 from equiray.runs.bundling.of_run import training_of_run
 from equiray.specs.documents import read_mapping
 
 
 def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
-    """Bundle what `pick` names of a finished sweep, FairNet run or evaluation.
+    """Bundle what `pick` names of a finished sweep, FairNet run, evaluation or run of chains.
 
     Raises
     ------
@@ -26,6 +27,8 @@ def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
     if schema == "equiray.fairnet/1":
         training = training_of_run(directory, pick)
         return bundle_fairnet(training.trained(), training, out)
+    if schema == "equiray.chains/1":
+        return bundle_chains(directory, pick, out)
     if schema == "equiray.sweep/1":
         from equiray.runs.bundling.language_model import bundle_combined, bundle_unlearned
         from equiray.runs.bundling.of_sweep import point_of_sweep  # fronts need the extra `search`, runs do not
@@ -42,5 +45,5 @@ def bundle_directory(directory: Path, pick: str, out: Path) -> Manifest:
     raise BadInput(
         f"schema {schema!r}: nothing that can be bundled",
         place=str(file),
-        fix="name the directory of a sweep, a FairNet run or an evaluation",
+        fix="name the directory of a sweep, a FairNet run, an evaluation or a run of chains",
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from equiray import __version__
 from equiray.errors import BadInput
+from equiray.mitigation.reward.model import load_base
 from equiray.policies import Judgement, NamedPolicy, apply_policy
 from equiray.reports import print_summary
 from equiray.runs.chains.details import chains_document
@@ -21,7 +22,6 @@ from equiray.runs.directory import RunDirectory
 from equiray.runs.publish import publish
 from equiray.runs.results import all_evidence
 from equiray.runs.results_document import RESULTS, results_document
-from equiray.runs.reward.training import load_base
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
 from equiray.specs.chains import ChainsSpec

@@ -12,7 +12,7 @@ from equiray.errors import BadInput
 from equiray.metrics.clusters import Resampling
 from equiray.metrics.estimates import Estimate
 from equiray.mitigation.reward.agreement import agreement
-from equiray.mitigation.reward.model import Base
+from equiray.mitigation.reward.model import Base, load_base
 from equiray.mitigation.reward.red_team import red_team
 from equiray.mitigation.reward.scores_file import scores_table
 from equiray.mitigation.reward.scoring import score_chains
@@ -26,7 +26,7 @@ from equiray.runs.reward.details import reward_document
 from equiray.runs.reward.evaluating import evaluate, masked_side, scores_of, scores_of_chains
 from equiray.runs.reward.planning import RewardPlan, plan_reward
 from equiray.runs.reward.sides import Side, prepare_sides, with_masked
-from equiray.runs.reward.training import Trained, load_base, train_models
+from equiray.runs.reward.training import Trained, train_models
 from equiray.runs.sampling.chains import Sampler
 from equiray.runs.sampling.engines import Engines
 from equiray.specs.reward_run import JudgeKind, RewardSpec

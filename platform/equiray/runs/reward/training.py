@@ -10,12 +10,8 @@ from equiray.mitigation.reward.labelled import LabelledChains
 from equiray.mitigation.reward.labels import UNLABELLED
 from equiray.mitigation.reward.model import Base
 from equiray.mitigation.reward.training import MODEL, RewardTraining, train_reward_model
-from equiray.models.backbones import load_backbone
-from equiray.models.loading import load_causal_lm
 from equiray.runs.directory import RunDirectory
 from equiray.runs.reward.sides import Side, with_masked
-from equiray.specs.fairnet import BackboneSpec
-from equiray.specs.reward_model import RewardModelSpec
 from equiray.specs.reward_run import RewardSpec
 
 PROCESS, OUTCOME = "process", "outcome"
@@ -25,13 +21,6 @@ PROCESS, OUTCOME = "process", "outcome"
 def model_folder(run: Path, name: str) -> Path:
     """Where a finished run keeps a model."""
     return run / name / MODEL
-
-
-def load_base(spec: RewardModelSpec) -> Base:
-    """What a reward model is trained on."""
-    if spec.kind == "lm":
-        return load_causal_lm(spec.source, dtype=spec.dtype)
-    return load_backbone(BackboneSpec(source=spec.source))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from equiray.data.cases.asking import Asking, Question, Variant, ask
-from equiray.data.cases.chain_text import ReadChain, read_chain
+from equiray.data.cases.chain_text import read_chain_or_answer
 from equiray.data.cases.record import Case
 from equiray.mitigation.reward.steps import Chain, ReasonedCase
 from equiray.models.engines.asked import messages_of
@@ -152,7 +152,9 @@ def _table(
     rows = []
     for case, completions in zip(cases, written, strict=True):
         for completion in completions:
-            read, only_answer = _read(completion, questions[case.case_id], separator)
+            declined = completion.finish == "refusal"
+            question = questions[case.case_id]
+            read, only_answer = read_chain_or_answer(completion.text, question, separator=separator, declined=declined)
             rows.append(
                 {
                     "case_id": case.case_id,
@@ -168,13 +170,3 @@ def _table(
                 }
             )
     return pa.Table.from_pylist(rows, schema=_SCHEMA)
-
-
-def _read(completion: Completion, question: Question, separator: str) -> tuple[ReadChain, bool]:
-    """A chain without its line that answers; where it says nothing else, that line is its one step."""
-    declined = completion.finish == "refusal"
-    read = read_chain(completion.text, question, separator=separator, declined=declined)
-    if read.steps or read.outcome != "answered":
-        return read, False
-    whole = read_chain(completion.text, question, separator=separator, keep_answer_line=True)
-    return whole, True

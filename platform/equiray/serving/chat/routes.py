@@ -1,0 +1,209 @@
+"""``POST /v1/chat/completions`` and ``POST /v1/completions``: asked, answered, recorded, and only then sent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from equiray.serving.audit.records import Entry, IdempotencyConflict, LogUnavailable, Record
+from equiray.serving.chat.bodies import ChatCompletionRequest, CompletionRequest
+from equiray.serving.chat.recording import Endpoint, Origin, answered_of, entry_of, request_sha256
+from equiray.serving.chat.records import Answered, Asked, Rejected
+from equiray.serving.chat.refusing import ChatRoute
+from equiray.serving.chat.replies import ChatCompletion, ErrorDocument, TextCompletion
+from equiray.serving.chat.replying import chat_chunks, chat_completion, text_chunks, text_completion
+from equiray.serving.guard.admission import Caller
+from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
+
+_CHARACTERS_A_TOKEN = 3
+"""Of a prompt that nobody has counted yet: no text has many fewer."""
+
+Answer = Callable[[Asked], Awaitable[Answered | Rejected]]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[!-~]+$",
+        description="the same request under the same key is answered with the first one's record",
+    ),
+]
+
+
+class Log(Protocol):
+    """What an audit log does for an answer (`equiray.serving.audit.AuditLog`)."""
+
+    def append(self, entry: Entry) -> "Future[Record]":
+        """Done when the record is committed."""
+        ...
+
+    def find(self, key_id: str, idempotency_key: str) -> Record | None:
+        """The record that was written under an idempotency key."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatModel:
+    """What the router knows of the model behind it.
+
+    Attributes
+    ----------
+    name, version : str
+        Either is what a client may ask for.
+    chains, max_tokens : int
+        That are drawn at most, and tokens of each where nobody asks for another number.
+    """
+
+    name: str
+    version: str
+    chains: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Service:
+    """What both endpoints do."""
+
+    answer: Answer
+    model: Callable[[], ChatModel]
+    log: Log
+    plain_prompts: bool
+
+    async def recorded(
+        self, body: ChatCompletionRequest | CompletionRequest, endpoint: Endpoint, caller: Caller, key: str | None
+    ) -> tuple[Answered, Record]:
+        """An answer and its record: a new one, or the one that was written under the idempotency key."""
+        model = self.model()
+        if body.model not in (model.name, model.version):
+            message = f"there is no model {body.model!r}; ask for {model.name!r}"
+            raise Refused(404, "model_not_found", message, param="model")
+        asked = body.asked
+        origin = Origin(
+            key_id=caller.key.key_id,
+            endpoint=endpoint,
+            asked=asked,
+            idempotency_key=key,
+            request_sha256="" if key is None else request_sha256(endpoint, asked, body.model),
+        )
+        try:
+            record = await self._first(origin) or await self._new(origin, model, caller)
+        except IdempotencyConflict as error:
+            raise _conflict() from error
+        except LogUnavailable as error:
+            message = "the audit log cannot be used, and nothing is answered without a record; try again"
+            raise Refused(503, "audit_log_unavailable", message, retry_after=RETRY_SOON_S) from error
+        answered = answered_of(record)
+        if answered is None:
+            message = "the answer under this idempotency key was erased; send the request under another key"
+            raise Refused(409, "answer_erased", message)
+        return answered, record
+
+    async def _first(self, origin: Origin) -> Record | None:
+        if origin.idempotency_key is None:
+            return None
+        found = await asyncio.to_thread(self.log.find, origin.key_id, origin.idempotency_key)
+        if found is not None and found.request_sha256 != origin.request_sha256:
+            raise _conflict()
+        return found
+
+    async def _new(self, origin: Origin, model: ChatModel, caller: Caller) -> Record:
+        most = _most_tokens(origin.asked, model)
+        await caller.take(tokens=most)
+        answered = await self.answer(origin.asked)
+        if isinstance(answered, Rejected):
+            caller.give_back(tokens=most)
+            raise Refused(400, answered.code or "invalid_value", answered.message, param=answered.param)
+        usage = answered.vote.usage
+        caller.give_back(tokens=max(0, most - usage.prompt_tokens - usage.completion_tokens))
+        entry = entry_of(answered, origin, plain_prompts=self.plain_prompts)
+        return await asyncio.wrap_future(self.log.append(entry))
+
+
+def chat_router(
+    answer: Answer,
+    *,
+    guard: Callable[..., Awaitable[Caller]],
+    log: Log,
+    model: Callable[[], ChatModel],
+    plain_prompts: bool = False,
+) -> APIRouter:
+    """The two endpoints.
+
+    Parameters
+    ----------
+    answer : async callable
+        `ChatAnswerer.answer` of one question, wherever it runs.
+    guard : dependency
+        ``guarded("chat")``: the caller, or a refusal.
+    log : Log
+        Of this process.
+    model : callable
+        The model that answers now.
+    plain_prompts : bool
+        Whether records keep prompts themselves; else a hash of each.
+    """
+    service = _Service(answer=answer, model=model, log=log, plain_prompts=plain_prompts)
+    router = APIRouter(route_class=ChatRoute, tags=["chat"], responses=_refusals())
+
+    @router.post("/v1/chat/completions", response_model=ChatCompletion, responses=_streamed())
+    async def chat_completions(
+        body: ChatCompletionRequest, caller: Annotated[Caller, Depends(guard)], key: IdempotencyKey = None
+    ) -> Response:
+        """Answer a conversation by the weighted vote of its chains; `fairness` says how the vote went."""
+        reply = chat_completion(*await service.recorded(body, "chat", caller, key))
+        if body.streamed:
+            return _stream(chat_chunks(reply, usage=body.usage_at_end))
+        return JSONResponse(reply.model_dump(mode="json"))
+
+    @router.post("/v1/completions", response_model=TextCompletion, responses=_streamed())
+    async def completions(
+        body: CompletionRequest, caller: Annotated[Caller, Depends(guard)], key: IdempotencyKey = None
+    ) -> Response:
+        """Continue a prompt as it stands by the weighted vote of its chains; `fairness` says how the vote went."""
+        reply = text_completion(*await service.recorded(body, "text", caller, key))
+        if body.streamed:
+            return _stream(text_chunks(reply, usage=body.usage_at_end))
+        return JSONResponse(reply.model_dump(mode="json"))
+
+    return router
+
+
+def _most_tokens(asked: Asked, model: ChatModel) -> int:
+    """What an answer may cost: counted ahead, the rest is given back."""
+    prompt = sum(len(message.content) for message in asked.messages) // _CHARACTERS_A_TOKEN + 1
+    chains = 1 if asked.temperature == 0 else model.chains
+    return prompt + chains * (model.max_tokens if asked.max_tokens is None else asked.max_tokens)
+
+
+def _conflict() -> Refused:
+    message = "the idempotency key was used for another request; send this one under a key of its own"
+    return Refused(409, "idempotency_conflict", message)
+
+
+def _stream(events: Iterator[str]) -> StreamingResponse:
+    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+
+
+def _streamed() -> dict[int | str, dict]:
+    said = "The answer; with `stream`, the same one as server-sent events."
+    return {200: {"description": said, "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+
+
+def _refusals() -> dict[int | str, dict]:
+    meant = {
+        400: "A parameter is not supported, or has no such value: `param` names it.",
+        401: "No valid key.",
+        403: "The key lacks the scope `chat`.",
+        404: "No such model.",
+        409: "The idempotency key was used for another request, or its answer was erased.",
+        413: "The body or what it asks for is too large.",
+        429: "Over the limits of the key.",
+        503: "Not now; `Retry-After` says when.",
+    }
+    return {status: {"model": ErrorDocument, "description": said} for status, said in meant.items()}
