@@ -43,7 +43,7 @@ def differences(cells: int, compared: Sequence[tuple[int, int]], bound: float) -
 
 
 def ratios(cells: int, compared: Sequence[tuple[int, int]], bound: float) -> Claims:
-    """bound * p <= q and bound * q <= p of each of these pairs of cells."""
+    """Of each of these pairs of cells, bound * p <= q and bound * q <= p."""
     both = [pair for one, other in compared for pair in ((one, other), (other, one))]
     return _claims(cells, both, bound, 0.0)
 

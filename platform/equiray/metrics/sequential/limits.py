@@ -6,9 +6,9 @@ Notable: with p_t the probability, given all before, that row t is an event, S e
 .. math:: E \prod_t \exp(λ x_t - ψ(λ, p_t)) = 1,  ψ(λ, p) = \log(1 - p + p e^λ),
 
 and ψ is concave in p, so :math:`\exp(λ S - n ψ(λ, \bar p))` is at most that product: a supermartingale for each λ, and
-so is a mixture over a grid of λ. Limits are the :math:`\bar p` at which the mixtures of positive and of negative λ reach
-2 / α (Ville). They need n and S only, so counts of several sources can be added up; and they are limits of the mean of
-the rates so far, wherever those have drifted. Under a constant rate that is the rate.
+so is a mixture over a grid of λ. Limits are the :math:`\bar p` at which the mixtures of positive and of negative λ
+reach 2 / α (Ville). They need n and S only, so counts of several sources can be added up; and they are limits of the
+mean of the rates so far, wherever those have drifted. Under a constant rate that is the rate.
 """
 
 from typing import NamedTuple
@@ -37,29 +37,6 @@ def rate_limits(events: ArrayLike, trials: ArrayLike, alpha: ArrayLike) -> Inter
     events, trials, alpha = np.broadcast_arrays(*(np.asarray(of, np.float64) for of in (events, trials, alpha)))
     low = _least(events, trials, alpha / 2)
     return Interval(low, 1 - _least(trials - events, trials, alpha / 2))
-
-
-def gap_limits(events: ArrayLike, trials: ArrayLike, alpha: float) -> Interval:
-    """Limits of the largest difference between two of G mean rates, at every row at once; [..., G] -> [...].
-
-    Of limits of every rate that hold together (alpha / G): at least what lies between the limits of two rates, at most
-    what lies between the outer ones. NaN with fewer than two groups or without trials in one.
-    """
-    trials = np.asarray(trials, np.float64)
-    groups = trials.shape[-1]
-    if groups < 2:
-        return Interval(*np.full((2, *trials.shape[:-1]), np.nan))
-    low, high = rate_limits(events, trials, alpha / groups)
-    known = (trials > 0).all(-1)
-    least = np.maximum(low.max(-1) - high.min(-1), 0)
-    return Interval(np.where(known, least, np.nan), np.where(known, _widest(low, high), np.nan))
-
-
-def _widest(low: Array, high: Array) -> Array:
-    """Largest upper limit of one group less the lower one of another."""
-    gap = high[..., :, None] - low[..., None, :]
-    gap[..., np.arange(gap.shape[-1]), np.arange(gap.shape[-1])] = 0
-    return gap.max((-1, -2))
 
 
 class _Bracket(NamedTuple):

@@ -37,7 +37,7 @@ language; that both cells get a factor of their own, with 1 + x <= exp(x) in pla
 uses every row at any order of arrival.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,16 @@ LONGEST = 16
 STAKES = np.array([0.06, 0.13, 0.26, 0.5, 0.85])
 PRIOR = np.array([0.15, 0.25, 0.3, 0.2, 0.1])
 _KEPT = 0.75  # of what is known about a rate, from era to era
+
+
+class Least(NamedTuple):
+    """Rows that a cell must have before it is bet on, and their share of those of all cells: looked at every era."""
+
+    rows: int = 30
+    share: float = 0.0
+
+
+LEAST = Least()
 
 
 class Rows(NamedTuple):
@@ -93,9 +103,7 @@ class Wealth:
     events, trials : [S, C]
         Fading sums of outcomes and rows, up to the era; `era_events`, `era_trials` in it.
     betting : bool [S, A]
-        Whether both cells have `least` rows.
-    peak : [S]
-        The largest e-value so far.
+        Whether both cells have enough rows.
     """
 
     clock: int
@@ -114,7 +122,6 @@ class Wealth:
     era_events: Array
     era_trials: Array
     betting: NDArray[np.bool_]
-    peak: Array
 
 
 def begin(claims: Claims, streams: int = 1) -> Wealth:
@@ -137,11 +144,22 @@ def begin(claims: Claims, streams: int = 1) -> Wealth:
         era_events=np.zeros(by_cell),
         era_trials=np.zeros(by_cell),
         betting=np.zeros(by_claim, bool),
-        peak=np.ones(streams),
     )
 
 
-def advance(claims: Claims, wealth: Wealth, rows: Rows, *, least: int = 30) -> tuple[Wealth, Array]:
+def extended(wealth: Wealth, claims: Claims) -> Wealth:
+    """The same capital where cells and claims have been appended to those that it was staked against."""
+    fresh, grown = begin(claims, len(wealth.cash)), {}
+    for field in fields(Wealth):
+        new, old = getattr(fresh, field.name), getattr(wealth, field.name)
+        grown[field.name] = old
+        if np.ndim(new) > 1:
+            new[:, : old.shape[1]] = old
+            grown[field.name] = new
+    return Wealth(**grown)
+
+
+def advance(claims: Claims, wealth: Wealth, rows: Rows, *, least: Least = LEAST) -> tuple[Wealth, Array]:
     """Capital after each of T rows, [T, S]: the e-values; how rows are cut into calls does not change them.
 
     Parameters
@@ -149,8 +167,7 @@ def advance(claims: Claims, wealth: Wealth, rows: Rows, *, least: int = 30) -> t
     claims, wealth
         `wealth` of `begin` with these claims, or of the call before.
     rows : Rows
-    least : int
-        Rows that a cell must have before bets on it begin: they begin at the next era.
+    least : Least
     """
     paths, place = [], 0
     while place < len(rows.cell):
@@ -163,7 +180,7 @@ def advance(claims: Claims, wealth: Wealth, rows: Rows, *, least: int = 30) -> t
     return wealth, np.concatenate(paths) if paths else np.empty((0, len(wealth.cash)))
 
 
-def _new_era(claims: Claims, wealth: Wealth, least: int) -> Wealth:
+def _new_era(claims: Claims, wealth: Wealth, least: Least) -> Wealth:
     """What is decided from rows so far, for claims whose block has ended; blocks that last too long are cut."""
     events = _KEPT * wealth.events + wealth.era_events
     trials = _KEPT * wealth.trials + wealth.era_trials
@@ -173,7 +190,7 @@ def _new_era(claims: Claims, wealth: Wealth, least: int) -> Wealth:
         parts = np.where(cut[..., None], parts * _discount(claims, level, wealth.mean), parts)
         level = np.where(cut, 0, level)
     ended = level == 0
-    enough = wealth.rows >= least
+    enough = wealth.rows >= np.maximum(least.rows, least.share * wealth.rows.sum(-1, keepdims=True))
     up, down = _of(wealth.rows, claims.up), _of(wealth.rows, claims.down)
     ready = [_of(enough, side) | (side == NO_CELL) for side in (claims.up, claims.down)]
     betting = np.where(ended, ready[0] & ready[1], wealth.betting)
@@ -235,7 +252,6 @@ def _within_era(claims: Claims, wealth: Wealth, rows: Rows) -> tuple[Wealth, Arr
         rows=wealth.rows + counted,
         era_events=wealth.era_events + (seen * outcome).sum(0),
         era_trials=wealth.era_trials + counted,
-        peak=np.maximum(wealth.peak, value.max(0)),
     ), value
 
 
