@@ -21,8 +21,8 @@ from equiray.commands_compare import compare
 from equiray.commands_gate import EXIT_CODES, gate, show
 from equiray.commands_keys import keys
 from equiray.commands_label import label
-from equiray.commands_serve import serve
 from equiray.commands_log import log
+from equiray.commands_serve import serve
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
@@ -144,21 +144,12 @@ def sweep(arguments: list[str], spec: Path, out: Path, overrides: tuple[str, ...
     click.echo(f"done: {_page(out)}")
 
 
-commands.add_command(_debug(audit))
-commands.add_command(_debug(bundle))
-commands.add_command(_debug(compare))
-commands.add_command(_debug(gate))
-commands.add_command(_debug(serve))
-commands.add_command(_debug(verify))
-for group in (keys, label):
+for command in (audit, bundle, compare, gate, serve, verify):
+    commands.add_command(_debug(command))
+for group in (keys, label, log):
     for command in group.commands.values():
         _debug(command)
     commands.add_command(group)
-for command in label.commands.values():
-    _debug(command)
-commands.add_command(label)
-for command in log.commands.values():
-commands.add_command(log)
 
 
 @commands.group()
