@@ -23,9 +23,12 @@ from equiray.models.engines.cache import CompletionCache
 from equiray.models.engines.records import Completion, Request
 from equiray.models.engines.transformers_engine import TransformersEngine
 from equiray.models.loading import load_causal_lm
+from equiray.runs.chains.planning import plan_cases
+from equiray.runs.chains.reward_run import RewardRun
 from equiray.runs.reward.planning import SIDES, plan_reward
 from equiray.runs.sampling.chains import Sampler, completions_directory, sampling_of
 from equiray.runs.sampling.engines import Engines
+from equiray.specs.chains import load_chains_spec
 from equiray.specs.generation import SamplingSpec
 from equiray.specs.reward_run import load_reward_spec
 
@@ -109,6 +112,21 @@ def finished_reward_run(folder: Path, model: Path) -> Path:
         for side in SIDES:
             questions = sampler.questions(plan.parts[side])
             put_chains(model, questions, plan.parts[side], spec.sampling, leave=2 if side == "train" else 0)
+        assert start("run", path, "--out", folder / "out", "--debug") == 0
+    return folder / "out"
+
+
+def finished_chains_run(folder: Path, model: Path, reward: Path) -> Path:
+    """A run on BBQ and COMPAS in ``folder/out``, its chains invented."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EQUIRAY_CACHE", str(reward.parent / "cache"))
+        path = write_spec(folder / "spec.yaml", chains_document(model, reward))
+        spec = load_chains_spec(path)
+        sampler = sampler_of(spec)
+        for planned in plan_cases(spec, RewardRun.read(reward), sampler.engines):
+            for side, variant in (("validation", "reason"), ("test", "reason"), ("test", "fair")):
+                cases = planned.parts[side]
+                put_chains(model, sampler.questions(cases, variant), cases, spec.sampling)
         assert start("run", path, "--out", folder / "out", "--debug") == 0
     return folder / "out"
 

@@ -133,7 +133,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(answerer: ChatAnswerer, folder: Path, **changes: Any) -> Iterator[Served]:
+def served(answerer: ChatAnswerer, bundle: Path, folder: Path, **changes: Any) -> Iterator[Served]:
     """The two endpoints behind the real guard, a real log and uvicorn, on a free port of this machine."""
     store = KeyStore.open(f"sqlite:///{folder}/keys.db")
     _, secret = store.create(name="tests", scopes=["chat"])
@@ -146,8 +146,7 @@ def served(answerer: ChatAnswerer, folder: Path, **changes: Any) -> Iterator[Ser
         (found,) = await asyncio.to_thread(answerer.answer, [asked])
         return found
 
-    model = ChatModel(name=answerer.model, version=answerer.version, chains=6, max_tokens=12)
-    settings = {"guard": guarded("chat"), "log": log, "model": lambda: model} | changes
+    settings = {"guard": guarded("chat"), "log": log, "model": lambda: ChatModel.of(bundle)} | changes
     app.include_router(chat_router(answer, **settings))
     protect(app, open_paths=["/openapi.json"])
     with _running(app) as url:

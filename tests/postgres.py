@@ -21,8 +21,8 @@ class NoPostgres(Exception):
 class Postgres:
     """A server that can be stopped as a power cut would, and started again."""
 
-    def __init__(self, binaries: Path, folder: Path, account: str | None) -> None:
-        self._binaries, self._folder, self._account = binaries, folder, account
+    def __init__(self, binaries: Path, folder: Path, account: str | None, *, fsync: bool) -> None:
+        self._binaries, self._folder, self._account, self._fsync = binaries, folder, account, fsync
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -46,14 +46,23 @@ class Postgres:
             raise NoPostgres(f"{program} {' '.join(arguments)} exits with {done.returncode}:\n{said}")
 
     def start(self) -> None:
-        listening = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-        self.run("pg_ctl", "start", "-w", "-t", "60", "-l", str(self._folder / "server.log"), "-o", listening)
+        settings = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        settings += f" -c fsync={'on' if self._fsync else 'off'}"
+        self.run("pg_ctl", "start", "-w", "-t", "60", "-l", str(self._folder / "server.log"), "-o", settings)
 
     def stop(self, mode: str = "immediate") -> None:
         self.run("pg_ctl", "stop", "-w", "-t", "60", "-m", mode)
 
     def url(self, database: str) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def new_schema(self) -> str:
+        """The URL of an empty schema: as good as a database for most, and made at once."""
+        self._databases += 1
+        name = f"test{self._databases}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+        return f"{self.url('postgres')}?options=-csearch_path%3D{name}"
 
     def new_database(self) -> str:
         """The URL of a new, empty database."""
@@ -65,8 +74,14 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
     """A running server.
+
+    Parameters
+    ----------
+    fsync : bool
+        Wait for the disk at every commit: for what is timed. No test cuts the power, and a server that waits takes
+        much longer to start again.
 
     Raises
     ------
@@ -78,7 +93,7 @@ def running_postgres() -> Iterator[Postgres]:
     account = _account() if os.geteuid() == 0 else None  # it refuses to run as root
     if account is not None:
         shutil.chown(folder, account)
-    server = Postgres(binaries, folder, account)
+    server = Postgres(binaries, folder, account, fsync=fsync)
     try:
         server.run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
         server.start()

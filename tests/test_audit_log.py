@@ -18,7 +18,7 @@ from equiray.serving.audit import AuditLog, IdempotencyConflict, LogNotWritable,
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url_in(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
+    return url_in(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_schema()
 
 
 def test_records_come_back_as_they_were_written(url: str):

@@ -21,7 +21,7 @@ RECORDS = 30
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url_in(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
+    return url_in(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_schema()
 
 
 @pytest.fixture

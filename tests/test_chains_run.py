@@ -13,8 +13,8 @@ import pytest
 
 from chain_runs import (
     chains_document,
+    finished_chains_run,
     finished_reward_run,
-    put_chains,
     sampler_of,
     shape,
     start,
@@ -49,19 +49,7 @@ def reward(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(model: Path, reward: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on BBQ and COMPAS."""
-    folder = tmp_path_factory.mktemp("chains")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EQUIRAY_CACHE", str(reward.parent / "cache"))
-        path = write_spec(folder / "spec.yaml", chains_document(model, reward))
-        spec = load_chains_spec(path)
-        engines = Engines(spec=spec.engine)
-        sampler = sampler_of(spec)
-        for planned in plan_cases(spec, RewardRun.read(reward), engines):
-            for side, variant in (("validation", "reason"), ("test", "reason"), ("test", "fair")):
-                cases = planned.parts[side]
-                put_chains(model, sampler.questions(cases, variant), cases, spec.sampling)
-        assert start("run", path, "--out", folder / "out", "--debug") == 0
-    return folder / "out"
+    return finished_chains_run(tmp_path_factory.mktemp("chains"), model, reward)
 
 
 @pytest.fixture

@@ -71,3 +71,7 @@ def test_answers_are_one_but_for_case_marks_and_article(one: str, other: str):
 )
 def test_answers_are_two_otherwise(one: str, other: str):
     assert same_answer(one) != same_answer(other)
+
+
+def test_a_line_of_blanks_takes_no_time():
+    assert listed_options("A. x" + " " * 500_000 + "y\nB. z") == ("x" + " " * 500_000 + "y", "z")

@@ -1,8 +1,10 @@
 """Votes of served chains: the batch's decisions by a second route, rounds that stop early, words that are chosen."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -262,3 +264,17 @@ def test_a_reward_model_is_not_opened_twice(bundle: Bundle, answerer: ChatAnswer
         ChatAnswerer(bundle)
     answerer.close()
     ChatAnswerer(bundle).close()
+
+
+def test_a_conversation_that_the_template_refuses_is_the_callers_to_mend(bundle: Bundle):
+    engine = scripted(bundle, ["Yes ."] * CHAINS)
+    picky = copy.copy(engine.tokenizer)
+    picky.chat_template = "{{ raise_exception('roles must alternate') }}"
+    with closing(ChatAnswerer(bundle, engine=replace(engine, tokenizer=picky))) as answerer:
+        (found,) = answerer.answer([asked("Yes ?")])
+    assert isinstance(found, Rejected) and found.param == "messages" and "roles must alternate" in found.message
+
+
+def test_a_bundle_without_a_reward_model_answers_no_chats(bundle: Bundle):
+    with pytest.raises(BadInput, match="no reward model"):
+        ChatAnswerer(replace(bundle, reward=None))

@@ -1,4 +1,4 @@
-"""`equiray bundle` and `equiray verify`: the combined model as a directory, and what was written as it was written."""
+"""`equiray bundle` and `equiray verify`: the combined model as a directory, and whether it is what it was."""
 
 from pathlib import Path
 

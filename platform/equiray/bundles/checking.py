@@ -42,6 +42,17 @@ def read_manifest(bundle: Path) -> Manifest:
         raise as_bad_input(error, str(file), "manifest", fix) from error
 
 
+def version_of(bundle: Path) -> str:
+    """The name of a bundle with the beginning of its manifest's sha256, which names all that it holds.
+
+    Raises
+    ------
+    BadInput
+        As `read_manifest`.
+    """
+    return f"{read_manifest(bundle).name}@{record_of(bundle / MANIFEST).sha256[:12]}"
+
+
 def verify_bundle(bundle: Path) -> list[str]:
     """Compare a bundle with its manifest.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from equiray.data.cases.asking import LETTERS
 from equiray.data.cases.chain_text import ANSWER_LINE, BOXED, MARKS, Outcome, declines, steps_of
 
-_LISTED = re.compile(r"^\s*\(?(?P<letter>[A-Z])[.):]\s+(?P<option>\S.*?)\s*$")
+_LISTED = re.compile(r"\(?(?P<letter>[A-Z])[.):]\s+(?P<option>.+)")
 _AROUND = MARKS + ".,;:!()[]\n"
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=\S)")
 
@@ -42,7 +42,7 @@ def listed_options(text: str) -> tuple[str, ...] | None:
     found: list[str] = []
     last: tuple[str, ...] | None = None
     for line in [*text.splitlines(), ""]:
-        match = _LISTED.match(line)
+        match = _LISTED.fullmatch(line.strip())
         if match is not None and match["letter"] == LETTERS[min(len(found), 25)]:
             found.append(match["option"])
             continue

@@ -16,7 +16,20 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
-from sqlalchemy import Connection, Engine, QueuePool, bindparam, create_engine, event, insert, inspect, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    NullPool,
+    Pool,
+    QueuePool,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -57,8 +70,12 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.place = parsed.render_as_string(hide_password=True)
         self.file = Path(parsed.database or "").expanduser().absolute() if self.is_sqlite else None
-        self._engine = (
-            _sqlite(self.file, lock_wait_s, read_only) if self.file is not None else _postgresql(parsed, lock_wait_s)
+        # The writer's connection is never one of the readers': when it is given up, those go on reading.
+        self._engine, self._writing = (
+            _sqlite(self.file, lock_wait_s, read_only, pool)
+            if self.file is not None
+            else _postgresql(parsed, lock_wait_s, pool)
+            for pool in (QueuePool, NullPool)
         )
 
     def create(self, key: bytes) -> None:
@@ -72,7 +89,7 @@ class Database:
         if self.file is not None:  # SQLite gives its other files the same permissions
             self.file.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
-        with self._engine.connect() as connection, writing(connection):
+        with self._writing.connect() as connection, writing(connection):
             if not self.is_sqlite:  # two processes at once would both find no tables
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})")
             if inspect(connection).has_table(heads.name):
@@ -102,7 +119,20 @@ class Database:
 
     def connect(self) -> Connection:
         """A connection to keep, for `writing`."""
-        return self._engine.connect()
+        return self._writing.connect()
+
+    def files(self) -> list[tuple[int, int]]:
+        """Which files SQLite's are now; empty on PostgreSQL.
+
+        Raises
+        ------
+        OSError
+            One was removed.
+        """
+        if self.file is None:
+            return []
+        found = [self.file.stat(), self.file.with_name(f"{self.file.name}-wal").stat()]
+        return [(each.st_dev, each.st_ino) for each in found]
 
     @contextmanager
     def reading(self, *, frozen: bool = False) -> Iterator[Connection]:
@@ -201,10 +231,12 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite(file: Path, lock_wait_s: float, read_only: bool) -> Engine:
+def _sqlite(file: Path, lock_wait_s: float, read_only: bool, pool: type[Pool]) -> Engine:
     def connect() -> sqlite3.Connection:
         # mode=rw: a file that somebody removed is an error, never a new, empty log.
         name = f"file:{quote(str(file))}?mode={'ro' if read_only else 'rw'}"
+        if read_only and not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists():
+            name += "&immutable=1"  # a copy on a medium where SQLite cannot make its other files
         connection = sqlite3.connect(name, uri=True, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
         if read_only:  # whatever somebody put there is read, and found not to fit
             connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
@@ -214,7 +246,7 @@ def _sqlite(file: Path, lock_wait_s: float, read_only: bool) -> Engine:
             connection.execute("PRAGMA secure_delete = ON")  # an erased payload's bytes are overwritten
         return connection
 
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=QueuePool)
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=pool)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:  # the driver would begin too late, and without the lock
@@ -223,9 +255,10 @@ def _sqlite(file: Path, lock_wait_s: float, read_only: bool) -> Engine:
     return engine
 
 
-def _postgresql(url: URL, lock_wait_s: float) -> Engine:
+def _postgresql(url: URL, lock_wait_s: float, pool: type[Pool]) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
+        poolclass=pool,
         isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": 3, "tcp_user_timeout": 10_000, "application_name": "equiray audit log"},
     )

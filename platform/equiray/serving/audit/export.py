@@ -6,6 +6,7 @@ Notable: bodies are the texts that the macs cover, so whoever has the chain's ke
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -77,7 +78,7 @@ def export_log(
     named = {"equiray.schema": SCHEMA, "equiray.log_id": head.log_id, "equiray.length": str(head.length)}
     count, part = 0, out.with_name(out.name + ".part")
     try:
-        with writing(out), part.open("xb", opener=_private) as file:
+        with writing(out), _private(part) as file:
             with pq.ParquetWriter(file, columns.with_metadata(named), compression="zstd") as table:
                 for rows in _pages(database, query.where(records.c.seq <= head.length), after, page):
                     table.write_table(pa.Table.from_pylist([row._asdict() for row in rows], schema=table.schema))
@@ -90,8 +91,8 @@ def export_log(
     return count
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _private(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 def _pages(database: Database, query, after: int, page: int) -> Iterator[Sequence]:

@@ -50,6 +50,7 @@ class Writer:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._closing, self._closed = threading.Lock(), False
         self._connection: Connection | None = None
+        self._files: list[tuple[int, int]] = []
         self._thread = threading.Thread(target=self._run, name="audit log", daemon=True)
         self._thread.start()
 
@@ -119,13 +120,18 @@ class Writer:
         return self._attempt(items, by_id=True)
 
     def _attempt(self, items: Sequence[Item], *, by_id: bool = False) -> list[Outcome]:
+        new = self._connection is None
         if self._connection is None:
             self._connection = self._database.connect()
         with writing(self._connection):
+            if new:
+                self._files = self._database.files()
             group = Group(self._connection, self._key, self.head)
             group.look_up(items, by_id=by_id)
             outcomes = [group.add(item) for item in items]
             group.store()
+        if self._database.files() != self._files:  # SQLite would go on writing to files that nobody finds any more
+            raise LogNotWritable("the audit log's file was removed, or another one put in its place")
         self.head = group.head
         return outcomes
 

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from equiray.bundles.bundle import Bundle
-from equiray.bundles.files import record_of
-from equiray.bundles.manifest import MANIFEST
+from equiray.bundles.checking import version_of
+from equiray.bundles.reward import no_reward
 from equiray.errors import BadInput
 from equiray.models.engines.records import Sampling
 from equiray.serving.chat.choosing import decided
@@ -57,10 +57,9 @@ class ChatAnswerer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if bundle.reward is None or bundle.language_model is None:
-            fix = "bundle a finished run of chains: equiray bundle runs/chains --pick bbq --out DIR"
-            raise BadInput("the bundle answers no chats: it has no reward model", place=str(bundle.path), fix=fix)
+            raise no_reward(bundle.path)
         self.model = bundle.manifest.name
-        self.version = f"{self.model}@{record_of(bundle.path / MANIFEST).sha256[:12]}"
+        self.version = version_of(bundle.path)
         self.settings = settings or ChatSettings()
         self._part = bundle.reward.part
         self._engine = engine or ChatEngine.of(bundle.language_model)
@@ -88,15 +87,17 @@ class ChatAnswerer:
             return [self._answered(question) for question in questions]
         except BadInput as error:
             if len(questions) == 1:
-                said = f"{error.problem}; {error.fix}"
-                return [Rejected(message=said, param=_prompt(questions[0].asked), code="invalid_prompt")]
+                return [_rejected(error, questions[0].asked)]
             afresh = [replace(question, chains=[], step_scores=[], stopped=None) for question in questions]
             return [answer for question in afresh for answer in self._together([question], settings)]
 
     def _opened(self, asked: Asked, settings: ChatSettings, seed: int) -> OpenQuestion | Rejected:
         if (refused := self._refused(asked, settings)) is not None:
             return refused
-        tokens = self._engine.prompt_tokens(asked.messages, plain=asked.plain)
+        try:
+            tokens = self._engine.prompt_tokens(asked.messages, plain=asked.plain)
+        except BadInput as error:
+            return _rejected(error, asked)
         limit = self._engine.most_tokens
         if not tokens:
             return Rejected(message="the prompt is empty: write one", param=_prompt(asked), code="empty_prompt")
@@ -154,6 +155,10 @@ class ChatAnswerer:
             for text in words.texts
         )
         return replace(words, tokens=tokens)
+
+
+def _rejected(error: BadInput, asked: Asked) -> Rejected:
+    return Rejected(message=f"{error.problem}; {error.fix}", param=_prompt(asked), code="invalid_prompt")
 
 
 def _prompt(asked: Asked) -> str:

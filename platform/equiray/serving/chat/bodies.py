@@ -6,7 +6,7 @@ Ignored are the words of a client about itself, which change no answer: `user`, 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from equiray.models.engines.records import Message, Role
 from equiray.serving.chat.records import Asked
@@ -18,19 +18,7 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def _only_zero(value: float | None) -> float | None:
-    if value:
-        raise ValueError("penalties are not supported: leave it out")
-    return value
-
-
-def _only_empty(value: Any) -> Any:
-    if value:
-        raise ValueError("it is not supported: leave it out")
-    return value
-
-
-Penalty = Annotated[float | None, AfterValidator(_only_zero), Field(ge=-2, le=2)]
+Penalty = Annotated[float, Field(ge=0, le=0, description="not supported: 0 alone")] | None
 Words = Annotated[str, Field(max_length=1 << 20)]
 Stop = Words | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=4)] | None
 
@@ -51,7 +39,7 @@ class ChatMessage(_Body):
     tool_calls: None = None
     function_call: None = None
     audio: None = None
-    annotations: Annotated[list[Any] | None, AfterValidator(_only_empty), Field(max_length=0)] = None
+    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
 
     @property
     def message(self) -> Message:
@@ -87,7 +75,7 @@ class _Common(_Body):
     stream_options: StreamOptions | None = None
     frequency_penalty: Penalty = None
     presence_penalty: Penalty = None
-    logit_bias: Annotated[dict[str, float] | None, AfterValidator(_only_empty), Field(max_length=0)] = None
+    logit_bias: Annotated[dict[str, float], Field(max_length=0, description="not supported: empty alone")] | None = None
     user: str | None = Field(default=None, description="ignored")
 
     @model_validator(mode="after")
@@ -129,7 +117,7 @@ class ChatCompletionRequest(_Common):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     response_format: TextFormat | None = None
-    modalities: Annotated[list[Literal["text"]] | None, Field(min_length=1, max_length=1)] = None
+    modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
     store: Literal[False] | None = None
     metadata: dict[str, str] | None = Field(default=None, description="ignored")
     safety_identifier: str | None = Field(default=None, description="ignored")

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from equiray.errors import BadInput
 from equiray.models.engines.prompts import encode_conversations
 from equiray.models.engines.protocol import Generator
 from equiray.models.engines.records import Message
@@ -67,7 +69,20 @@ class ChatEngine:
         )
 
     def prompt_tokens(self, messages: tuple[Message, ...], *, plain: bool) -> int:
-        """Tokens that are read before an answer."""
+        """Tokens that are read before an answer.
+
+        Raises
+        ------
+        BadInput
+            The model's chat template refuses the conversation.
+        """
         if plain:
             return len(self.tokenizer(messages[0].content, add_special_tokens=True)["input_ids"])
-        return len(encode_conversations(self.tokenizer, [messages])[0])
+        try:
+            return len(encode_conversations(self.tokenizer, [messages])[0])
+        except TemplateError as error:
+            raise BadInput(
+                f"the model takes no such conversation: {error}",
+                place="messages",
+                fix="let user and assistant take turns, the user first, a system's message before them",
+            ) from error

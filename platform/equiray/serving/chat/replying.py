@@ -1,8 +1,6 @@
-"""From a record to what a client gets: a document, or the same one in chunks."""
+"""From a record to the document that a client gets."""
 
-import json
 import math
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -29,8 +27,6 @@ from equiray.serving.chat.replies import (
 )
 
 _FINISH: dict[Finish, FinishReason] = {"stop": "stop", "length": "length", "refusal": "content_filter"}
-_CHUNK = 32
-"""Characters of a chunk, about."""
 
 
 def chat_completion(answered: Answered, record: Record) -> ChatCompletion:
@@ -59,33 +55,6 @@ def text_completion(answered: Answered, record: Record) -> TextCompletion:
         for index, (text, chain) in enumerate(zip(answered.words.texts, answered.vote.chosen, strict=True))
     ]
     return TextCompletion(choices=choices, **_common("cmpl", answered, record))
-
-
-def chat_chunks(reply: ChatCompletion, *, usage: bool) -> Iterator[str]:
-    """Server-sent events of a reply; `fairness` stands in the last chunk that has choices."""
-    head = {**_head(reply), "object": "chat.completion.chunk"}
-    for choice in reply.choices:
-        index = choice.index
-        yield _event(head, usage, [{"index": index, "delta": {"role": "assistant", "content": ""}}])
-        for piece, tokens in _pieces(choice.message.content, choice.logprobs):
-            logprobs = None if tokens is None else {"content": tokens, "refusal": None}
-            yield _event(head, usage, [{"index": index, "delta": {"content": piece}, "logprobs": logprobs}])
-        last = {"fairness": reply.fairness.model_dump()} if choice is reply.choices[-1] else {}
-        yield _event(head, usage, [{"index": index, "delta": {}, "finish_reason": choice.finish_reason}], **last)
-    yield from _end(head, reply.usage, usage)
-
-
-def text_chunks(reply: TextCompletion, *, usage: bool) -> Iterator[str]:
-    """Server-sent events of a reply; `fairness` stands in the last chunk that has choices."""
-    head = {**_head(reply), "object": "text_completion"}
-    for choice in reply.choices:
-        for piece, _ in _pieces(choice.text, None):
-            yield _event(head, usage, [{"index": choice.index, "text": piece, "logprobs": None}])
-        logprobs = None if choice.logprobs is None else choice.logprobs.model_dump()
-        end = {"index": choice.index, "text": "", "logprobs": logprobs, "finish_reason": choice.finish_reason}
-        last = {"fairness": reply.fairness.model_dump()} if choice is reply.choices[-1] else {}
-        yield _event(head, usage, [end], **last)
-    yield from _end(head, reply.usage, usage)
 
 
 def _common(prefix: str, answered: Answered, record: Record) -> dict[str, Any]:
@@ -168,34 +137,3 @@ def _text_logprobs(tokens: tuple[ScoredToken, ...]) -> TextLogprobs:
         top_logprobs=[{other.text: other.logprob for other in token.likeliest} for token in tokens],
         text_offset=offsets,
     )
-
-
-def _pieces(text: str, logprobs: ChoiceLogprobs | None) -> Iterator[tuple[str, list[dict[str, Any]] | None]]:
-    """A text in parts that end behind blanks; all log-probabilities come with the last one."""
-    start = 0
-    while start < len(text):
-        end = text.find(" ", start + _CHUNK) + 1 or len(text)
-        last = end == len(text) and logprobs is not None
-        yield text[start:end], [token.model_dump() for token in logprobs.content] if last and logprobs else None
-        start = end
-
-
-def _head(reply: ChatCompletion | TextCompletion) -> dict[str, Any]:
-    return {
-        "id": reply.id,
-        "created": reply.created,
-        "model": reply.model,
-        "system_fingerprint": reply.system_fingerprint,
-    }
-
-
-def _event(head: dict[str, Any], usage: bool, choices: list[dict[str, Any]], **more: Any) -> str:
-    whole = [{"finish_reason": None, **choice} for choice in choices]
-    document = {**head, "choices": whole, **({"usage": None} if usage else {}), **more}
-    return f"data: {json.dumps(document)}\n\n"
-
-
-def _end(head: dict[str, Any], used: UsageReply, usage: bool) -> Iterator[str]:
-    if usage:
-        yield _event(head, False, [], usage=used.model_dump())
-    yield "data: [DONE]\n\n"

@@ -1,21 +1,25 @@
 """``POST /v1/chat/completions`` and ``POST /v1/completions``: asked, answered, recorded, and only then sent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from equiray.bundles.checking import read_manifest, version_of
+from equiray.bundles.reward import no_reward
 from equiray.serving.audit.records import Entry, IdempotencyConflict, LogUnavailable, Record
 from equiray.serving.chat.bodies import ChatCompletionRequest, CompletionRequest
+from equiray.serving.chat.chunks import chat_chunks, text_chunks
 from equiray.serving.chat.recording import Endpoint, Origin, answered_of, entry_of, request_sha256
 from equiray.serving.chat.records import Answered, Asked, Rejected
 from equiray.serving.chat.refusing import ChatRoute
 from equiray.serving.chat.replies import ChatCompletion, ErrorDocument, TextCompletion
-from equiray.serving.chat.replying import chat_chunks, chat_completion, text_chunks, text_completion
+from equiray.serving.chat.replying import chat_completion, text_completion
 from equiray.serving.guard.admission import Caller
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
 
@@ -64,6 +68,23 @@ class ChatModel:
     version: str
     chains: int
     max_tokens: int
+
+    @classmethod
+    def of(cls, bundle: Path) -> "ChatModel":
+        """Of a bundle, by its manifest alone.
+
+        Raises
+        ------
+        BadInput
+            There is no bundle, or one without a reward model.
+        """
+        manifest = read_manifest(bundle)
+        part = manifest.parts.reward
+        if part is None:
+            raise no_reward(bundle)
+        return cls(
+            name=manifest.name, version=version_of(bundle), chains=part.chains, max_tokens=part.sampling.max_tokens
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +207,7 @@ def _conflict() -> Refused:
     return Refused(409, "idempotency_conflict", message)
 
 
-def _stream(events: Iterator[str]) -> StreamingResponse:
+def _stream(events: AsyncIterator[str]) -> StreamingResponse:
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
 
