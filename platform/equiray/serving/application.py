@@ -9,11 +9,16 @@ from ray.serve import Application
 
 from equiray.bundles.checking import verify_bundle
 from equiray.errors import BadInput
-from equiray.serving.deployments import Decider, Gateway
-from equiray.specs.serving import LiveSpec, ReplicasSpec, serve_spec
+from equiray.serving.deployments.chat import Chat
+from equiray.serving.deployments.decider import Decider
+from equiray.serving.deployments.gateway import Gateway
+from equiray.serving.deployments.watch import Watch
+from equiray.serving.watching import on_fail_of, settings_of
+from equiray.specs.serving import LiveChatSpec, LiveSpec, ReplicasSpec, ServeSpec, serve_spec
 
-DECIDER, GATEWAY = "Decider", "Gateway"
-_GATEWAY_ONGOING, _DECIDER_ONGOING, _QUEUED = 256, 128, 1024
+_ONGOING = {"Gateway": 256, "Decider": 128, "Chat": 32, "Watch": 64}
+_QUEUED = 1024
+_ALONE = ReplicasSpec(cpus=0)
 
 
 def application(args: Mapping[str, Any]) -> Application:
@@ -22,28 +27,47 @@ def application(args: Mapping[str, Any]) -> Application:
     Raises
     ------
     BadInput
-        A key is wrong, or a bundle is not what its manifest says.
+        A key is wrong, a bundle is not what its manifest says, or a policy cannot be read.
     """
     spec = serve_spec(args)
-    for place, path in (("bundle", spec.bundle), ("shadow", spec.shadow), ("fallback", spec.fallback)):
-        if path is not None:
-            _check_bundle(Path(path), place)
-    decider = _deployment(Decider, DECIDER, spec.decider, _DECIDER_ONGOING, user_config=LiveSpec().model_dump())
-    gateway = _deployment(serve.ingress()(Gateway), GATEWAY, spec.gateway, _GATEWAY_ONGOING)
-    return gateway.bind(spec, decider.bind(spec))
+    check(spec)
+    handles: dict[str, Application] = {"watch": _deployment(Watch, "Watch", _ALONE).bind(spec)}
+    deciders = {"decider": spec.bundle, "shadow": spec.shadow, "fallback": spec.fallback}
+    for role, bundle in deciders.items():
+        if bundle is not None:
+            made = _deployment(Decider, role.capitalize(), spec.decider, live=LiveSpec().model_dump())
+            handles[role] = made.bind(spec, bundle)
+    if spec.chat is not None:
+        made = _deployment(Chat, "Chat", spec.chat.replicas, live=LiveChatSpec().model_dump())
+        handles["chat"] = made.bind(spec.chat)
+    return _deployment(serve.ingress()(Gateway), "Gateway", spec.gateway).bind(spec, **handles)
+
+
+def check(spec: ServeSpec) -> None:
+    """Find what is wrong before anything starts."""
+    chat = None if spec.chat is None else spec.chat.bundle
+    named = {"bundle": spec.bundle, "chat.bundle": chat, "shadow": spec.shadow, "fallback": spec.fallback}
+    for place, path in named.items():
+        if path is not None and (problems := verify_bundle(Path(path))):
+            more = f", and {len(problems) - 1} more problems" if len(problems) > 1 else ""
+            fix = "copy the bundle again, or make it again with `equiray bundle`"
+            raise BadInput(problems[0] + more, place=f"{place}: {path}", fix=fix)
+    settings_of(spec)
+    on_fail_of(spec)
 
 
 def _deployment(
-    made_of: type, name: str, replicas: ReplicasSpec, ongoing: int, user_config: Mapping[str, Any] | None = None
+    made_of: type, name: str, replicas: ReplicasSpec, *, live: Mapping[str, Any] | None = None
 ) -> serve.Deployment:
+    """One deployment; `live` is its `user_config`, which serve/config.yaml may change while it runs."""
+    ongoing = _ONGOING.get(name, _ONGOING["Decider"])
     counted: dict[str, Any] = {"num_replicas": replicas.least}
     if replicas.most > replicas.least:
-        half = max(1, ongoing // 2)
         counted = {
             "autoscaling_config": {
                 "min_replicas": replicas.least,
                 "max_replicas": replicas.most,
-                "target_ongoing_requests": half,
+                "target_ongoing_requests": max(1, ongoing // 2),
             }
         }
     made = serve.deployment(
@@ -54,14 +78,7 @@ def _deployment(
         health_check_period_s=5,
         health_check_timeout_s=30,
         graceful_shutdown_timeout_s=20,
-        user_config=user_config,
+        user_config=live,
         **counted,
     )(made_of)
     return cast(serve.Deployment, made)
-
-
-def _check_bundle(path: Path, place: str) -> None:
-    if problems := verify_bundle(path):
-        more = f", and {len(problems) - 1} more problems" if len(problems) > 1 else ""
-        fix = "copy the bundle again, or make it again with `equiray bundle`"
-        raise BadInput(problems[0] + more, place=f"{place}: {path}", fix=fix)

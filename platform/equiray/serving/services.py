@@ -11,6 +11,9 @@ from fastapi import Request
 
 from equiray.serving.audit import AuditLog, Entry, IdempotencyConflict, LogUnavailable, Record
 from equiray.serving.audit.chain import canonical
+from equiray.serving.chat.records import Answered, Rejected
+from equiray.serving.chat.records import Asked as Question
+from equiray.serving.chat.routes import ChatModel
 from equiray.serving.decisions.service import Asked, Decided
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
 
@@ -21,6 +24,14 @@ class MonitorLink(Protocol):
     async def document(self) -> Mapping[str, Any]: ...
 
     async def prometheus(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatLink:
+    """The model that answers in words, wherever it runs."""
+
+    answer: Callable[[Question], Awaitable[Answered | Rejected]]
+    model: Callable[[], Awaitable[ChatModel]]
 
 
 @dataclass(kw_only=True)
@@ -34,19 +45,24 @@ class Services:
         Names requests, so that what they held cannot be guessed from the name.
     keep_rows : bool
         Whether rows and prompts themselves are recorded.
-    decide : async callable, optional
-        Raises Refused.
     models : async callable
         What is served: the entries of /v1/models.
+    decide : async callable, optional
+        Raises Refused.
+    chat : ChatLink, optional
     monitor : MonitorLink, optional
+    shadow : callable, optional
+        Told of a request that has been answered, of its key and its record's id; returns at once.
     """
 
     log: AuditLog
     request_key: bytes
     keep_rows: bool
-    decide: Callable[[Asked], Awaitable[Decided]]
     models: Callable[[], Awaitable[list[Mapping[str, Any]]]]
+    decide: Callable[[Asked], Awaitable[Decided]] | None = None
+    chat: ChatLink | None = None
     monitor: MonitorLink | None = None
+    shadow: Callable[[Asked, str, str], None] | None = None
 
     def request_sha256(self, body: Mapping[str, Any]) -> str:
         """Names a request, equal for equal bodies."""

@@ -70,7 +70,9 @@ def serving(config: ServeConfig, *, host: str, port: int) -> Iterator[Started]:
         yield Started(
             config=config,
             url=f"http://{host}:{port}",
-            models=config.spec.bundle,
+            models=" and ".join(
+                each for each in (config.spec.bundle, config.spec.chat and config.spec.chat.bundle) if each
+            ),
             keys=_count_keys(config.spec.audit.store),
             client=client,
             changes=changes,

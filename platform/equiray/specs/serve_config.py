@@ -78,6 +78,8 @@ def _absolute(args: Mapping[str, Any], here: Path) -> dict[str, Any]:
     for name in _PATHS:
         if isinstance(found.get(name), str):
             found[name] = str(here / Path(found[name]).expanduser())
+    if isinstance(found.get("chat"), dict) and isinstance(found["chat"].get("bundle"), str):
+        found["chat"] = {**found["chat"], "bundle": str(here / Path(found["chat"]["bundle"]).expanduser())}
     if isinstance(found.get("policy"), str) and (here / found["policy"]).is_file():
         found["policy"] = str(here / found["policy"])
     if isinstance(found.get("audit"), dict):

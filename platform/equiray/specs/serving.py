@@ -51,6 +51,31 @@ class AuditSpec(Document):
     rows: Literal["hashed", "plain"] = Field(default="hashed", description="whether rows and prompts are kept")
 
 
+class OnFailSpec(Document):
+    """What follows when a live bound has failed; every alarm is logged and sent."""
+
+    do: Literal["log", "fall_back", "refuse"] = "log"
+    webhook: str | None = Field(default=None, description="http(s) address that alarms are posted to")
+
+
+class ChatSpec(Document):
+    """Answers in words, by the weighted vote of several chains."""
+
+    bundle: str = Field(min_length=1, description="made of a run of chains")
+    base: str | None = None
+    round_chains: int = Field(default=4, ge=1, description="drawn at a time")
+    risk: float = Field(default=0.0, ge=0, lt=1, description="that stopping early changes the answer; 0: it cannot")
+    latency_budget_s: float | None = Field(default=None, gt=0, description="no round is begun that would end later")
+    most_tokens: int = Field(default=1024, ge=1, description="of a chain, that a caller may ask for")
+    replicas: ReplicasSpec = ReplicasSpec()
+
+
+class LiveChatSpec(Document):
+    """The `user_config` of the deployment Chat."""
+
+    tau: float | None = Field(default=None, ge=0, description="temperature of the vote; null: the bundle's")
+
+
 class LiveSpec(Document):
     """Settings that are changed without a restart: the `user_config` of the deployment Decider."""
 
@@ -62,21 +87,35 @@ class ServeSpec(Document):
     """``equiray.serve/1``."""
 
     schema_: Literal["equiray.serve/1"] = Field(alias="schema")
-    bundle: str = Field(min_length=1, description="directory that `equiray bundle` wrote")
+    bundle: str | None = Field(default=None, min_length=1, description="decides; a directory of `equiray bundle`")
     base: str | None = Field(default=None, description="where its base model lies here; null: as its manifest says")
+    chat: ChatSpec | None = None
     shadow: str | None = Field(default=None, description="a second bundle, asked the same and never heard")
     fallback: str | None = Field(default=None, description="an earlier bundle, for a policy that fails")
     audit: AuditSpec
     policy: str | None = Field(default=None, description="a policy's file or name that live decisions are held to")
+    on_fail: OnFailSpec = OnFailSpec()
     limits: RequestLimitsSpec = RequestLimitsSpec()
     batching: BatchingSpec = BatchingSpec()
     gateway: ReplicasSpec = ReplicasSpec()
     decider: ReplicasSpec = ReplicasSpec()
 
+    @model_validator(mode="after")
+    def _serves_something(self) -> "ServeSpec":
+        if self.bundle is None and self.chat is None:
+            raise ValueError("there is nothing to serve: name a `bundle`, or a `chat` with one")
+        if self.bundle is None and (self.shadow or self.fallback):
+            raise ValueError("`shadow` and `fallback` stand beside a `bundle`")
+        if (self.on_fail.do == "fall_back") != (self.fallback is not None):
+            raise ValueError("`on_fail: {do: fall_back}` and `fallback` need each other")
+        return self
+
     @property
     def cpus(self) -> float:
         """Of all replicas at their most."""
-        return sum(each.most * each.cpus for each in (self.gateway, self.decider))
+        deciders = sum(path is not None for path in (self.bundle, self.shadow, self.fallback))
+        chat = 0.0 if self.chat is None else self.chat.replicas.most * self.chat.replicas.cpus
+        return self.gateway.most * self.gateway.cpus + deciders * self.decider.most * self.decider.cpus + chat
 
 
 def serve_spec(args: Mapping[str, Any], *, place: str = "args") -> ServeSpec:

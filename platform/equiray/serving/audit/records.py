@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from equiray.errors import EquirayError
 
-Kind = Literal["decision", "chat", "outcome", "admin"]
+Kind = Literal["decision", "shadow", "chat", "outcome", "admin"]
 
 
 def new_record_id() -> str:

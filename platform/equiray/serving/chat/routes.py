@@ -92,7 +92,7 @@ class _Service:
     """What both endpoints do."""
 
     answer: Answer
-    model: Callable[[], ChatModel]
+    model: Callable[[], Awaitable[ChatModel]]
     log: Log
     plain_prompts: bool
 
@@ -100,7 +100,7 @@ class _Service:
         self, body: ChatCompletionRequest | CompletionRequest, endpoint: Endpoint, caller: Caller, key: str | None
     ) -> tuple[Answered, Record]:
         """An answer and its record: a new one, or the one that was written under the idempotency key."""
-        model = self.model()
+        model = await self.model()
         if body.model not in (model.name, model.version):
             message = f"there is no model {body.model!r}; ask for {model.name!r}"
             raise Refused(404, "model_not_found", message, param="model")
@@ -151,7 +151,7 @@ def chat_router(
     *,
     guard: Callable[..., Awaitable[Caller]],
     log: Log,
-    model: Callable[[], ChatModel],
+    model: Callable[[], Awaitable[ChatModel]],
     plain_prompts: bool = False,
 ) -> APIRouter:
     """The two endpoints.
@@ -164,7 +164,7 @@ def chat_router(
         ``guarded("chat")``: the caller, or a refusal.
     log : Log
         Of this process.
-    model : callable
+    model : async callable
         The model that answers now.
     plain_prompts : bool
         Whether records keep prompts themselves; else a hash of each.

@@ -31,7 +31,9 @@ async def decide(
         earlier = await services.earlier(caller.key.key_id, asked.idempotency_key, name)
         if earlier is not None:
             return answer_of(earlier.record_id, earlier.model_version, earlier.body)
-    decided = await services.decide(Asked(task=asked.task, rows=asked.rows, attributes=asked.attributes))
+    assert services.decide is not None, "the route is there where something decides"
+    question = Asked(task=asked.task, rows=asked.rows, attributes=asked.attributes)
+    decided = await services.decide(question)
     record_id = new_record_id()
     body = {
         "task": asked.task,
@@ -54,4 +56,6 @@ async def decide(
             record_id=record_id,
         )
     )
+    if services.shadow is not None and not record.repeated:
+        services.shadow(question, caller.key.key_id, record.record_id)
     return answer_of(record.record_id, record.model_version, record.body)

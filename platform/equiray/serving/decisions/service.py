@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from equiray.bundles.bundle import Bundle
+from equiray.bundles.checking import version_of
 from equiray.bundles.deciding import Decisions, with_thresholds
-from equiray.bundles.files import record_of
-from equiray.bundles.manifest import MANIFEST
 from equiray.data.schema import Schema
 from equiray.errors import BadInput
 from equiray.serving.decisions.rows import Groups, Row, groups_of, table_of
@@ -57,7 +56,7 @@ class DecisionService:
                 fix="serve a bundle with a serializer and a FairNet or a classifier",
             )
         self._made, self._deterministic = bundle, deterministic
-        self._version = f"{bundle.manifest.name}@{record_of(bundle.path / MANIFEST).sha256[:12]}"
+        self._version = version_of(bundle.path)
         self.configure(LiveSpec())
 
     @property

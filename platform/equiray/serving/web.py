@@ -3,8 +3,9 @@
 from fastapi import FastAPI
 
 from equiray import __version__
+from equiray.serving.chat.routes import chat_router
 from equiray.serving.decisions.routes import router as decisions
-from equiray.serving.guard.admission import Limiter, RequestLimits, protect
+from equiray.serving.guard.admission import Limiter, RequestLimits, guarded, protect
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.routes import OPEN_PATHS
 from equiray.serving.routes import router as others
@@ -32,7 +33,17 @@ def make_app(services: Services, keys: KeyStore, limiter: Limiter, limits: Reque
     )
     app.state.services, app.state.keys, app.state.limiter = services, keys, limiter
     app.state.request_limits = RequestLimits(rows=limits.rows, tokens=limits.tokens)
-    app.include_router(decisions)
+    if services.decide is not None:
+        app.include_router(decisions)
+    if services.chat is not None:
+        chat = chat_router(
+            services.chat.answer,
+            guard=guarded("chat"),
+            log=services.log,
+            model=services.chat.model,
+            plain_prompts=services.keep_rows,
+        )
+        app.include_router(chat)
     app.include_router(others)
     protect(app, open_paths=OPEN_PATHS, body_bytes=int(limits.body_mib * 2**20), timeout_s=limits.timeout_s)
     return app
