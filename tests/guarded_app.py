@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from equiray.serving.guard.admission import Caller, RequestLimits, guarded, protect
 from equiray.serving.guard.bodies import StrictRoute
+from equiray.serving.guard.errors import REFUSALS
 from equiray.serving.guard.keys import Key, KeyStore
 
 OPEN = "/healthz"
@@ -44,7 +45,7 @@ def make_app(
     keys: KeyStore, limiter: Any, *, body_bytes: int = 10_000, timeout_s: float = 2, rows: int = 100
 ) -> FastAPI:
     app = FastAPI()
-    router = APIRouter(route_class=StrictRoute)
+    router = APIRouter(route_class=StrictRoute, responses=REFUSALS)
 
     @router.get(OPEN)
     async def health() -> dict:

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from equiray.serving.guard.key_rows import Key
@@ -304,10 +302,6 @@ def test_a_key_without_limits_makes_no_hop():
     asyncio.run(LeasingLimiter(Down()).take(key_with(), requests=1, rows=5, tokens=7))
 
 
-def ledgers(quotas: QuotaTable, clock: Clock) -> Callable[[], SharedLedger]:
-    return lambda: SharedLedger(quotas, restarted=True, clock=clock)
-
-
 def lease_all(ledger: SharedLedger, limit: int, *, most: int) -> int:
     """Tokens that a ledger grants until it refuses, or until `most` leases."""
 
@@ -383,15 +377,6 @@ def test_a_mark_that_cannot_be_written_grants_nothing(quotas: QuotaTable, monkey
         assert "disk" not in refused.message
 
     asyncio.run(play())
-
-
-def test_old_marks_go(quotas: QuotaTable):
-    quotas.write_mark("k", 100, 5)
-    quotas.write_mark("k", 100, 6)
-    quotas.write_mark("k", 140, 7)
-    assert (quotas.mark("k", 140), quotas.mark("k", 100), quotas.mark("other", 140)) == (7, 0, 0)
-    with quotas._engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM equiray_quotas")).scalar_one() == 1
 
 
 def test_the_background_task_hands_leases_back(quotas: QuotaTable, monkeypatch):

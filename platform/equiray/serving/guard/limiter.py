@@ -9,6 +9,7 @@ refused with 503 as soon as their replica's lease ends; keys without limits neve
 import asyncio
 import hashlib
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -112,7 +113,9 @@ class _Actor(SharedLedger):
     def __init__(self, url: str, restarted: bool) -> None:
         import ray
 
-        again = bool(ray.get_runtime_context().was_current_actor_reconstructed)
+        with warnings.catch_warnings():  # Ray's own code calls a name that Ray has deprecated
+            warnings.simplefilter("ignore")
+            again = bool(ray.get_runtime_context().was_current_actor_reconstructed)
         super().__init__(QuotaTable(open_engine(url)), restarted=restarted or again)
 
 

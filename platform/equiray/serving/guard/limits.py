@@ -25,7 +25,7 @@ _LARGEST = 10**15  # exact as a float, and beyond any use
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a key may use; None: as much as it likes.
+    """What a key may use; None: as much as it likes. They never change: for others, another key is made.
 
     Raises
     ------
