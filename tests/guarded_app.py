@@ -1,6 +1,7 @@
 """An app behind the guard, and real servers on loopback that run it."""
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -58,6 +59,7 @@ def make_app(
     @router.post("/decide")
     async def decide(ask: Ask, caller: Annotated[Caller, Depends(guarded("decide"))]) -> dict:
         await caller.take(rows=len(ask.rows))
+        json.dumps(ask.model_dump(), ensure_ascii=False, allow_nan=False).encode()  # as the audit log will
         return {"n": len(ask.rows), "key": caller.key.key_id}
 
     @router.post("/chat")
