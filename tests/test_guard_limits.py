@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from equiray.serving.guard.key_rows import Key
 from equiray.serving.guard.leases import LeasingLimiter
 from equiray.serving.guard.limiter import SharedLedger
-from equiray.serving.guard.limits import DAY_S, LEASE_S, Bucket, Lease, Ledger, Limits, Moment
+from equiray.serving.guard.limits import DAY_S, LEASE_S, Bucket, Lease, Ledger, Limits, Moment, Quota
 from equiray.serving.guard.quotas import QuotaTable
 from equiray.serving.guard.refusals import Refused
 from equiray.serving.guard.tables import create_tables, open_engine
@@ -363,6 +363,18 @@ def test_tokens_of_yesterday_do_not_count_today(quotas: QuotaTable):
         await limiter.take(key, tokens=100)
 
     asyncio.run(play())
+
+
+def test_a_lease_of_yesterday_gives_nothing_back_today():
+    clock, ledger = Clock(), Ledger()
+    quota = ledger.quotas["k"] = Quota(100, day=clock().day, used=0)
+    quota.reserved = 100
+    lease = ledger.lease("k", "tokens", 100, 100, clock())
+    assert lease == Lease(100, clock().day)
+    ledger.give_back("k", "tokens", 100, Lease(100, clock().day - 1), clock())
+    assert quota.used == 100
+    ledger.give_back("k", "tokens", 100, Lease(100, clock().day), clock())
+    assert quota.used == 0
 
 
 def test_a_mark_that_cannot_be_written_grants_nothing(quotas: QuotaTable, monkeypatch):
