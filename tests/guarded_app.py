@@ -1,6 +1,7 @@
 """An app behind the guard, and real servers on loopback that run it."""
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from equiray.serving.guard.admission import Caller, RequestLimits, guarded, protect
 from equiray.serving.guard.bodies import StrictRoute
+from equiray.serving.guard.errors import REFUSALS
 from equiray.serving.guard.keys import Key, KeyStore
 
 OPEN = "/healthz"
@@ -44,7 +46,7 @@ def make_app(
     keys: KeyStore, limiter: Any, *, body_bytes: int = 10_000, timeout_s: float = 2, rows: int = 100
 ) -> FastAPI:
     app = FastAPI()
-    router = APIRouter(route_class=StrictRoute)
+    router = APIRouter(route_class=StrictRoute, responses=REFUSALS)
 
     @router.get(OPEN)
     async def health() -> dict:
@@ -57,6 +59,7 @@ def make_app(
     @router.post("/decide")
     async def decide(ask: Ask, caller: Annotated[Caller, Depends(guarded("decide"))]) -> dict:
         await caller.take(rows=len(ask.rows))
+        json.dumps(ask.model_dump(), ensure_ascii=False, allow_nan=False).encode()  # as the audit log will
         return {"n": len(ask.rows), "key": caller.key.key_id}
 
     @router.post("/chat")

@@ -260,6 +260,12 @@ def test_a_stream_that_breaks_is_cut_not_ended(served: Served):
             answer.read()
 
 
+def test_an_answer_that_has_begun_is_no_other_one_later(served: Served):
+    app = make_app(served.store, NoLimits())
+    with pytest.raises(RuntimeError, match="hunter2"):  # the server sees the error, and cuts
+        TestClient(app).get("/stream", headers={"Authorization": f"Bearer {served.key}"})
+
+
 def test_429_and_503_of_the_limiter_pass_through(tmp_path: Path):
     class Refuses(NoLimits):
         refused = Refused(429, "rate_limit_exceeded", "slow down", retry_after=7)

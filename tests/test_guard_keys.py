@@ -15,8 +15,9 @@ from equiray.errors import BadInput
 from equiray.serving.guard import keys as keys_module
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.limits import Limits
+from equiray.serving.guard.quotas import QuotaTable
 from equiray.serving.guard.refusals import Refused
-from equiray.serving.guard.tables import KEYS, open_engine
+from equiray.serving.guard.tables import KEYS, create_tables, open_engine
 from guard_stores import postgres
 from test_cli import equiray
 
@@ -220,6 +221,18 @@ def test_tables_may_be_created_by_many_at_once(url: str):
         for store in pool.map(lambda _: KeyStore.open(url), range(6)):
             assert store.list() == []
             store.close()
+
+
+def test_marks_of_quotas(url: str):
+    engine = open_engine(url)
+    create_tables(engine)
+    quotas = QuotaTable(engine)
+    for day, mark in ((100, 5), (100, 6), (140, 10**13)):
+        quotas.write_mark("k", day, mark)
+    assert [quotas.mark("k", 140), quotas.mark("k", 100), quotas.mark("other", 140)] == [10**13, 0, 0]
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM equiray_quotas")).scalar_one() == 1, "old ones go"
+    engine.dispose()
 
 
 def test_the_command(tmp_path: Path):

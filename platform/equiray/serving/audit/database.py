@@ -1,9 +1,7 @@
-"""Connections to the log's database, on SQLite and on PostgreSQL.
+"""One log's database: its head, its transactions, its files.
 
-Notable: nothing after this module knows which of the two it is. A writer's transaction begins by taking the lock that
-orders all writers: SQLite's write lock by BEGIN IMMEDIATE, PostgreSQL's lock on the head row by SELECT ... FOR UPDATE.
-Both lose nothing that was committed: SQLite writes ahead and waits for the disk at every commit (synchronous=FULL),
-PostgreSQL waits for its own log's write.
+Notable: a writer's transaction begins by taking the lock that orders all writers: SQLite's write lock by BEGIN
+IMMEDIATE, PostgreSQL's lock on the head row by SELECT ... FOR UPDATE. Nothing after this module knows which it is.
 """
 
 import os
@@ -11,30 +9,17 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
-from sqlalchemy import (
-    Connection,
-    Engine,
-    NullPool,
-    Pool,
-    QueuePool,
-    bindparam,
-    create_engine,
-    event,
-    insert,
-    inspect,
-    select,
-    update,
-)
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import Connection, NullPool, QueuePool, bindparam, insert, inspect, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from equiray.errors import BadInput
 from equiray.serving.audit.chain import key_check
+from equiray.serving.audit.engines import parse_url, postgresql_engine, sqlite_connector, sqlite_engine
 from equiray.serving.audit.records import Head, LogNotReadable, LogNotWritable
 from equiray.serving.audit.tables import SCHEMA, create_all, heads, payloads, tables
 
@@ -44,7 +29,6 @@ _LOCK = _READ.with_for_update()
 _MOVE = update(heads).values(length=bindparam("new_length"), mac=bindparam("new_mac"))
 _CREATION_LOCK = 0x65717561  # any number, the same in every process that creates this log
 _SCRUB_WAIT_MS = 200
-_FIX = "sqlite:////var/lib/equiray/audit.db, or postgresql://user@host/database"
 
 
 class Database:
@@ -58,6 +42,8 @@ class Database:
         How long a transaction waits for its turn.
     read_only : bool
         SQLite's file is opened for reading.
+    any_text : bool
+        What somebody put into SQLite's file is read though it be no UTF-8. (Slower.)
 
     Raises
     ------
@@ -65,18 +51,18 @@ class Database:
         The URL is none, or names another database or one in memory.
     """
 
-    def __init__(self, url: str, *, lock_wait_s: float = 5.0, read_only: bool = False) -> None:
-        parsed = _parse(url)
+    def __init__(self, url: str, *, lock_wait_s: float = 5.0, read_only: bool = False, any_text: bool = False) -> None:
+        parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.place = parsed.render_as_string(hide_password=True)
         self.file = Path(parsed.database or "").expanduser().absolute() if self.is_sqlite else None
+        if self.file is not None:
+            connect = sqlite_connector(self.file, lock_wait_s, read_only=read_only, any_text=any_text)
+            make = partial(sqlite_engine, connect, lock_wait_s)
+        else:
+            make = partial(postgresql_engine, parsed, lock_wait_s)
         # The writer's connection is never one of the readers': when it is given up, those go on reading.
-        self._engine, self._writing = (
-            _sqlite(self.file, lock_wait_s, read_only, pool)
-            if self.file is not None
-            else _postgresql(parsed, lock_wait_s, pool)
-            for pool in (QueuePool, NullPool)
-        )
+        self._engine, self._writing = make(QueuePool), make(NullPool)
 
     def create(self, key: bytes) -> None:
         """Create the tables and the head of an empty log, where there are none.
@@ -217,63 +203,3 @@ def said_by(error: Exception) -> str:
     """The database's own first line, without the statement and its values (they may be personal)."""
     text = str(getattr(error, "orig", None) or error).strip()
     return text.splitlines()[0] if text else type(error).__name__
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise BadInput(f"{url!r} is no database URL", place="audit log", fix=f"write {_FIX}") from error
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise BadInput(f"{parsed.get_backend_name()!r} is not supported", place="audit log", fix=f"write {_FIX}")
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise BadInput("a log in memory loses everything", place="audit log", fix=f"write {_FIX}")
-    return parsed
-
-
-def _sqlite(file: Path, lock_wait_s: float, read_only: bool, pool: type[Pool]) -> Engine:
-    def connect() -> sqlite3.Connection:
-        # mode=rw: a file that somebody removed is an error, never a new, empty log.
-        name = f"file:{quote(str(file))}?mode={'ro' if read_only else 'rw'}"
-        if read_only and not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists():
-            name += "&immutable=1"  # a copy on a medium where SQLite cannot make its other files
-        connection = sqlite3.connect(name, uri=True, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
-        if read_only:  # whatever somebody put there is read, and found not to fit
-            connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-        else:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA secure_delete = ON")  # an erased payload's bytes are overwritten
-        return connection
-
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=pool)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:  # the driver would begin too late, and without the lock
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-    return engine
-
-
-def _postgresql(url: URL, lock_wait_s: float, pool: type[Pool]) -> Engine:
-    engine = create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        poolclass=pool,
-        isolation_level="READ COMMITTED",
-        connect_args={"connect_timeout": 3, "tcp_user_timeout": 10_000, "application_name": "equiray audit log"},
-    )
-
-    @event.listens_for(engine, "connect")
-    def settle(connection, _) -> None:
-        milliseconds = int(lock_wait_s * 1000)
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = {milliseconds}")
-            # a writer that is frozen while it holds the head's lock loses it
-            cursor.execute(f"SET idle_in_transaction_session_timeout = {2 * milliseconds}")
-            cursor.execute("SHOW synchronous_commit")
-            if cursor.fetchone()[0] == "off":
-                cursor.execute("SET synchronous_commit = on")
-        connection.autocommit = False
-
-    return engine

@@ -20,6 +20,7 @@ from equiray.serving.audit.walk import Change, Problem, Walk
 from equiray.serving.audit.witness import Witness, read_witness
 
 _ROWS_AT_ONCE = 2000
+_UNDECODABLE = "Could not decode to UTF-8"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ORPHANS = select(payloads.c.seq).where(~exists().where(records.c.seq == payloads.c.seq)).order_by(payloads.c.seq)
 
@@ -72,15 +73,15 @@ def verify_log(
     LogNotReadable
         The database cannot be reached.
     """
-    database = Database(url, read_only=True)
     try:
-        return _verified(database, key, checkpoints, checkpoint_key)
+        return _verified(Database(url, read_only=True), key, checkpoints, checkpoint_key)
     except LogNotReadable as error:
-        if getattr(getattr(error.__cause__, "orig", None), "sqlite_errorcode", None) not in _DAMAGED:
+        cause = getattr(error.__cause__, "orig", None)
+        if getattr(cause, "sqlite_errorcode", None) in _DAMAGED:
+            return _unreadable("altered", str(error))
+        if _UNDECODABLE not in str(cause):
             raise
-        return _unreadable("altered", str(error))
-    finally:
-        database.close()
+    return _verified(Database(url, read_only=True, any_text=True), key, checkpoints, checkpoint_key)
 
 
 def _verified(database: Database, key: bytes, checkpoints: Path | None, checkpoint_key: bytes | None) -> Verification:
@@ -97,6 +98,7 @@ def _verified(database: Database, key: bytes, checkpoints: Path | None, checkpoi
         for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
             walk.take(row)
         orphans = runs_of(connection.execute(_ORPHANS).scalars())
+    database.close()
     problems = walk.end()
     if orphans:
         problems.append(Problem("payload", orphans[0][0], f"payloads without a record: {named(orphans, 'number')}"))

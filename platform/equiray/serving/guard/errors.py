@@ -12,11 +12,47 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused, refusal_document
 
 _LOG = logging.getLogger(__name__)
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong: `message` for people, `code` for programs, `param` the place in the body."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorDocument(BaseModel):
+    """The body of every refusal."""
+
+    error: ErrorDetail
+
+
+def _documented(description: str, **headers: str) -> dict[str, Any]:
+    said = {
+        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
+    }
+    return {"model": ErrorDocument, "description": description, "headers": said}
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: _documented("The body is not JSON, or headers are too large."),
+    401: _documented("No key, or one that is unknown, expired or revoked.", WWW_Authenticate="Bearer"),
+    403: _documented("The key has not the scope that this needs."),
+    413: _documented("Too many bytes, rows or tokens at once."),
+    422: _documented("A value in the body cannot be used; `param` is its place."),
+    429: _documented("Over the key's rate limit or quota.", Retry_After="Seconds until it lets the request through."),
+    503: _documented("No answer now.", Retry_After="Seconds until another attempt makes sense."),
+}
+"""For the OpenAPI document of every guarded route: `APIRouter(responses=REFUSALS)`."""
+
 _NAMED_PROBLEMS = 3  # of a body with many: enough to mend it, not a page
 
 

@@ -16,6 +16,9 @@ from equiray.serving.guard.refusals import Refused
 LEASE_S = 5.0
 """Seconds for which a replica may spend a lease."""
 
+AHEAD = 64
+"""A quota is leased, and its mark written, by such parts of it."""
+
 DAY_S = 86_400
 Unit = Literal["requests", "rows", "tokens"]
 """What limits count."""
@@ -25,7 +28,7 @@ _LARGEST = 10**15  # exact as a float, and beyond any use
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a key may use; None: as much as it likes.
+    """What a key may use; None: as much as it likes. They never change: for others, another key is made.
 
     Raises
     ------
@@ -136,10 +139,10 @@ class Quota:
         self._per_day, self.day, self.used, self.reserved = per_day, day, used, used
 
     def wanted_mark(self, amount: int) -> int | None:
-        """The mark to write before `amount` is granted, a 64th of the quota ahead; None: it stands high enough."""
+        """The mark to write before `amount` is granted, a little ahead; None: it is high enough, or none would be."""
         if self.used + amount <= self.reserved or self.used + amount > self._per_day:
             return None
-        return min(self._per_day, self.used + amount + self._per_day // 64)
+        return min(self._per_day, self.used + amount + self._per_day // AHEAD)
 
     def check(self, amount: int, now: Moment) -> Refused | None:
         """Why so much cannot be granted now; None: it can."""
@@ -155,7 +158,7 @@ class Quota:
     def grant(self, amount: int) -> int:
         """Grant what `check` let pass, and some more as a lease; returns both."""
         assert self.used + amount <= self.reserved, "the mark is written first"
-        granted = max(amount, min((self._per_day - self.used) // 64, self.reserved - self.used))
+        granted = max(amount, min((self._per_day - self.used) // AHEAD, self.reserved - self.used))
         self.used += granted
         return granted
 
@@ -183,8 +186,11 @@ class Ledger:
 
         For tokens, the quota of the day is in `quotas` and its mark written (`Quota.wanted_mark`).
         """
-        allowance = self.quotas[key_id] if unit == "tokens" else self._bucket(key_id, unit, limit, now)
-        return allowance.check(need, now) or Lease(allowance.grant(need), now.day)
+        if unit == "tokens":
+            quota = self.quotas[key_id]
+            return quota.check(need, now) or Lease(quota.grant(need), quota.day)
+        bucket = self._bucket(key_id, unit, limit, now)
+        return bucket.check(need, now) or Lease(bucket.grant(need), now.day)
 
     def give_back(self, key_id: str, unit: Unit, limit: int, left: Lease, now: Moment) -> None:
         """Take back what a replica has not spent; tokens of a day that is over are gone."""

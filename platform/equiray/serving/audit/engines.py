@@ -1,0 +1,118 @@
+"""How the two databases are opened, so that they lose nothing and wait for nobody for ever.
+
+Notable: SQLite writes ahead and waits for the disk at every commit (synchronous=FULL); PostgreSQL does unless a server
+says otherwise, which is overruled. The rest of the room speaks SQLAlchemy Core and does not know which of them it is.
+"""
+
+import os
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import cast
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, Pool, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from equiray.errors import BadInput
+
+_ASK_AGAIN_S = (0.0002, 0.001)  # at random, so that no process is always the later one
+_FIX = "sqlite:////var/lib/equiray/audit.db, or postgresql://user@host/database"
+
+
+def parse_url(url: str) -> URL:
+    """A URL of SQLite's or PostgreSQL's.
+
+    Raises
+    ------
+    BadInput
+        It is none, or names another database or one in memory.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadInput(f"{url!r} is no database URL", place="audit log", fix=f"write {_FIX}") from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise BadInput(f"{parsed.get_backend_name()!r} is not supported", place="audit log", fix=f"write {_FIX}")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise BadInput("a log in memory loses everything", place="audit log", fix=f"write {_FIX}")
+    return parsed
+
+
+def sqlite_connector(
+    file: Path, lock_wait_s: float, *, read_only: bool, any_text: bool
+) -> Callable[[], sqlite3.Connection]:
+    """What opens SQLite's file; its settings are those under which a commit is on the disk when it returns."""
+
+    def connect() -> sqlite3.Connection:
+        # mode=rw: a file that somebody removed is an error, never a new, empty log.
+        name = f"file:{quote(str(file))}?mode={'ro' if read_only else 'rw'}"
+        if read_only and not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists():
+            name += "&immutable=1"  # a copy on a medium where SQLite cannot make its other files
+        connection = sqlite3.connect(name, uri=True, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
+        if any_text:
+            connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")  # an erased payload's bytes are overwritten
+        return connection
+
+    return connect
+
+
+def sqlite_engine(connect: Callable[[], sqlite3.Connection], lock_wait_s: float, pool: type[Pool]) -> Engine:
+    """Transactions that begin as the connection's option `begin` says, once the lock for that is free."""
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=pool)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:  # the driver would begin too late, and without the lock
+        how = connection.get_execution_options().get("begin", "BEGIN")
+        if how == "BEGIN" or not _begun(cast(sqlite3.Connection, connection.connection.driver_connection), lock_wait_s):
+            connection.exec_driver_sql(how)
+
+    return engine
+
+
+def _begun(connection: sqlite3.Connection, lock_wait_s: float) -> bool:
+    """Take the write lock within a time. SQLite itself would ask ever less often, up to 100 ms apart."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    end = monotonic() + lock_wait_s
+    while monotonic() < end:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                return False
+            sleep(random.uniform(*_ASK_AGAIN_S))
+        else:
+            return True
+    return False
+
+
+def postgresql_engine(url: URL, lock_wait_s: float, pool: type[Pool]) -> Engine:
+    """No commit returns before PostgreSQL's own log is on the disk, and no lock is waited for or held for ever."""
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        poolclass=pool,
+        isolation_level="READ COMMITTED",
+        connect_args={"connect_timeout": 3, "tcp_user_timeout": 10_000, "application_name": "equiray audit log"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def settle(connection, _) -> None:
+        milliseconds = int(lock_wait_s * 1000)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {milliseconds}")
+            # a writer that is frozen while it holds the head's lock loses it
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {2 * milliseconds}")
+            cursor.execute("SHOW synchronous_commit")
+            if cursor.fetchone()[0] == "off":
+                cursor.execute("SET synchronous_commit = on")
+        connection.autocommit = False
+
+    return engine
