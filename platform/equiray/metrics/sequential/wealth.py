@@ -53,8 +53,9 @@ Integers = NDArray[np.int64]
 ERA = 128
 """Rows of a series after which means, shares of stakes and which claims are bet on are looked at anew."""
 LONGEST = 16
-STAKES = np.array([0.06, 0.13, 0.26, 0.5, 0.85])
-PRIOR = np.array([0.15, 0.25, 0.3, 0.2, 0.1])
+STAKES = np.array([0.04, 0.1, 0.22, 0.5, 0.9])
+PRIOR = np.array([0.12, 0.25, 0.33, 0.2, 0.1])
+_MOST = 1e200  # capital beyond is thrown away, before it overflows
 _KEPT = 0.75  # of what is known about a rate, from era to era
 
 
@@ -174,7 +175,8 @@ def advance(claims: Claims, wealth: Wealth, rows: Rows, *, least: Least = LEAST)
         if wealth.clock % ERA == 0:
             wealth = _new_era(claims, wealth, least)
         until = place + ERA - wealth.clock % ERA
-        wealth, path = _within_era(claims, wealth, Rows(*(part[place:until] for part in rows)))
+        part = Rows(rows.cell[place:until], rows.low[place:until], rows.high[place:until])
+        wealth, path = _within_era(claims, wealth, part)
         paths.append(path)
         place = until
     return wealth, np.concatenate(paths) if paths else np.empty((0, len(wealth.cash)))
@@ -244,7 +246,7 @@ def _within_era(claims: Claims, wealth: Wealth, rows: Rows) -> tuple[Wealth, Arr
         clock=wealth.clock + len(rows.cell),
         cash=cash[-1],
         unspent=unspent,
-        parts=parts[-1],
+        parts=np.minimum(parts[-1], _MOST),
         pending=pending[-1],
         level=path[-1],
         blocked=np.where((path == 0).any(0), 0, wealth.blocked),

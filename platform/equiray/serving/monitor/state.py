@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from equiray.errors import BadInput
 from equiray.serving.monitor.actions import Action, OnFail, action_for
 from equiray.serving.monitor.describing import describe
+from equiray.serving.monitor.exporting import exported
 from equiray.serving.monitor.folding import LogRecord, Unreadable, decisions, outcomes
 from equiray.serving.monitor.memory import Memory
 from equiray.serving.monitor.series import Series
@@ -104,6 +105,10 @@ class Monitor:
             What the gateway knows of the log: ``{"length", "checkpoint_at", "problems"}``.
         """
         return describe(self, serving, audit)
+
+    def prometheus(self) -> str:
+        """The document's numbers in Prometheus' text format."""
+        return exported(self.document())
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as JSON; about 100 bytes for each remembered decision."""
