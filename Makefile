@@ -7,7 +7,7 @@ PEERS := .venv/.peers
 ORACLES := .venv/.oracles
 VLLM := .venv/.vllm
 
-.PHONY: install quickstart test test-slow vllm bench lint format wheel clean
+.PHONY: install quickstart serve test test-slow vllm bench lint format wheel clean
 
 install: $(STAMP)
 
@@ -22,6 +22,14 @@ $(STAMP): pyproject.toml constraints.txt assets.txt
 
 quickstart: install
 	$(BIN)/equiray run jobs/quickstart.yaml --out runs/quickstart
+
+# what the quickstart left, as a bundle behind the guarded endpoint; stays until Ctrl-C
+serve: install bundles/quickstart
+	$(BIN)/equiray serve serve/config.yaml --first-key
+
+bundles/quickstart: | install
+	@test -f runs/quickstart/results.json || $(MAKE) quickstart
+	$(BIN)/equiray bundle runs/quickstart --pick embedding.cda_unlearning --out $@
 
 $(ORACLES): $(STAMP) tests/oracles.txt
 	$(BIN)/pip install --no-deps -r tests/oracles.txt

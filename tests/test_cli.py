@@ -132,6 +132,12 @@ def test_4_incomplete(spec: Path):
     assert (done.returncode, done.stderr) == (4, "error: disk full after 3 of 9 blocks\n")
 
 
+def test_3_a_package_that_is_not_installed_names_the_extra_that_brings_it(spec: Path):
+    done = run_with("raise ModuleNotFoundError('No module named optuna', name='optuna.samplers')", spec)
+    assert done.returncode == 3
+    assert "optuna.samplers is not installed" in done.stderr and "pip install 'equiray[search]'" in done.stderr
+
+
 def test_70_internal_error_is_one_line_and_debug_shows_where(spec: Path):
     body = "raise ZeroDivisionError('first line\\nsecond line')"
     done = run_with(body, spec)

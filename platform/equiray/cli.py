@@ -26,6 +26,12 @@ from equiray.commands_serve import serve
 from equiray.errors import BadInput, EquirayError
 
 INTERRUPTED = 130
+_EXTRA_OF = {
+    "torch": "llm", "transformers": "llm", "peft": "llm", "safetensors": "llm", "gguf": "llm",
+    "optuna": "search", "moocore": "search",
+    "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "sqlalchemy": "serve", "psycopg": "serve",
+}  # fmt: skip
+"""The optional part of equiray that brings a package."""
 INTERNAL = EquirayError.exit_code
 
 _spec = click.argument("spec", type=click.Path(path_type=Path))
@@ -215,6 +221,11 @@ def _explain(error: Exception, *, debug: bool) -> int:
         if isinstance(cause, EquirayError):
             click.echo(f"error: {cause}", err=True)
             return cause.exit_code
+        if isinstance(cause, ModuleNotFoundError) and (extra := _EXTRA_OF.get((cause.name or "").partition(".")[0])):
+            fix = f"pip install 'equiray[{extra}]'"
+            absent = BadInput(f"the package {cause.name} is not installed", place=f"the extra {extra!r}", fix=fix)
+            click.echo(f"error: {absent}", err=True)
+            return absent.exit_code
     first_line = (str(error).strip().splitlines() or [""])[0]
     hint = "" if debug else " (--debug prints the traceback)"
     click.echo(f"internal error: {type(error).__name__}: {first_line}{hint}", err=True)

@@ -18,7 +18,8 @@ from equiray.bundles.serializers import read_schema
 from equiray.errors import BadInput
 from equiray.policies import load_policy
 from equiray.serving.audit import AuditLog, LogUnavailable
-from equiray.serving.monitor import Action, Monitor, OnFail, Settings, policy_bounds, validation_bounds
+from equiray.serving.monitor import Action, Failed, Monitor, OnFail, Settings, policy_bounds, validation_bounds
+from equiray.serving.monitor.alerts import Webhook
 from equiray.specs.serving import ServeSpec
 
 _POLL_S, _PAGE = 0.25, 2000
@@ -74,7 +75,9 @@ class Watcher:
     """
 
     def __init__(self, spec: ServeSpec, log: AuditLog, state: Path) -> None:
-        self.monitor = Monitor(settings_of(spec), on_fail=on_fail_of(spec))
+        address = spec.on_fail.webhook
+        self._webhook = None if address is None else Webhook(address)
+        self.monitor = Monitor(settings_of(spec), on_fail=on_fail_of(spec), on_alarm=self._alarm)
         self._log, self._file = log, state / SNAPSHOT
         self._saved = self._restore()
         self.problem: str | None = None
@@ -98,10 +101,19 @@ class Watcher:
                 saved_at = loop.time()
             await asyncio.sleep(0 if len(found) == _PAGE else _POLL_S)
 
+    def _alarm(self, failed: Failed) -> None:
+        _LOG.error("live bound failed: %s, version %s, at record %d", failed.rule, failed.version, failed.seq)
+        if self._webhook is not None:
+            self._webhook.send(failed)
+
     def document(self, serving: str | None) -> dict[str, Any]:
         """``GET /v1/fairness``."""
         problems = [] if self.problem is None else [self.problem]
         return self.monitor.document(serving=serving, audit={"length": self.monitor.seq, "problems": problems})
+
+    def prometheus(self) -> str:
+        """``GET /metrics``."""
+        return self.monitor.prometheus()
 
     def action(self, version: str) -> Action:
         """What the gateway must do with requests for a version."""
