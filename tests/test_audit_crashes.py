@@ -231,7 +231,7 @@ def test_a_full_disk(tmp_path: Path):
         waiting = [log.append(decision(number, payload=big)) for number in range(30)]
         for future in waiting:
             refused(future, "the audit log cannot be written: .*(disk|full)")
-        assert "cannot be written" in log.status().problem
+        assert "cannot be written" in str(log.status().problem)
         assert len(log.records()) == 20  # what is there can be read
     recovers(log, url, 20)
 

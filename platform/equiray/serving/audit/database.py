@@ -6,20 +6,18 @@ IMMEDIATE, PostgreSQL's lock on the head row by SELECT ... FOR UPDATE. Nothing a
 
 import os
 import secrets
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from sqlalchemy import Connection, NullPool, QueuePool, bindparam, insert, inspect, select, update
+from sqlalchemy import Connection, bindparam, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from equiray.errors import BadInput
 from equiray.serving.audit.chain import key_check
-from equiray.serving.audit.engines import parse_url, postgresql_engine, sqlite_connector, sqlite_engine
+from equiray.serving.audit.engines import parse_url, postgresql_engine, sqlite_engine
 from equiray.serving.audit.records import Head, LogNotReadable, LogNotWritable
 from equiray.serving.audit.tables import SCHEMA, create_all, heads, payloads, tables
 
@@ -56,13 +54,11 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.place = parsed.render_as_string(hide_password=True)
         self.file = Path(parsed.database or "").expanduser().absolute() if self.is_sqlite else None
-        if self.file is not None:
-            connect = sqlite_connector(self.file, lock_wait_s, read_only=read_only, any_text=any_text)
-            make = partial(sqlite_engine, connect, lock_wait_s)
-        else:
+        if self.file is None:
             make = partial(postgresql_engine, parsed, lock_wait_s)
-        # The writer's connection is never one of the readers': when it is given up, those go on reading.
-        self._engine, self._writing = make(QueuePool), make(NullPool)
+        else:
+            make = partial(sqlite_engine, self.file, lock_wait_s, read_only=read_only, any_text=any_text)
+        self._engine, self._writing = make(writes=False), make(writes=True)
 
     def create(self, key: bytes) -> None:
         """Create the tables and the head of an empty log, where there are none.
@@ -75,7 +71,7 @@ class Database:
         if self.file is not None:  # SQLite gives its other files the same permissions
             self.file.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
-        with self._writing.connect() as connection, writing(connection):
+        with self._writing.begin() as connection:
             if not self.is_sqlite:  # two processes at once would both find no tables
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})")
             if inspect(connection).has_table(heads.name):
@@ -104,7 +100,7 @@ class Database:
         return row.log_id
 
     def connect(self) -> Connection:
-        """A connection to keep, for `writing`."""
+        """A connection to keep: its transactions begin with the lock that orders all writers, or take it first."""
         return self._writing.connect()
 
     def files(self) -> list[tuple[int, int]]:
@@ -166,7 +162,7 @@ class Database:
             connection.autocommit = True
             connection.execute(f"VACUUM {payloads.name}")
             return True
-        except (sqlite3.Error, psycopg.Error) as error:
+        except self._engine.dialect.loaded_dbapi.Error as error:
             raise LogNotWritable(f"deleted payloads are not overwritten yet: {said_by(error)}") from error
         finally:
             pooled.invalidate()
@@ -174,14 +170,6 @@ class Database:
     def close(self) -> None:
         """Close every connection that nobody uses."""
         self._engine.dispose()
-
-
-@contextmanager
-def writing(connection: Connection) -> Iterator[None]:
-    """A transaction that writes: on SQLite it has the lock from its beginning."""
-    connection.execution_options(begin="BEGIN IMMEDIATE")
-    with connection.begin():
-        yield
 
 
 def lock_head(connection: Connection) -> Head:

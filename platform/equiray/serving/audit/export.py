@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from sqlalchemy import select
 
 from equiray.errors import BadInput, writing
+from equiray.serving.audit.chain import KINDS
 from equiray.serving.audit.database import Database
-from equiray.serving.audit.records import Kind
 from equiray.serving.audit.tables import SCHEMA, heads, records, stored_records, tables
 
 _TEXTS = [column.name for column in records.c if column.name != "seq"]
@@ -29,7 +29,7 @@ def export_log(
     *,
     after: int = 0,
     key_id: str | None = None,
-    kinds: Sequence[Kind] = (),
+    kinds: Sequence[str] = (),
     with_payloads: bool = True,
     page: int = PAGE,
 ) -> int:
@@ -56,12 +56,15 @@ def export_log(
     Raises
     ------
     BadInput
-        The file exists, or there is no log.
+        The file exists, a kind is none, or there is no log.
     Incomplete
         The file cannot be written.
     LogNotReadable
         The database cannot be reached.
     """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise BadInput(f"{kind!r} is no kind", place="kinds", fix=f"use one of {', '.join(KINDS)}")
     if out.exists():
         raise BadInput("exists already", place=str(out), fix="name a new file")
     database = Database(url, read_only=True)

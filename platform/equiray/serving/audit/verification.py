@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import exists, select
 
 from equiray.errors import BadInput
+from equiray.serving.audit.checkpoints import Checkpoint
 from equiray.serving.audit.database import Database
 from equiray.serving.audit.records import LogNotReadable
 from equiray.serving.audit.runs import count, named, runs_of
@@ -41,6 +42,8 @@ class Verification:
         Payloads that were erased, as the log itself says.
     checkpoints : int
         Signed heads that the log was compared with.
+    last_checkpoint : Checkpoint or None
+        The last one of them: if it is older than it should be, the checkpoints were cut, or are not written any more.
     """
 
     problems: tuple[Problem, ...]
@@ -48,6 +51,7 @@ class Verification:
     length: int
     erased: int
     checkpoints: int
+    last_checkpoint: Checkpoint | None
 
 
 def verify_log(
@@ -110,12 +114,20 @@ def _verified(database: Database, key: bytes, checkpoints: Path | None, checkpoi
         length=walk.length,
         erased=count(walk.erased),
         checkpoints=0 if witness is None else len(witness.checkpoints),
+        last_checkpoint=witness.checkpoints[-1] if witness is not None and witness.checkpoints else None,
     )
 
 
 def _unreadable(change: Change, message: str) -> Verification:
     unseen = ("everything else: the log cannot be read",)
-    return Verification(problems=(Problem(change, None, message),), unseen=unseen, length=0, erased=0, checkpoints=0)
+    return Verification(
+        problems=(Problem(change, None, message),),
+        unseen=unseen,
+        length=0,
+        erased=0,
+        checkpoints=0,
+        last_checkpoint=None,
+    )
 
 
 def _unseen(walk: Walk, witness: Witness | None) -> list[str]:
@@ -129,5 +141,5 @@ def _unseen(walk: Walk, witness: Witness | None) -> list[str]:
     if walk.last > witness.length:
         since = f"records {witness.length + 1:,} to {walk.last:,}, younger than the last checkpoint"
         unseen.append(f"{since}: cut off together with the head row, or written anew by somebody who has the log's key")
-    unseen.append("whatever was changed in both places by somebody who has both keys")
+    unseen.append("both places put back to an earlier moment; or anything, by somebody who has both keys")
     return unseen

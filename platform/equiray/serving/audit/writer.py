@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from equiray.serving.audit.database import Database, said_by, writing
+from equiray.serving.audit.database import Database, said_by
 from equiray.serving.audit.records import Head, LogNotWritable, LogUnavailable, Record
 from equiray.serving.audit.writing import Group, Item, Outcome
 
@@ -123,7 +123,7 @@ class Writer:
         new = self._connection is None
         if self._connection is None:
             self._connection = self._database.connect()
-        with writing(self._connection):
+        with self._connection.begin():
             if new:
                 self._files = self._database.files()
             group = Group(self._connection, self._key, self.head)

@@ -36,7 +36,7 @@ class Group:
     Parameters
     ----------
     connection : Connection
-        Inside a transaction of `database.writing`.
+        Of `Database.connect`, in a transaction.
     key : bytes
         The chain's.
     seen : Head
