@@ -367,6 +367,28 @@ def test_tokens_of_yesterday_do_not_count_today(quotas: QuotaTable):
     asyncio.run(play())
 
 
+def test_tokens_that_come_back_while_the_day_changes_are_gone(quotas: QuotaTable):
+    clock, key = Clock(wall=20_001 * DAY_S - 1), key_with(tokens_per_day=100)
+
+    class AtMidnight(InProcess):
+        async def lease(self, *asked) -> Lease:
+            if clock.wall < 20_001 * DAY_S and self.hops:
+                clock.pass_by(2)
+                limiter.give_back(key, tokens=60, day=20_000)
+            return await super().lease(*asked)
+
+    limiter = LeasingLimiter(AtMidnight(SharedLedger(quotas, clock=clock)), clock=lambda: clock.seconds)
+
+    async def play() -> None:
+        await limiter.take(key, tokens=60)
+        await limiter.take(key, tokens=100)
+        clock.pass_by(LEASE_S)
+        await sweep([limiter])
+        await refusal(limiter, key, tokens=1)
+
+    asyncio.run(play())
+
+
 def test_a_lease_of_yesterday_gives_nothing_back_today():
     clock, ledger = Clock(), Ledger()
     quota = ledger.quotas["k"] = Quota(100, day=clock().day, used=0)
