@@ -3,6 +3,7 @@
 import http.client
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import openai
 import pytest
 from fastapi.testclient import TestClient
 
+from equiray.serving import guard
 from equiray.serving.guard.bodies import HEADER_BYTES, JSON_DEPTH
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.refusals import Refused
@@ -307,3 +309,14 @@ def test_the_openapi_document_names_the_key(served: Served):
     assert document["paths"]["/decide"]["post"]["security"] == [{"key": []}]
     assert "security" not in document["paths"]["/healthz"]["get"]
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+
+
+def test_the_contract_lists_every_refusal_of_the_guard():
+    rooms = Path(guard.__file__).parent.glob("*.py")
+    source = "".join(room.read_text() for room in rooms)
+    raised = set(re.findall(r'Refused\(\s*(\d{3}),\s*"(\w+)"', source))
+    raised |= set(re.findall(r'(\d{3}): \("(\w+)", "', source))  # of the framework's own errors
+    raised |= {("401", f"{status}_api_key") for status in ("expired", "revoked")}
+    raised |= {("413", f"too_many_{unit}") for unit in ("rows", "tokens")}
+    contract = (Path(__file__).parents[1] / "docs" / "contracts" / "guard.md").read_text()
+    assert set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", contract, re.MULTILINE)) == raised

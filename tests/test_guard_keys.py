@@ -160,6 +160,19 @@ def test_keys_too_old_to_trust_answer_nobody(store: KeyStore, monkeypatch):
     assert store.authenticate(secret).name == "x"
 
 
+def test_a_row_that_is_no_key_closes_the_door_and_a_repair_opens_it(tmp_path: Path, store: KeyStore, monkeypatch):
+    _, secret = store.create(name="x", scopes=["decide"])
+    store.authenticate(secret)
+    monkeypatch.setattr(keys_module, "REVOKED_WITHIN_S", 0.3)
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute("UPDATE equiray_keys SET rows_per_minute = -5")
+    assert refusal_in_time(store, secret).code == "keys_unavailable"
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute("UPDATE equiray_keys SET rows_per_minute = 5")
+    time.sleep(0.3)
+    assert store.authenticate(secret).limits.rows_per_minute == 5
+
+
 def test_requests_ask_no_database(store: KeyStore, monkeypatch):
     _, secret = store.create(name="x", scopes=["decide"])
     store.authenticate(secret)

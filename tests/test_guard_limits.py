@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import math
+import statistics
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from equiray.serving.guard.key_rows import Key
+from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.leases import LeasingLimiter
 from equiray.serving.guard.limiter import SharedLedger
 from equiray.serving.guard.limits import DAY_S, LEASE_S, Bucket, Lease, Ledger, Limits, Moment, Quota
@@ -365,6 +367,28 @@ def test_tokens_of_yesterday_do_not_count_today(quotas: QuotaTable):
     asyncio.run(play())
 
 
+def test_tokens_that_come_back_while_the_day_changes_are_gone(quotas: QuotaTable):
+    clock, key = Clock(wall=20_001 * DAY_S - 1), key_with(tokens_per_day=100)
+
+    class AtMidnight(InProcess):
+        async def lease(self, *asked) -> Lease:
+            if clock.wall < 20_001 * DAY_S and self.hops:
+                clock.pass_by(2)
+                limiter.give_back(key, tokens=60, day=20_000)
+            return await super().lease(*asked)
+
+    limiter = LeasingLimiter(AtMidnight(SharedLedger(quotas, clock=clock)), clock=lambda: clock.seconds)
+
+    async def play() -> None:
+        await limiter.take(key, tokens=60)
+        await limiter.take(key, tokens=100)
+        clock.pass_by(LEASE_S)
+        await sweep([limiter])
+        await refusal(limiter, key, tokens=1)
+
+    asyncio.run(play())
+
+
 def test_a_lease_of_yesterday_gives_nothing_back_today():
     clock, ledger = Clock(), Ledger()
     quota = ledger.quotas["k"] = Quota(100, day=clock().day, used=0)
@@ -434,3 +458,22 @@ def test_the_background_task_hands_leases_back(quotas: QuotaTable, monkeypatch):
         busy.close()
 
     asyncio.run(play())
+
+
+def test_key_and_limits_cost_a_request_less_than_a_fifth_of_a_millisecond(tmp_path: Path):
+    store = KeyStore.open(f"sqlite:///{tmp_path}/store.db")
+    limits = Limits(requests_per_minute=10**7, rows_per_minute=10**7)
+    _, secret = store.create(name="x", scopes=["decide"], limits=limits)
+
+    async def play() -> float:
+        limiter, spent = LeasingLimiter(InProcess(SharedLedger(QuotaTable(store._engine)))), []
+        for _ in range(2_000):
+            began = time.perf_counter()
+            key = store.authenticate(secret)
+            await limiter.take(key, requests=1)
+            await limiter.take(key, rows=1)
+            spent.append(time.perf_counter() - began)
+        return statistics.median(spent)
+
+    assert asyncio.run(play()) < 0.0002  # 0.01 ms on an idle machine
+    store.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from equiray.errors import BadInput
+from equiray.serving.guard import start_modes
 from equiray.serving.guard.start_modes import check_start_modes
 
 HOME = "127.0.0.1"
@@ -24,6 +25,8 @@ HOME = "127.0.0.1"
 def test_modes_that_bypass_the_guard(environ: dict[str, str], why: str):
     with pytest.raises(BadInput) as caught:
         check_start_modes(environ, HOME)
+    with pytest.raises(BadInput):
+        check_start_modes(environ, None)
     (variable,) = environ
     assert variable in caught.value.problem
     assert why in caught.value.problem
@@ -40,6 +43,7 @@ def test_modes_that_bypass_the_guard(environ: dict[str, str], why: str):
 )
 def test_other_modes_start(environ: dict[str, str]):
     check_start_modes(environ, HOME)
+    check_start_modes(environ, None)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.3", "example.org", "127.0.0.1.example.org", "[::]"])
@@ -79,6 +83,12 @@ def test_the_installed_ray_reads_them_so(environ: dict[str, str], on: bool):
             check_start_modes(environ, HOME)
     else:
         check_start_modes(environ, HOME)
+
+
+def test_the_contract_lists_them():
+    contract = (Path(__file__).parents[1] / "docs" / "contracts" / "guard.md").read_text()
+    for variable in start_modes._WHY:
+        assert f"| `{variable}` |" in contract
 
 
 def test_the_installed_ray_knows_direct_streaming():

@@ -42,7 +42,6 @@ _LOG = logging.getLogger(__name__)
 _SECRET = re.compile(r"eqr_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
-
 # What a secret of an unknown key is compared with: the work is the same, and no digest equals it.
 _NOBODY = (bytes(16), bytes(32))
 
@@ -192,7 +191,7 @@ class KeyStore:
         began = time.monotonic()
         try:
             self._known, self._rows = read_keys(self._engine, self._known, self._rows)
-        except SQLAlchemyError as error:
+        except Exception as error:  # whatever it is: a thread that ends says nothing, and the copy grows too old
             _LOG.warning("keys cannot be read: %s", type(error).__name__)  # its text may hold the database's address
         else:
             self._read_at = began

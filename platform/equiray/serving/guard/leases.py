@@ -104,7 +104,7 @@ class LeasingLimiter:
                 except Refused as refused:
                     account.remember(refused, amount, self._clock() + _REMEMBER_REFUSAL_S)
                     raise
-                account.lease, account.expires_at = lease, asked_at + LEASE_S
+                account.begin(lease, asked_at + LEASE_S)
 
     def _account(self, key_id: str, unit: Unit, limit: int) -> "_Account":
         account = self._accounts.get((key_id, unit))
@@ -138,6 +138,12 @@ class _Account:
             return False
         self.lease = Lease(self.lease.amount - amount, self.lease.day)
         return True
+
+    def begin(self, lease: Lease, expires_at: float) -> None:
+        """Hold a new lease; what came back of another day while it was asked for is gone."""
+        if lease.day != self.lease.day:
+            self.unused = 0
+        self.lease, self.expires_at = lease, expires_at
 
     def leave(self) -> Lease:
         """Give up the lease; returns what is left of it."""

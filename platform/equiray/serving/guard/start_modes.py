@@ -24,18 +24,18 @@ _WHY = {
 }
 
 
-def check_start_modes(environ: Mapping[str, str], host: str, *, remote: bool = False) -> None:
+def check_start_modes(environ: Mapping[str, str], host: str | None, *, remote: bool = False) -> None:
     """Refuse to start where the guard could be bypassed.
 
     Call it wherever the environment counts: where the application is built, and in each replica, whose environment is
-    that of its node.
+    that of its node and may have the mode on where the first has not.
 
     Parameters
     ----------
     environ : mapping
         `os.environ`.
-    host : str
-        Where HTTP is to be bound.
+    host : str or None
+        Where HTTP is to be bound; None in a replica, which does not know.
     remote : bool
         Whether somebody has said that other machines may reach it.
 
@@ -51,7 +51,7 @@ def check_start_modes(environ: Mapping[str, str], host: str, *, remote: bool = F
         if variable == _THROUGHPUT:
             fix += f", or set {_DIRECT}=0 beside it"
         raise BadInput(f"{variable}=1 bypasses the guard: {why}", place="the environment", fix=fix)
-    if not remote and not _loopback(host):
+    if host is not None and not remote and not _loopback(host):
         raise BadInput(
             f"host {host} is open to other machines, and keys would cross the network in plain HTTP",
             place="http_options.host",
