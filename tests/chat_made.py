@@ -149,7 +149,7 @@ def served(answerer: ChatAnswerer, bundle: Path, folder: Path, **changes: Any) -
     async def model() -> ChatModel:
         return ChatModel.of(bundle)
 
-    settings = {"guard": guarded("chat"), "log": log, "model": model} | changes
+    settings = {"guard": guarded("chat"), "log": log, "model": model, "request_key": KEY} | changes
     app.include_router(chat_router(answer, **settings))
     protect(app, open_paths=["/openapi.json"])
     with _running(app) as url:

@@ -11,10 +11,10 @@ from fastapi.testclient import TestClient
 from equiray.bundles.bundle import Bundle
 from equiray.serving.audit import AuditLog
 from equiray.serving.decisions.service import Asked, Decided, DecisionService
-from equiray.serving.web import make_app
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.refusals import Refused
 from equiray.serving.services import Services
+from equiray.serving.web import make_app
 from equiray.specs.serving import RequestLimitsSpec
 from guarded_app import NoLimits
 

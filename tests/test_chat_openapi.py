@@ -62,7 +62,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, str
         async def model() -> ChatModel:
             return ChatModel.of(bundle.path)
 
-        app.include_router(chat_router(answer, guard=guarded("chat"), log=Kept(), model=model))
+        app.include_router(chat_router(answer, guard=guarded("chat"), log=Kept(), model=model, request_key=b"k"))
         protect(app, open_paths=["/openapi.json"])
         _, secret = app.state.keys.create(name="tests", scopes=["chat"])
         yield app, secret
