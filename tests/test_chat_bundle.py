@@ -18,14 +18,22 @@ from equiray.bundles.bundle import load_bundle
 from equiray.bundles.checking import read_manifest, verify_bundle
 from equiray.bundles.manifest import Manifest
 from equiray.errors import BadInput
+from equiray.mitigation.unlearning import load_adapter
+from equiray.mitigation.unlearning.adapters import RECORD
 from equiray.models.engines.asked import messages_of
+from equiray.models.engines.records import Message, Request
+from equiray.models.engines.transformers_engine import TransformersEngine
+from equiray.models.loading import load_causal_lm
+from equiray.models.training.adapters import in_training, save_adapter
 from equiray.runs.bundling.bundle import bundle_directory
 from equiray.runs.chains.planning import plan_cases
 from equiray.runs.chains.reward_run import RewardRun
+from equiray.runs.sampling.chains import sampling_of
 from equiray.serving.chat.answering import ChatAnswerer
 from equiray.serving.chat.records import Answered, Asked
 from equiray.serving.chat.settings import ChatSettings
 from equiray.specs.chains import load_chains_spec
+from equiray.specs.run import LoraSpec
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +107,25 @@ def test_test_cases_are_answered_as_the_run_decided_them(run: Path, tmp_path: Pa
         assert option == expected if task == "bbq" else (option == case.positive) == (expected == 1)
         votes += 1
     assert votes > 10
+
+
+def test_the_unlearned_model_answers_where_it_wrote(copied: Path, tmp_path: Path):
+    spec = load_chains_spec(copied / "spec.yaml")
+    lm = load_causal_lm(spec.engine.source, dtype="float32")
+    with in_training(lm, LoraSpec(rank=2), dtype="float32") as made:
+        moved = {name: tensor + 0.3 for name, tensor in made.weights().items()}
+        about = {"base_identity": lm.identity, "base_name": lm.name}
+        save_adapter(tmp_path / "adapter", made.lora, moved, about, RECORD)
+    edit_spec(copied, "engine", adapter=str(tmp_path / "adapter"))
+    bundle_directory(copied, "bbq", tmp_path / "b")
+    assert verify_bundle(tmp_path / "b") == []
+    with closing(ChatAnswerer(load_bundle(tmp_path / "b"))) as answerer:
+        (found,) = answerer.answer([Asked(messages=(Message("user", "Who ?"),), seed=0)])
+    engine = TransformersEngine(lm=load_adapter(lm, tmp_path / "adapter"))
+    request = Request(request_id="one", messages=(Message("user", "Who ?"),), n=spec.sampling.chains)
+    own = {each.index: each.text for each in engine.generate([request], sampling_of(spec.sampling))}
+    assert isinstance(found, Answered)
+    assert found.words.texts == tuple(own[chain] for chain in found.vote.chosen)
 
 
 @pytest.mark.parametrize(

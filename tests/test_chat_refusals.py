@@ -17,7 +17,7 @@ from equiray.bundles.bundle import Bundle
 from equiray.serving.audit import Entry, LogNotReadable, LogNotWritable, Record, verify_log
 from equiray.serving.chat.answering import ChatAnswerer
 from equiray.serving.chat.bodies import ChatCompletionRequest, CompletionRequest
-from equiray.serving.chat.replies import ErrorDocument
+from equiray.serving.guard.errors import ErrorDocument
 
 ASK: list[Any] = [{"role": "user", "content": "Yes or No ?"}]
 CHAT: dict[str, Any] = {"model": "tiny", "messages": ASK}
@@ -219,7 +219,7 @@ def test_without_its_record_no_answer_leaves(
         again = post(server, "chat/completions", CHAT, **{"Idempotency-Key": "k"})
     for each in (found, again):
         assert each.status_code == 503 and int(each.headers["Retry-After"]) >= 1
-        assert "disk full" not in each.text and each.json()["error"]["code"] == "audit_log_unavailable"
+        assert "disk full" not in each.text and each.json()["error"]["code"] == "log_not_writable"
 
 
 def test_prompts_are_kept_by_policy_alone(answerer: ChatAnswerer, bundle: Bundle, tmp_path: Path):
@@ -240,3 +240,16 @@ def test_an_engine_that_reads_conversations_alone_says_so(tmp_path: Path):
     assert (plain.status_code, plain.json()["error"]["param"]) == (400, "prompt")
     assert (scored.status_code, scored.json()["error"]["param"]) == (400, "logprobs")
     assert told.json()["choices"][0]["message"]["content"] == "Yes ."
+
+
+def test_a_record_s_name_of_its_request_cannot_be_guessed(answerer: ChatAnswerer, bundle: Bundle, tmp_path: Path):
+    names = []
+    for place, key in enumerate((b"one", b"two", b"two")):
+        (tmp_path / str(place)).mkdir()
+        with served(answerer, bundle.path, tmp_path / str(place), request_key=key) as server:
+            assert post(server, "chat/completions", CHAT, **{"Idempotency-Key": "k"}).status_code == 200
+            assert post(server, "chat/completions", CHAT).status_code == 200
+            first, other = server.log.records()
+        names.append(first.request_sha256)
+        assert other.request_sha256 == ""
+    assert names[0] != names[1] == names[2]

@@ -41,6 +41,7 @@ def make_app(services: Services, keys: KeyStore, limiter: Limiter, limits: Reque
             guard=guarded("chat"),
             log=services.log,
             model=services.chat.model,
+            request_key=services.request_key,
             plain_prompts=services.keep_rows,
         )
         app.include_router(chat)

@@ -5,6 +5,7 @@ and of the prompt a hash, or the prompt itself where the operator's policy says 
 """
 
 import hashlib
+import hmac
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -93,7 +94,7 @@ def answered_of(record: Record) -> Answered | None:
     return Answered(model=record.body["model"], version=record.model_version, vote=vote, words=words)
 
 
-def request_sha256(endpoint: Endpoint, asked: Asked, model: str) -> str:
-    """Names a request: equal ones, streamed or not, have one name."""
+def request_sha256(endpoint: Endpoint, asked: Asked, model: str, *, key: bytes) -> str:
+    """Names a request: equal ones, streamed or not, have one name, from which nobody without the key can guess them."""
     document = [endpoint, model, _ASKED.dump_python(asked, mode="json")]
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return hmac.digest(key, json.dumps(document, sort_keys=True).encode(), "sha256").hex()

@@ -149,18 +149,3 @@ class TextCompletion(_Reply):
 
     object: Literal["text_completion"] = "text_completion"
     choices: list[TextChoice]
-
-
-class ErrorBody(BaseModel):
-    """What is wrong, with which parameter."""
-
-    message: str
-    type: str
-    param: str | None = None
-    code: str | None = None
-
-
-class ErrorDocument(BaseModel):
-    """An error in OpenAI's shape."""
-
-    error: ErrorBody

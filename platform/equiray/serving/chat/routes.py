@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -18,9 +18,10 @@ from equiray.serving.chat.chunks import chat_chunks, text_chunks
 from equiray.serving.chat.recording import Endpoint, Origin, answered_of, entry_of, request_sha256
 from equiray.serving.chat.records import Answered, Asked, Rejected
 from equiray.serving.chat.refusing import ChatRoute
-from equiray.serving.chat.replies import ChatCompletion, ErrorDocument, TextCompletion
+from equiray.serving.chat.replies import ChatCompletion, TextCompletion
 from equiray.serving.chat.replying import chat_completion, text_completion
 from equiray.serving.guard.admission import Caller
+from equiray.serving.guard.errors import REFUSALS, ErrorDocument
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
 
 _CHARACTERS_A_TOKEN = 3
@@ -94,6 +95,7 @@ class _Service:
     answer: Answer
     model: Callable[[], Awaitable[ChatModel]]
     log: Log
+    request_key: bytes
     plain_prompts: bool
 
     async def recorded(
@@ -110,7 +112,7 @@ class _Service:
             endpoint=endpoint,
             asked=asked,
             idempotency_key=key,
-            request_sha256="" if key is None else request_sha256(endpoint, asked, body.model),
+            request_sha256="" if key is None else request_sha256(endpoint, asked, body.model, key=self.request_key),
         )
         try:
             record = await self._first(origin) or await self._new(origin, model, caller)
@@ -118,7 +120,7 @@ class _Service:
             raise _conflict() from error
         except LogUnavailable as error:
             message = "the audit log cannot be used, and nothing is answered without a record; try again"
-            raise Refused(503, "audit_log_unavailable", message, retry_after=RETRY_SOON_S) from error
+            raise Refused(503, "log_not_writable", message, retry_after=RETRY_SOON_S) from error
         answered = answered_of(record)
         if answered is None:
             message = "the answer under this idempotency key was erased; send the request under another key"
@@ -152,6 +154,7 @@ def chat_router(
     guard: Callable[..., Awaitable[Caller]],
     log: Log,
     model: Callable[[], Awaitable[ChatModel]],
+    request_key: bytes,
     plain_prompts: bool = False,
 ) -> APIRouter:
     """The two endpoints.
@@ -166,10 +169,12 @@ def chat_router(
         Of this process.
     model : async callable
         The model that answers now.
+    request_key : bytes
+        Names requests in records, so that what they held cannot be guessed from the name.
     plain_prompts : bool
         Whether records keep prompts themselves; else a hash of each.
     """
-    service = _Service(answer=answer, model=model, log=log, plain_prompts=plain_prompts)
+    service = _Service(answer=answer, model=model, log=log, request_key=request_key, plain_prompts=plain_prompts)
     router = APIRouter(route_class=ChatRoute, tags=["chat"], responses=_refusals())
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion, responses=_streamed())
@@ -211,20 +216,16 @@ def _stream(events: AsyncIterator[str]) -> StreamingResponse:
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
 
-def _streamed() -> dict[int | str, dict]:
+def _streamed() -> dict[int | str, dict[str, Any]]:
     said = "The answer; with `stream`, the same one as server-sent events."
     return {200: {"description": said, "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 
-def _refusals() -> dict[int | str, dict]:
+def _refusals() -> dict[int | str, dict[str, Any]]:
     meant = {
         400: "A parameter is not supported, or has no such value: `param` names it.",
-        401: "No valid key.",
-        403: "The key lacks the scope `chat`.",
-        404: "No such model.",
+        404: "There is no such model.",
         409: "The idempotency key was used for another request, or its answer was erased.",
-        413: "The body or what it asks for is too large.",
-        429: "Over the limits of the key.",
-        503: "Not now; `Retry-After` says when.",
     }
-    return {status: {"model": ErrorDocument, "description": said} for status, said in meant.items()}
+    own = {status: {"model": ErrorDocument, "description": said} for status, said in meant.items()}
+    return {**REFUSALS, **own}
