@@ -1,6 +1,6 @@
-"""Three ways to spend 30 FairNet trials on COMPAS, five times over: what suggests settings, and nothing else, differs.
+"""Three ways to spend 30 FairNet trials on Adult, five times over: what suggests settings, and nothing else, differs.
 
-All have the same base, states, free thresholds, constraints and reference point (tune/fairnet.yaml); the front of each
+All have the same base, states, free thresholds, constraints and reference point (sweep_race.yaml); the front of each
 is chosen on validation rows and read once on test rows. What is compared is its hypervolume there. Trials are kept in
 runs/race: a race that is broken off goes on, and both benchmarks share ours.
 """
@@ -32,7 +32,7 @@ from equiray.specs.sweep import SweepSpec, load_sweep_spec
 from equiray.streaming.cluster import ray_cluster
 
 ROOT = Path(__file__).parents[1]
-RACE, SPEC = ROOT / "runs" / "race", ROOT / "tune" / "fairnet.yaml"
+RACE, SPEC = ROOT / "runs" / "race", ROOT / "benchmarks" / "sweep_race.yaml"
 SEEDS, TRIALS = (0, 1, 2, 3, 4), 30
 CONFIDENCE = 0.95
 _CONSOLE = Console(stderr=True)
