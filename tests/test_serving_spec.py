@@ -1,5 +1,6 @@
 """What may stand in serve/config.yaml, and what is said about what may not."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,9 @@ import pytest
 import yaml
 
 from equiray.errors import BadInput
+from equiray.serving.decisions.bodies import DecisionsAnswer, DecisionsRequest
+from equiray.serving.guard.refusals import Refused, refusal_document
+from equiray.serving.routes import OutcomesAnswer, OutcomesRequest
 from equiray.specs.serve_config import load_serve_config
 from equiray.specs.serving import serve_spec
 
@@ -78,3 +82,19 @@ def test_the_config_that_comes_with_equiray_is_one_that_ray_serve_takes():
     path = ROOT / "serve/config.yaml"
     ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
     assert load_serve_config(path, BUILD).spec.bundle is not None
+
+
+def test_the_examples_of_bodies_are_bodies():
+    written = json.loads((ROOT / "docs/contracts/decisions.json").read_text())
+    models = {
+        "request": DecisionsRequest,
+        "answer": DecisionsAnswer,
+        "refused": DecisionsAnswer,
+        "outcomes_request": OutcomesRequest,
+        "outcomes_answer": OutcomesAnswer,
+    }
+    for name, model in models.items():
+        assert model.model_validate(written[name]).model_dump() == written[name], name
+    error = written["error"]["error"]
+    refused = Refused(422, error["code"], error["message"], param=error["param"])
+    assert refusal_document(refused) == written["error"]
