@@ -183,6 +183,11 @@ class SweepSpec(Document):
             said = first["msg"].removeprefix("Value error, ")
             raise ValueError(f"`{place}`: {where}{said[:1].lower()}{said[1:]}{got}{fix}") from error
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those that objectives and then constraints are on, each once."""
+        return tuple(dict.fromkeys(each.metric for each in (*self.objectives, *self.constraints)))
+
     def with_settings(self, settings: Settings) -> FairNetSpec | RunSpec:
         """The spec of one trial."""
         document = copy.deepcopy(self.run)

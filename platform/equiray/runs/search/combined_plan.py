@@ -31,7 +31,7 @@ from equiray.runs.search.combined import (
     figures_of_point,
     fit_on_embeddings,
 )
-from equiray.runs.search.gated import People, by_group, by_score, group_frontier, limits_of_points, replicated
+from equiray.runs.search.gated import People, by_score, group_frontier, limits_of_points, replicated
 from equiray.runs.search.kinds import About
 from equiray.runs.search.points import BASE, Arrays, Point
 from equiray.runs.search.unlearning_plan import plan_unlearning_sweep, replicated_texts
@@ -68,9 +68,7 @@ class PlannedCombined:
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is reported of every point: objectives, what constraints are on, and whether the bias is inverted."""
-        spec = self.study.spec
-        asked = [each.metric for each in (*spec.objectives, *spec.constraints)]
-        return tuple(dict.fromkeys([*asked, "intrinsic_gap_signed"]))
+        return tuple(dict.fromkeys([*self.study.spec.metrics, "intrinsic_gap_signed"]))
 
     def usual(self, arrays: Arrays) -> tuple[float, ...]:
         """As an evaluation decides."""
@@ -123,11 +121,9 @@ class PlannedCombined:
     def frontier(self, arrays: Mapping[str, Mapping[int, Arrays]]) -> Mapping[str, Any] | None:
         """A threshold for each group on the original model's scores; None where an objective is not of decisions."""
         study = self.study
-        by_split = [
-            by_group(study.rows[split].people, arrays[split][BASE][SCORE], study.steering)
-            for split in ("validation", "test")
-        ]
-        return group_frontier(study.spec, by_split[0], by_split[1], study.steering)
+        people = {split: rows.people for split, rows in study.rows.items()}
+        score = {split: found[BASE][SCORE] for split, found in arrays.items()}
+        return group_frontier(study.spec, people, score, study.steering)
 
 
 def _threshold(point: Point) -> float:

@@ -28,7 +28,6 @@ from equiray.runs.search.fairnet import FairNetStudy, StateArrays, outcomes_of
 from equiray.runs.search.gated import (
     People,
     as_it_is,
-    by_group,
     figures_at,
     group_frontier,
     limits_of_points,
@@ -64,8 +63,7 @@ class PlannedFairNet:
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is reported of every point: objectives, then what constraints are on."""
-        spec = self.study.spec
-        return tuple(dict.fromkeys(each.metric for each in (*spec.objectives, *spec.constraints)))
+        return self.study.spec.metrics
 
     def usual(self, arrays: Arrays) -> tuple[float, ...]:
         """Thresholds as a FairNet run chooses them on validation rows."""
@@ -99,11 +97,8 @@ class PlannedFairNet:
     def frontier(self, arrays: Mapping[str, Mapping[int, Arrays]]) -> Mapping[str, Any] | None:
         """A threshold for each group on the base's scores."""
         study = self.study
-        by_split = [
-            by_group(study.people[split], arrays[split][BASE]["score"], study.steering)
-            for split in ("validation", "test")
-        ]
-        return group_frontier(study.spec, by_split[0], by_split[1], study.steering)
+        score = {split: found[BASE]["score"] for split, found in arrays.items()}
+        return group_frontier(study.spec, study.people, score, study.steering)
 
     def _decided(
         self, split: str, points: Sequence[Point], arrays: Mapping[int, Arrays]

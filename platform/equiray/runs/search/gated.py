@@ -125,10 +125,14 @@ def shut(outcomes: GatedOutcomes) -> tuple[float, ...]:
 
 
 def group_frontier(
-    spec: SweepSpec, validation: GatedOutcomes, test: GatedOutcomes, attribute: str
+    spec: SweepSpec, people: Mapping[str, People], score: Mapping[str, NDArray[np.floating]], attribute: str
 ) -> Mapping[str, Any] | None:
-    """What a threshold for each group reaches: chosen on validation rows, read on test rows; two groups at most."""
+    """What a threshold for each group on the base's scores reaches, both by split.
+
+    Chosen on validation rows, read on test rows; None for more than two groups, or other objectives than of decisions.
+    """
     metrics = [each.metric for each in spec.objectives]
+    validation, test = (by_group(people[split], score[split], attribute) for split in ("validation", "test"))
     known = sweep_grid(validation, attribute).figures if len(validation.attributes) <= _MOST_GROUPS else {}
     if not all(metric in known for metric in metrics):
         return None
