@@ -1,5 +1,6 @@
 """Checkpoints come when they are due, never go backwards, and their place's trouble stops no answers."""
 
+import fcntl
 import json
 import threading
 import time
@@ -98,6 +99,20 @@ def test_a_place_in_trouble_stops_no_answers_and_is_said(tmp_path: Path, folder:
     until(lambda: log.status().checkpoint_problem is None)
     log.close()
     assert lengths(folder)[-1] == 6
+
+
+def test_somebody_who_keeps_the_files_lock_is_not_waited_for_for_ever(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("equiray.serving.audit.checkpoints._LOCK_WAIT_S", 0.2)
+    log = opened(tmp_path, checkpoint_records=1)
+    with (folder / FILE).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        log.append(decision(1)).result()
+        until(lambda: log.status().checkpoint_problem is not None)
+        assert log.append(decision(2)).result(5).seq == 2
+    log.close()
+    assert lengths(folder) == [0, 2]
 
 
 def test_an_altered_checkpoint_is_not_built_upon(tmp_path: Path, folder: Path):

@@ -15,6 +15,9 @@ from audit_logs import KEY, behind_its_back, change, decision, filled, url_in
 from equiray.errors import BadInput
 from equiray.serving.audit import AuditLog, IdempotencyConflict, LogNotWritable, new_record_id, verify_log
 
+CIRCLE: dict = {}
+CIRCLE["itself"] = CIRCLE
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -128,6 +131,7 @@ def test_many_threads_make_one_chain(url: str):
     [
         ({"body": {"p": float("nan")}}, "no JSON: .*\n  where: audit entry, body"),
         ({"body": {"p": {1, 2}}}, "no JSON: .*set.*\n  where: audit entry, body"),
+        ({"body": CIRCLE}, "no JSON: .*recursion.*\n  where: audit entry, body"),
         ({"payload": {"p": b"x"}}, "no JSON: .*bytes.*\n  where: audit entry, payload"),
         ({"key_id": "a\0b"}, "zero character\n  where: audit entry, key_id"),
         ({"idempotency_key": "\ud83d"}, "half a character\n  where: audit entry, idempotency_key"),

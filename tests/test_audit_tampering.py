@@ -370,6 +370,8 @@ def test_changed_checkpoints(url: str, folder: Path):
         "checkpoint line 2 was altered, or signed with another key",
         "checkpoints before line 3 were taken away or altered",
     ]
+    (problem,) = verify_log(url, key=KEY, checkpoints=folder, checkpoint_key=KEY).problems
+    assert problem.message.startswith("none of the 3 checkpoints fits this key")
     (folder / FILE).unlink()
     assert changes(verified(url, folder)) == [("checkpoint", None)]
     folder.rmdir()

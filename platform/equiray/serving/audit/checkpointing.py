@@ -23,6 +23,8 @@ SECONDS = 60.0
 _TURNS = 4  # looks at the clock between two checkpoints
 _PAUSE_S = 1.0  # after a failure, however many records come
 
+_CLOSING_S = 15.0
+
 _logger = logging.getLogger(__name__)
 
 
@@ -79,10 +81,10 @@ class Checkpointer:
             self._woken.set()
 
     def close(self) -> None:
-        """Sign where the log ends, and end the thread."""
+        """Sign where the log ends, and end the thread; a place that does not answer is not waited for for ever."""
         self._closed.set()
         self._woken.set()
-        self._thread.join()
+        self._thread.join(_CLOSING_S)
 
     def _first(self, last: Checkpoint | None, mac_at: Callable[[int], str | None]) -> Checkpoint | None:
         if last is not None:

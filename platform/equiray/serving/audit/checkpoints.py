@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Protocol
 
 from equiray.errors import BadInput
@@ -20,6 +21,7 @@ from equiray.serving.audit.chain import canonical, mac_of
 
 SCHEMA = "equiray.checkpoint/1"
 FILE = "checkpoints.jsonl"
+_LOCK_WAIT_S, _ASK_AGAIN_S = 5.0, 0.01
 _TAIL_BYTES = 16_384  # a line has fewer than 500
 
 
@@ -93,7 +95,7 @@ class Folder:
         Raises
         ------
         OSError
-            The folder cannot be written.
+            The folder cannot be written, or another process has held its lock for 5 seconds.
         """
         with _locked(self.file) as file:
             end = file.seek(0, os.SEEK_END)
@@ -127,8 +129,21 @@ class Folder:
 def _locked(path: Path) -> Iterator[FileIO]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     with FileIO(descriptor, "r+") as file:  # the lock goes with the file, however the process ends
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file)
         yield file
+
+
+def _lock(file: FileIO) -> None:
+    end = monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > end:
+                raise
+            sleep(_ASK_AGAIN_S)
+        else:
+            return
 
 
 def _parsed(line: bytes) -> Checkpoint | None:

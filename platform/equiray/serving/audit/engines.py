@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from equiray.errors import BadInput
 
 _ASK_AGAIN_S = (0.0002, 0.001)  # at random, so that no process is always the later one
+_CONNECTING = {"connect_timeout": 3, "tcp_user_timeout": 10_000, "application_name": "equiray audit log"}
 _FIX = "sqlite:////var/lib/equiray/audit.db, or postgresql://user@host/database"
 
 
@@ -61,7 +62,7 @@ def sqlite_engine(file: Path, lock_wait_s: float, *, writes: bool, read_only: bo
             connection.execute("PRAGMA busy_timeout = 0")
         return connection
 
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=_pool(writes))
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=_pool(writes), hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:  # the driver would begin too late, and without the lock
@@ -94,7 +95,8 @@ def postgresql_engine(url: URL, lock_wait_s: float, *, writes: bool) -> Engine:
         poolclass=_pool(writes),
         pool_pre_ping=not writes,  # a writer looks its records up before it tries again
         isolation_level="READ COMMITTED",
-        connect_args={"connect_timeout": 3, "tcp_user_timeout": 10_000, "application_name": "equiray audit log"},
+        hide_parameters=True,  # what is personal stands in no error
+        connect_args={name: value for name, value in _CONNECTING.items() if name not in url.query},
     )
 
     @event.listens_for(engine, "connect")

@@ -103,6 +103,9 @@ def _witness_of(lines: Iterable[Checkpoint | None], key: bytes) -> Witness:
             said = f"checkpoint line {number:,} does not go on from the one before"
             problems.append(Problem("checkpoint", each.length, said))
         good.append(each)
+    if problems and not good:
+        said = f"none of the {len(problems):,} checkpoints fits this key: it is another one, or all were altered"
+        problems = [Problem("checkpoint", None, said)]
     unseen: list[str] = []
     if unreadable:
         listed = ", ".join(f"{number:,}" for number in unreadable[:6])
