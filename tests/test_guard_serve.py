@@ -54,7 +54,10 @@ def status_of(url: str, secret: str) -> int:
 def test_eight_clients_share_one_limit(served: tuple[str, KeyStore]):
     url, store = served
     _, secret = store.create(name="x", scopes=["decide"], limits=Limits(requests_per_minute=40))
+    _, other = store.create(name="y", scopes=["decide"], limits=Limits(requests_per_minute=1_000))
     time.sleep(2)  # every replica has read the table
+    while status_of(url, other) != 200:  # and the limiter has come up
+        time.sleep(0.5)
     began = time.monotonic()
     with ThreadPoolExecutor(8) as clients:
         statuses = list(clients.map(lambda _: status_of(url, secret), range(160)))
