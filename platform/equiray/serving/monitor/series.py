@@ -92,7 +92,7 @@ class Series:
         hidden = [kind for kind in WATCHED[self.bound.metric].kinds if not seen(kind, outcomes_for)]
         if hidden:
             found = found._replace(value=np.nan, low=np.nan, high=np.nan, status="not_estimable")
-            why = f"outcomes are seen for selected rows only: {' and '.join(hidden)} cannot be had, see bounds"
+            why = f"outcomes are seen for selected rows only, which bounds {' and '.join(hidden)} and no more"
             return Judged("INCONCLUSIVE", why, found)
         if self.alarm is not None:
             e_value, row = self.alarm.e_value, self.alarm.row
