@@ -23,7 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no 
 
 KEY = "er_simulated"
 WIDE = """[...document.body.querySelectorAll('*')].filter(e => !e.closest('svg, .scroll, .skip'))
-  .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + .5).map(e => e.className || e.tagName)"""
+  .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + .5)
+  .map(e => e.className || e.tagName)"""
 SHOWN = "getComputedStyle(document.getElementById('main')).display !== 'none'"
 
 

@@ -179,8 +179,9 @@ def _wealth(stored: Mapping[str, Any]) -> Wealth:
     shape = (1, len(stored["level"][0]))
     kinds = {"level": np.int64, "step_up": np.int64, "step_down": np.int64, "blocked": np.int64, "rows": np.int64}
     arrays = {
-        name: value if name == "clock" else np.array(value, kinds.get(name, bool if name == "betting" else np.float64))
+        name: np.array(value, kinds.get(name, bool if name == "betting" else np.float64))
         for name, value in stored.items()
+        if name != "clock"
     }
     arrays["parts"] = arrays["parts"].reshape(*shape, len(STAKES))
-    return Wealth(**arrays)
+    return Wealth(clock=stored["clock"], **arrays)
