@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 from harness import Ratio, append_result, start
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
 from scipy.stats import beta
 
@@ -153,15 +152,11 @@ def first_row(reached: NDArray[np.bool_], seen: int) -> Array:
 
 def oracle_delay(shift: Shift, alpha: float) -> float:
     """log(1 / alpha) over the divergence, by decision, of the rates after it from the nearest within the bound."""
-
-    def divergence(second: float) -> float:
-        near = (np.clip(second + np.sign(sign) * shift.bound, 1e-9, 1 - 1e-9), second)
-        both = zip((shift.after, shift.rates[1]), near, strict=True)
-        return sum(0.5 * float(rel_entr(p, q) + rel_entr(1 - p, 1 - q)) for p, q in both)
-
-    sign = shift.after - shift.rates[1]
-    found = minimize_scalar(divergence, bounds=(1e-6, 1 - 1e-6), method="bounded")
-    return float(np.log(1 / alpha) / found.fun)
+    second = np.linspace(1e-4, 1 - 1e-4, 20_001)
+    first = np.clip(second + np.sign(shift.after - shift.rates[1]) * shift.bound, 1e-9, 1 - 1e-9)
+    both = ((shift.after, first), (shift.rates[1], second))
+    divergence = np.sum([(rel_entr(p, q) + rel_entr(1 - p, 1 - q)) / 2 for p, q in both], axis=0)
+    return float(np.log(1 / alpha) / divergence.min())
 
 
 def shifted(shift: Shift) -> Rates:

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
+
+from equiray.serving.monitor import Bound, Gate, Harm, Monitor, Settings
 
 BEGIN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
@@ -63,3 +66,75 @@ def stream(rates: Mapping[str, float], rows: int, *, each: int = 20, seed: int =
     made = rng.random(rows) < np.array([rates[name] for name in names])[groups]
     drawn = [({"sex": names[group]}, int(one)) for group, one in zip(groups, made, strict=True)]
     return [decision(first + i // each, drawn[i : i + each]) for i in range(0, rows, each)]
+
+
+SIMULATED = "Simulated stream"
+_ABOUT = "Simulated decisions about nobody: an example of the page and of the document."
+
+
+@cache
+def example() -> dict[str, Any]:
+    """The document of docs/contracts/live_fairness.json: a small stream with outcomes, gates and all verdicts."""
+    bounds = (
+        Bound(metric="demographic_parity_difference", attribute="sex", side="max", value=0.1),
+        Bound(metric="equal_opportunity_difference", attribute="sex", side="max", value=0.25),
+        Bound(metric="refusal_rate", attribute=None, side="max", value=0.1),
+    )
+    settings = Settings(
+        attributes=("sex",),
+        bounds=bounds,
+        gates={"sex": Gate(vulnerable="f", harm=Harm(d_min=0.08, d_maj=0.02))},
+        name=SIMULATED,
+        about=_ABOUT,
+        not_watched=("auc: no bets on it are known that hold at any time; `equiray audit` judges it",),
+    )
+    monitor = Monitor(settings)
+    monitor.take(example_records())
+    audit = {"length": monitor.seq, "checkpoint_at": monitor.at, "problems": []}
+    return monitor.document(audit=audit)
+
+
+def example_records() -> list[LogLine]:
+    """What it is made of."""
+    return _mixed({"f": 0.55, "m": 0.3}, 2400, seed=1)
+
+
+@cache
+def crowded() -> dict[str, Any]:
+    """Two versions, many groups, names that never break and one that looks like markup."""
+    names = {"<img src=x onerror=taken=1>": 0.4, "a-group-whose-name-never-breaks-" * 6: 0.5, "m": 0.45, "x": 0.4}
+    bounds = (
+        Bound(metric="demographic_parity_difference", attribute="sex", side="max", value=0.12),
+        Bound(metric="disparate_impact_ratio", attribute="sex", side="min", value=0.8),
+        Bound(metric="equalized_odds_difference_max", attribute="sex", side="max", value=0.1, source="validation"),
+        Bound(metric="selection_rate", attribute=None, side="max", value=0.9),
+    )
+    gates = {"sex": Gate(vulnerable="x", harm=Harm(d_min=0.05, d_maj=0.01))}
+    monitor = Monitor(Settings(attributes=("sex",), bounds=bounds, gates=gates, name=SIMULATED, about=_ABOUT))
+    first = _mixed(names, 3000, seed=2)
+    monitor.take([*first, *_mixed(names, 3000, seed=3, first=len(first) + 1, model_version="v2")])
+    return monitor.document(serving="v2", audit={"length": 601, "checkpoint_at": monitor.at, "problems": []})
+
+
+def _mixed(
+    rates: Mapping[str, float], rows: int, *, seed: int, first: int = 1, model_version: str = "v1"
+) -> list[LogLine]:
+    """Decisions, some refused or of no known group, with gates; after each record outcomes of half of the selected."""
+    rng, names, records = np.random.default_rng(seed), list(rates), list[LogLine]()
+    for _ in range(rows // 20):
+        group, made = rng.integers(len(names), size=20), rng.random(20)
+        rows_of = [
+            (
+                {"sex": names[one]} if rng.random() < 0.97 else None,
+                None if rng.random() < 0.02 else int(drawn < rates[names[one]]),
+            )
+            for one, drawn in zip(group, made, strict=True)
+        ]
+        gates = [{"sex": bool(rng.random() < (0.7 if one == 0 else 0.1))} for one in group]
+        seq = first + len(records)
+        records.append(decision(seq, rows_of, gates=gates, model_version=model_version))
+        seen = {
+            f"r{seq}-{i}": int(rng.random() < 0.7) for i, (_, one) in enumerate(rows_of) if one and rng.random() < 0.5
+        }
+        records.append(outcome(seq + 1, seen))
+    return records

@@ -18,9 +18,18 @@ from equiray.metrics.estimates import Estimate
 from equiray.metrics.intervals.limits import Counted
 from equiray.metrics.intervals.simultaneous import projected
 from equiray.policies import load_policy
-from equiray.serving.monitor import Bound, Failed, Monitor, OnFail, Settings, policy_bounds, validation_bounds
+from equiray.serving.monitor import (
+    Bound,
+    Failed,
+    Monitor,
+    OnFail,
+    Settings,
+    policy_bounds,
+    settings_for,
+    validation_bounds,
+)
 from equiray.serving.monitor.actions import action_for
-from equiray.serving.monitor.alerts import Webhook
+from equiray.serving.monitor.alerts import WAITING_AT_MOST, Webhook
 from monitor_cases import stream
 
 CONTRACTS = Path(__file__).parents[1] / "docs" / "contracts"
@@ -138,14 +147,24 @@ def test_an_alarm_is_posted_until_it_is_taken_and_waits_longer_each_time() -> No
 
 def test_nobody_waits_for_an_address_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
     alarm = Failed("x", "v1", GAP.rule, "2026-01-05T10:00:00Z", 1, 1, 50.0, 0.025)
-    hook = Webhook("http://127.0.0.1:9/", attempts=3, wait=lambda _: False)
+    held, closing = threading.Event(), threading.Event()
+
+    def wait(_: float) -> bool:
+        held.wait(20)
+        return closing.is_set()
+
+    hook = Webhook("http://127.0.0.1:9/", attempts=3, wait=wait)
     with caplog.at_level(logging.WARNING):
         begun = time.monotonic()
-        for _ in range(2000):
+        for _ in range(WAITING_AT_MOST + 2):
             hook.send(alarm)
-        assert time.monotonic() - begun < 5
-        until(lambda: "given up" in caplog.text)
-    assert "1000 are waiting" in caplog.text and "(attempt 3 of 3): ConnectError" in caplog.text
+        assert time.monotonic() - begun < 5, "the thread still waits for its second attempt"
+        assert f"{WAITING_AT_MOST} are waiting" in caplog.text
+        held.set()
+        until(lambda: "(attempt 3 of 3): ConnectError" in caplog.text and "given up" in caplog.text)
+        closing.set()
+        hook.close(60)
+    assert "alerts" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_prometheus_reads_the_numbers_of_the_document() -> None:
@@ -210,6 +229,16 @@ def test_the_bound_of_validation_has_its_error_in_alpha() -> None:
     monitor.take(stream({"f": 0.4, "m": 0.4}, 200))
     (series,) = monitor.document()["versions"][0]["series"]
     assert series["alpha"] == 0.01 and series["bound_error"] == 0.01, "half of the share of .02 each"
+
+
+def test_settings_of_a_policy_and_a_bundle_share_one_alpha() -> None:
+    rates = [estimate("selection_rate", "f", 0.3, 400), estimate("selection_rate", "m", 0.4, 600)]
+    gap = estimate("demographic_parity_difference", None, 0.1, 1000, high=0.16)
+    settings = settings_for(("sex",), policy=load_policy("four_fifths"), test=[gap, *rates])
+    assert [bound.source for bound in settings.bounds] == ["policy", "validation"]
+    assert settings.share(1) == 0.05 / 2 / 2 and settings.bounds[1].error == settings.share(1) / 2
+    assert settings.name == "four_fifths" and "29 CFR" in settings.about
+    assert settings_for(("sex",)).bounds == ()
 
 
 def test_a_stored_limit_is_taken_where_rates_are_not_and_its_error_is_shown() -> None:

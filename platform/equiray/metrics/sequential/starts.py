@@ -20,9 +20,7 @@ def spent(moments: NDArray[np.int64]) -> NDArray[np.float64]:
     The first 256 moments have .12 of it, every doubling from there to 2^20 has .06, and the doublings after that share
     the other .16 as 1 / (j (j + 1)), which adds up to 1: no later change is ever without capital.
     """
-    moments = np.asarray(moments, np.float64)
-    with np.errstate(divide="ignore"):
-        block = np.floor(np.log2(np.maximum(moments, 1)))
+    block = np.floor(np.log2(np.maximum(moments, 1)))
     within = moments / 2**block - 1  # how far into its block, from 0
     early = _BEGIN * np.minimum(moments / 2**FIRST, 1)
     doublings = np.clip(block + within - FIRST, 0, None)

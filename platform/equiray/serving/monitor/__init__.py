@@ -5,7 +5,7 @@ rebuilt from the log. It imports neither Ray nor a model.
 """
 
 from equiray.serving.monitor.actions import Action, OnFail
-from equiray.serving.monitor.bounds import policy_bounds, validation_bounds
+from equiray.serving.monitor.bounds import policy_bounds, settings_for, validation_bounds
 from equiray.serving.monitor.settings import Bound, Gate, Harm, Settings
 from equiray.serving.monitor.state import Failed, Monitor
 
@@ -19,5 +19,6 @@ __all__ = [
     "OnFail",
     "Settings",
     "policy_bounds",
+    "settings_for",
     "validation_bounds",
 ]

@@ -1,15 +1,53 @@
 """Where bounds come from: a policy's rules, and what a bundle was measured to do on its test split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
 
 from equiray.metrics.estimates import Estimate
 from equiray.metrics.intervals.limits import Counted
 from equiray.metrics.intervals.simultaneous import projected
 from equiray.metrics.tables import MISSING
-from equiray.policies import Policy
+from equiray.policies import NamedPolicy, Policy
 from equiray.policies.document import EVERY
 from equiray.serving.monitor.kinds import WATCHED
-from equiray.serving.monitor.settings import Bound
+from equiray.serving.monitor.settings import Bound, Gate, Settings
+
+
+def settings_for(
+    attributes: Sequence[str],
+    *,
+    policy: NamedPolicy | None = None,
+    test: Sequence[Estimate] = (),
+    outcomes_for: Literal["accepted", "every"] = "accepted",
+    gates: Mapping[str, Gate] | None = None,
+) -> Settings:
+    """Settings that watch a policy, and beside it whether a bundle stays within what its test says.
+
+    Parameters
+    ----------
+    attributes : those that are counted
+    policy : optional
+        Its alpha is that of all bounds together; without one it is .05.
+    test : estimates, optional
+        `provenance.test` of the bundle's manifest; a metric that the policy bounds keeps the policy's bound.
+    outcomes_for, gates
+        As in `Settings`.
+    """
+    bounds, left_out = policy_bounds(policy.policy, attributes) if policy else ((), ())
+    alpha = policy.policy.alpha if policy else 0.05
+    found = validation_bounds(test, attributes, alpha, except_for=bounds)
+    whole = Settings(attributes=tuple(attributes), bounds=(*bounds, *found), alpha=alpha)
+    found = validation_bounds(test, attributes, whole.share(1), except_for=bounds)
+    return replace(
+        whole,
+        bounds=(*bounds, *found),
+        outcomes_for=outcomes_for,
+        gates=dict(gates or {}),
+        not_watched=left_out,
+        name=policy.name if policy else "",
+        about=(policy.policy.about or "") if policy else "",
+    )
 
 
 def policy_bounds(policy: Policy, attributes: Sequence[str]) -> tuple[tuple[Bound, ...], tuple[str, ...]]:

@@ -115,7 +115,8 @@ def _attribute(monitor: "Monitor", name: str, counts: Counts) -> dict[str, Any]:
                     "direction": KINDS[kind].direction,
                 }
             )
-    return {"attribute": name, "groups": [one for one in groups if one["n"] or one["rates"]]}
+    shown = [one for one in groups if one["n"] or one["rates"]]
+    return {"attribute": name, "groups": sorted(shown, key=lambda one: not one["compared"])}
 
 
 def _edges(low_events: Any, low_trials: Any, high_events: Any, high_trials: Any) -> Interval:

@@ -53,7 +53,7 @@ def figure(bound: Bound, counts: Counts, alpha: float) -> Figure:
     unknown = int(sum(of.low_trials.sum() for of in apart) + sum((of.low_trials - of.trials).sum() for of in known))
     least = int(min((of.trials.min() for of in known if len(of.trials)), default=0))
     if len(groups) < (1 if alone else 2) or least == 0:
-        return Figure(*[np.nan] * 3, n, least, unknown, "not_estimable")
+        return Figure(np.nan, np.nan, np.nan, n, least, unknown, "not_estimable")
     each = alpha / (len(groups) * len(known))
     limits = [completed_limits(of.completed(rest), each) for of, rest in zip(known, apart, strict=True)]
     values = [of.value for of in known]

@@ -92,7 +92,7 @@ class Series:
         hidden = [kind for kind in WATCHED[self.bound.metric].kinds if not seen(kind, outcomes_for)]
         if hidden:
             found = found._replace(value=np.nan, low=np.nan, high=np.nan, status="not_estimable")
-            why = f"outcomes are seen for selected rows only: {' and '.join(hidden)} cannot be had, see bounds"
+            why = f"outcomes are seen for selected rows only, which bounds {' and '.join(hidden)} and no more"
             return Judged("INCONCLUSIVE", why, found)
         if self.alarm is not None:
             e_value, row = self.alarm.e_value, self.alarm.row
@@ -179,8 +179,9 @@ def _wealth(stored: Mapping[str, Any]) -> Wealth:
     shape = (1, len(stored["level"][0]))
     kinds = {"level": np.int64, "step_up": np.int64, "step_down": np.int64, "blocked": np.int64, "rows": np.int64}
     arrays = {
-        name: value if name == "clock" else np.array(value, kinds.get(name, bool if name == "betting" else np.float64))
+        name: np.array(value, kinds.get(name, bool if name == "betting" else np.float64))
         for name, value in stored.items()
+        if name != "clock"
     }
     arrays["parts"] = arrays["parts"].reshape(*shape, len(STAKES))
-    return Wealth(**arrays)
+    return Wealth(clock=stored["clock"], **arrays)

@@ -146,9 +146,11 @@ class Monitor:
     def _read(self, record: LogRecord) -> None:
         if record.kind == "decision":
             watch, rows = self._watch(record.model_version), list(decisions(record))
-            for one in rows if watch is not None else ():
+            if watch is None:
+                self.unwatched["decisions"] += len(rows)
+                return
+            for one in rows:
                 self.memory.add(one.id, watch.decide(record.seq, record.at, one))
-            self.unwatched["decisions"] += len(rows) if watch is None else 0
         elif record.kind == "outcome":
             self._settle(record)
         elif record.kind == "admin" and record.body.get("monitor") == "accept":
