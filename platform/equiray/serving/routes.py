@@ -5,19 +5,21 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from equiray.serving.audit import Entry, LogUnavailable, Record
 from equiray.serving.guard.admission import Caller, guarded
 from equiray.serving.guard.bodies import StrictRoute
+from equiray.serving.guard.errors import REFUSALS
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
+from equiray.serving.monitor.page import dashboard_page
 from equiray.serving.services import Services, services_of
 
 OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", "/dashboard")
 """Without a key: they say nothing about anybody."""
 
-router = APIRouter(route_class=StrictRoute)
+router = APIRouter(route_class=StrictRoute, responses=REFUSALS)
 _Services = Annotated[Services, Depends(services_of)]
 _PAGE = 1000  # records of one answer
 
@@ -142,6 +144,12 @@ async def metrics(
     if services.monitor is None:
         raise Refused(404, "no_monitor", "nothing is monitored here")
     return PlainTextResponse(await services.monitor.prometheus(), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/dashboard", tags=["audit"], response_class=HTMLResponse, summary="Live fairness for people")
+async def dashboard() -> HTMLResponse:
+    """The page has no figures of its own: it asks /v1/fairness with a key that its reader types in."""
+    return HTMLResponse(dashboard_page())
 
 
 @router.get("/healthz", tags=["health"], response_class=PlainTextResponse, summary="Whether this process runs")

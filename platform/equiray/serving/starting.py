@@ -78,8 +78,8 @@ def serving(config: ServeConfig, *, host: str, port: int) -> Iterator[Started]:
             changes=changes,
         )
     finally:
-        stop_limiter(config.spec.audit.store)
         serve.shutdown()
+        stop_limiter(config.spec.audit.store)  # last: a request before it would start another
 
 
 def check_start(config: ServeConfig, *, host: str, port: int, remote: bool, environ: Mapping[str, str]) -> None:

@@ -18,21 +18,19 @@ from equiray.bundles.serializers import read_schema
 from equiray.errors import BadInput
 from equiray.policies import load_policy
 from equiray.serving.audit import AuditLog, LogUnavailable
-from equiray.serving.monitor import Action, Failed, Monitor, OnFail, Settings, policy_bounds, validation_bounds
+from equiray.serving.monitor import Action, Failed, Monitor, OnFail, Settings, settings_for
 from equiray.serving.monitor.alerts import Webhook
 from equiray.specs.serving import ServeSpec
 
 _POLL_S, _PAGE = 0.25, 2000
 _SNAPSHOT_S = 60.0
 SNAPSHOT = "monitor.json"
-_ANY_SHARE = 0.01  # how many bounds there are does not depend on their level
-_AS_VALIDATED = "not worse than on test rows"
 
 _LOG = logging.getLogger(__name__)
 
 
 def settings_of(spec: ServeSpec) -> Settings:
-    """What is watched: a policy's bounds, else that the bundle is not worse than it was on test rows.
+    """What is watched: a policy's bounds, and that the bundle is not worse than it was on test rows.
 
     Raises
     ------
@@ -47,14 +45,8 @@ def settings_of(spec: ServeSpec) -> Settings:
         return Settings(attributes=())
     task = read_schema(path / manifest.parts.serializer.file)
     attributes = tuple(attribute.name for attribute in task.sensitive)
-    if spec.policy is not None:
-        named = load_policy(spec.policy)
-        bounds, left_out = policy_bounds(named.policy, attributes)
-        return Settings(attributes=attributes, bounds=bounds, not_watched=left_out, name=named.name)
-    test = manifest.provenance.test
-    family = Settings(attributes=attributes, bounds=validation_bounds(test, attributes, _ANY_SHARE))
-    bounds = validation_bounds(test, attributes, family.share(1))  # limits at the level that each one's share leaves
-    return Settings(attributes=attributes, bounds=bounds, name=_AS_VALIDATED)
+    policy = None if spec.policy is None else load_policy(spec.policy)
+    return settings_for(attributes, policy=policy, test=manifest.provenance.test, outcomes_for=spec.outcomes_for)
 
 
 def on_fail_of(spec: ServeSpec) -> OnFail:

@@ -94,6 +94,9 @@ class ServeSpec(Document):
     fallback: str | None = Field(default=None, description="an earlier bundle, for a policy that fails")
     audit: AuditSpec
     policy: str | None = Field(default=None, description="a policy's file or name that live decisions are held to")
+    outcomes_for: Literal["accepted", "every"] = Field(
+        default="accepted", description="whose outcomes come to be known: of positive decisions alone, or of all"
+    )
     on_fail: OnFailSpec = OnFailSpec()
     limits: RequestLimitsSpec = RequestLimitsSpec()
     batching: BatchingSpec = BatchingSpec()

@@ -12,9 +12,10 @@ from equiray.serving.decisions.bodies import DecisionsAnswer, DecisionsRequest, 
 from equiray.serving.decisions.service import Asked
 from equiray.serving.guard.admission import Caller, guarded
 from equiray.serving.guard.bodies import StrictRoute
+from equiray.serving.guard.errors import REFUSALS
 from equiray.serving.services import Services, services_of
 
-router = APIRouter(route_class=StrictRoute, tags=["decisions"])
+router = APIRouter(route_class=StrictRoute, tags=["decisions"], responses=REFUSALS)
 
 
 @router.post("/v1/decisions", response_model=DecisionsAnswer, summary="Decide rows of a table")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.leases import LeasingLimiter
 from equiray.serving.guard.limiter import RayLeases
 from equiray.serving.guard.refusals import Refused
+from equiray.serving.guard.start_modes import check_start_modes
 from equiray.serving.monitor import Action
 from equiray.serving.services import ChatLink, Services
 from equiray.serving.web import make_app
@@ -48,6 +50,7 @@ class Gateway:
     """Answers requests."""
 
     def __init__(self, spec: ServeSpec, **handles: DeploymentHandle) -> None:
+        check_start_modes(os.environ, None)  # of this node; another's may differ
         secrets = Path(spec.audit.secrets)
         self._spec, self._to = spec, Handles(**handles)
         self._key = ensure_key("audit", secrets)
