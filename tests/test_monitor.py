@@ -281,12 +281,16 @@ def test_erased_and_unreadable_records_are_passed_over_and_named() -> None:
     records[2] = replace(records[2], body={"decisions": [{"decision": 7}] * 20})
     records[3] = replace(records[3], payload={"attributes": [{}]})
     records[4] = replace(records[4], kind="chat", body={})
+    records.append(LogLine(seq=6, kind="decision", body={"decisions": [{"decision": 1, "gates": {"sex": True}}]}))
+    records.append(LogLine(seq=7, kind="outcome", body={"outcomes": [{"label": 1}]}))
     document = monitored(SEX, records).document()
-    assert document["as_of"]["seq"] == 5 and document["versions"][0]["decisions"] == 40
-    assert document["passed_over"]["unreadable"] == 2
+    assert document["as_of"]["seq"] == 7 and document["versions"][0]["decisions"] == 40
+    assert document["passed_over"]["unreadable"] == 4
     assert document["passed_over"]["problems"] == [
         {"seq": 3, "problem": "decisions.0 is no decision of 0, 1 or null"},
         {"seq": 4, "problem": "the payload has attributes of another number of rows than 20"},
+        {"seq": 6, "problem": "decisions.0.gates is no mapping of gates"},
+        {"seq": 7, "problem": "outcomes.0 is no outcome with a decision_id and a label of 0, 1 or null"},
     ]
     assert rate(document, "(missing)", "selection_rate")["n"] == 20
 
@@ -307,6 +311,8 @@ def test_however_many_groups_come_few_are_kept_apart() -> None:
     groups = monitor.document()["versions"][0]["attributes"][0]["groups"]
     assert len(groups) == 5 and {one["group"] for one in groups if not one["compared"]} == {"(other)"}
     assert sum(one["n"] for one in groups) == 6000
+    long = monitored(SEX, stream({"f" * 100_000: 0.4, "m": 0.4}, 200)).document()
+    assert {one["group"] for one in long["versions"][0]["attributes"][0]["groups"]} == {"m", "(other)"}
     assert len(monitor.prometheus().splitlines()) < 150 and len(json.dumps(monitor.snapshot()["watches"])) < 20_000
 
 

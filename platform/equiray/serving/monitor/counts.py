@@ -12,6 +12,7 @@ from equiray.serving.monitor.kinds import KINDS, UNANSWERED
 from equiray.serving.monitor.settings import OTHER
 
 Integers = NDArray[np.int64]
+LONGEST_NAME = 200
 FIRST = 2
 """Code of the first group; 0 is `MISSING` and 1 `OTHER`, which are compared with none."""
 
@@ -92,13 +93,16 @@ class Counts:
         return self.names[FIRST:]
 
     def code(self, group: str | None) -> int:
-        """A group's code; a new group gets the next one, or `OTHER`'s where there are `most` already."""
+        """A group's code; a new group gets the next one, or that of `OTHER` if there are `most` or its name is long.
+
+        Names are shown, exported and kept: what comes from outside must not make them grow.
+        """
         if group is None:
             return 0
         found = self._codes.get(group)
         if found is not None:
             return found
-        if len(self.groups) >= self.most:
+        if len(self.groups) >= self.most or len(group) > LONGEST_NAME:
             return 1
         self.names.append(group)
         self._codes[group] = len(self.names) - 1

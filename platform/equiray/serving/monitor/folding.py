@@ -61,8 +61,11 @@ def decisions(record: LogRecord) -> Iterator[Decided]:
             raise Unreadable(f"decisions.{number} is no decision of 0, 1 or null")
         refused = one.get("refused") is True or one["decision"] is None
         code = UNANSWERED if refused else SELECTED if one["decision"] == 1 else REJECTED
-        gates = {name: bool(gate.get("open")) for name, gate in (one.get("gates") or {}).items()}
-        yield Decided(str(one.get("id", f"{record.record_id}-{number}")), code, attributes, gates)
+        gates = one.get("gates") or {}
+        if not isinstance(gates, Mapping) or not all(isinstance(gate, Mapping) for gate in gates.values()):
+            raise Unreadable(f"decisions.{number}.gates is no mapping of gates")
+        opened = {str(name): gate.get("open") is True for name, gate in gates.items()}
+        yield Decided(str(one.get("id", f"{record.record_id}-{number}")), code, attributes, opened)
 
 
 def outcomes(record: LogRecord) -> Iterator[Seen]:

@@ -36,8 +36,9 @@ class Failed(NamedTuple):
 class Monitor:
     """Counts, bets and verdicts of every model version, from the audit log's records.
 
-    Not thread-safe: one actor owns it. A monitor that starts anew reads the log from its first record, or goes on from
-    a snapshot: with equal settings both give the same figures.
+    Not thread-safe: one actor owns it. A monitor that starts anew goes on from a snapshot, or reads the log from its
+    first record: with equal settings both give the same figures, unless payloads have been erased in between. Groups
+    stand in payloads only, so a log whose payloads are erased no longer says who was decided how: keep snapshots.
 
     Parameters
     ----------
