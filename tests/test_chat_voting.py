@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import endpoints
 from chat_made import loaded, scripted
 from equiray.bundles.bundle import Bundle
 from equiray.data.cases.asking import Asking, ask
@@ -17,6 +18,8 @@ from equiray.errors import BadInput
 from equiray.mitigation.reward.scoring import score_chains
 from equiray.mitigation.reward.steps import Chain, ReasonedCase
 from equiray.mitigation.voting import ScoredChain, ScoredChains, Votes, chain_scores, decide
+from equiray.models.chat_api import ChatServer
+from equiray.models.engines.endpoint_engine import EndpointEngine
 from equiray.models.engines.records import Message
 from equiray.serving.chat.answering import ChatAnswerer
 from equiray.serving.chat.records import Answered, Asked, Rejected
@@ -207,6 +210,40 @@ def test_several_choices_are_the_heaviest_answers_in_order(bundle: Bundle):
     assert len(found.vote.chains) == CHAINS  # which answer is second may change to the last
     assert found.words.answers == ("No", "Yes .", "Male") and len(found.words.texts) == 3
     assert isinstance(many, Rejected) and many.param == "n"
+
+
+def test_with_several_choices_no_settled_winner_ends_the_drawing(bundle: Bundle):
+    settings = ChatSettings(tau=math.inf, round_chains=1)
+    engine = scripted(bundle, ["No", "No", "No", "No", "Yes", "Male"])
+    with closing(ChatAnswerer(bundle, engine=engine, settings=settings)) as answerer:
+        one, two = answerer.answer([asked("Yes ?"), asked("Yes ?", choices=2)])
+    assert isinstance(one, Answered) and isinstance(two, Answered)
+    assert (len(one.vote.chains), one.vote.stopped) == (3, "settled")
+    assert (len(two.vote.chains), two.words.texts) == (CHAINS, ("No", "Yes"))
+
+
+def test_a_question_that_the_reward_model_cannot_read_spoils_no_other(bundle: Bundle):
+    long = {"Yes ?": ["Yes .\n\nAnswer: No"] * CHAINS, "No ?": ["No " * 600 + "\n\nAnswer: No"] * CHAINS}
+    with closing(ChatAnswerer(bundle, engine=scripted(bundle, long.__getitem__))) as answerer:
+        good, bad, other = answerer.answer([asked("Yes ?"), asked("No ?"), asked("Yes ?")])
+    assert isinstance(good, Answered) and isinstance(other, Answered) and good.words == other.words
+    assert isinstance(bad, Rejected) and bad.param == "messages" and "512" in bad.message
+
+
+def test_an_endpoint_may_write(bundle: Bundle):
+    """What an OpenAI-compatible server writes is voted on; what it cannot do is no fault of the question."""
+    server = endpoints.Script(lambda prompt: f"So it is .\n\nAnswer: {'Yes' if 'earn' in prompt else 'No'}")
+    with endpoints.serving(server) as url:
+        engine = scripted(bundle, [])
+        engine = replace(engine, chat=EndpointEngine(server=ChatServer(base_url=url, model="m", attempts=1)))
+        with closing(ChatAnswerer(bundle, engine=engine)) as answerer:
+            (found,) = answerer.answer([asked("Does this person earn more ?", temperature=0.5)])
+            server.status = 500
+            with pytest.raises(BadInput, match="500"):
+                answerer.answer([asked("Yes ?")])
+    assert isinstance(found, Answered)
+    assert found.words.answers == ("Yes",) and found.vote.chains[5].tokens == 0
+    assert all(body["temperature"] == 0.5 for body in server.requests if "earn" in body["messages"][0]["content"])
 
 
 def test_questions_that_are_asked_together_are_answered_as_alone(bundle: Bundle, answer: Answers):

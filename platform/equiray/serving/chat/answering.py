@@ -74,22 +74,18 @@ class ChatAnswerer:
             self._open.close()
 
     def answer(self, asked: Sequence[Asked]) -> list[Answered | Rejected]:
-        """Answer questions, those that are sampled alike together; what is wrong with one is its answer alone."""
+        """Answer questions, those that are sampled alike together; what is wrong with one is its answer alone.
+
+        Raises
+        ------
+        BadInput
+            The engine cannot write: an endpoint keeps failing.
+        """
         with self._lock:
             settings, seed = self.settings, secrets.randbelow(_SEEDS)
             opened = [self._opened(each, settings, seed) for each in asked]
-            answers = iter(self._together([each for each in opened if isinstance(each, OpenQuestion)], settings))
-            return [each if isinstance(each, Rejected) else next(answers) for each in opened]
-
-    def _together(self, questions: list[OpenQuestion], settings: ChatSettings) -> list[Answered | Rejected]:
-        try:
-            self._rounds.fill(questions, settings)
-            return [self._answered(question) for question in questions]
-        except BadInput as error:
-            if len(questions) == 1:
-                return [_rejected(error, questions[0].asked)]
-            afresh = [replace(question, chains=[], step_scores=[], stopped=None) for question in questions]
-            return [answer for question in afresh for answer in self._together([question], settings)]
+            self._rounds.fill([each for each in opened if isinstance(each, OpenQuestion)], settings)
+            return [each if isinstance(each, Rejected) else self._answered(each) for each in opened]
 
     def _opened(self, asked: Asked, settings: ChatSettings, seed: int) -> OpenQuestion | Rejected:
         if (refused := self._refused(asked, settings)) is not None:
@@ -141,7 +137,9 @@ class ChatAnswerer:
             seed=seed if asked.seed is None else asked.seed,
         )
 
-    def _answered(self, question: OpenQuestion) -> Answered:
+    def _answered(self, question: OpenQuestion) -> Answered | Rejected:
+        if question.unreadable is not None:
+            return _rejected(question.unreadable, question.asked)
         vote, words = decided(question, self._rounds.ballot(question), self._part)
         return Answered(model=self.model, version=self.version, vote=vote, words=self._scored(question.asked, words))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from equiray.bundles.manifest import RewardPart
 from equiray.data.cases.record import Case
+from equiray.errors import BadInput
 from equiray.mitigation.reward.model import RewardModel
 from equiray.mitigation.reward.scoring import score_chains
 from equiray.mitigation.reward.steps import Chain, ReasonedCase
@@ -30,7 +31,10 @@ _CASE = Case(case_id="question", dataset="chat", category="", text="", options=(
 
 @dataclass(kw_only=True)
 class OpenQuestion:
-    """A question that is being answered; `most` chains at most are drawn, those of `step_scores` are scored."""
+    """A question that is being answered.
+
+    `most` chains at most are drawn, those of `step_scores` are scored; `unreadable` says why the reward model cannot.
+    """
 
     asked: Asked
     reader: Reader
@@ -41,6 +45,7 @@ class OpenQuestion:
     chains: list[ReadCompletion] = field(default_factory=list)
     step_scores: list[tuple[float, ...]] = field(default_factory=list)
     stopped: Stopped | None = None
+    unreadable: BadInput | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +63,10 @@ class Rounds:
         Raises
         ------
         BadInput
-            A question is longer than engine or reward model read.
+            The engine cannot write: an endpoint keeps failing.
         """
         started, longest = self.clock(), 0.0
-        while open_ := [question for question in questions if question.stopped is None]:
+        while open_ := [each for each in questions if each.stopped is None and each.unreadable is None]:
             begun = self.clock()
             self._draw(open_, settings.round_chains)
             self._score(open_)
@@ -69,7 +74,7 @@ class Rounds:
             longest = max(longest, now - begun)
             budget = settings.latency_budget_s
             late = budget is not None and now - started + longest > budget
-            for question in open_:
+            for question in (each for each in open_ if each.unreadable is None):
                 question.stopped = self._stopping(question, settings.risk, late)
 
     def ballot(self, question: OpenQuestion) -> Ballot:
@@ -95,12 +100,21 @@ class Rounds:
             ]
             for completion in sorted(engine.generate(requests, sampling), key=lambda each: each.index):
                 question = members[int(completion.request_id)]
+                assert completion.index == len(question.chains), "an engine writes what is wanted, each once"
                 question.chains.append(question.reader.read(completion))
 
     def _score(self, questions: Sequence[OpenQuestion]) -> None:
-        """Score the steps of the chains that are new."""
+        """Score the steps of the chains that are new; a question that is too long spoils no other."""
         cases = [_reasoned(question) for question in questions]
-        scores = iter(score_chains(self.reward, cases).probabilities.tolist())
+        try:
+            scores = iter(score_chains(self.reward, cases).probabilities.tolist())
+        except BadInput as error:
+            if len(questions) == 1:
+                questions[0].unreadable = error
+                return
+            for question in questions:
+                self._score([question])
+            return
         for question, case in zip(questions, cases, strict=True):
             question.step_scores += [tuple(next(scores) for _ in chain.steps) for chain in case.chains]
 
