@@ -23,6 +23,9 @@ def serve(config: Path, host: str | None, port: int | None, remote: bool, first_
     Keys, a body limit, rate limits and the audit log stand before the model; a mode of Ray Serve that leads past them
     is refused.
     """
+    from equiray.serving.proxy import CALLBACK
+
+    os.environ |= CALLBACK  # Ray reads it when it is imported, and its processes inherit it
     from equiray.serving.starting import check_start, serving
     from equiray.specs.serve_config import load_serve_config
     from equiray.streaming.cluster import ray_cluster

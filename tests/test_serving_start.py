@@ -1,0 +1,96 @@
+"""What `equiray serve` refuses before anything starts: exit 3, and a line that says what to do."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bundles_made import equiray
+from equiray.serving.proxy import Unreachable
+from served import config_of
+
+NOWHERE = Path("/nowhere/bundle")
+
+
+def written(folder: Path, bundle: Path = NOWHERE, **changes: object) -> Path:
+    (folder / "serve.yaml").write_text(yaml.safe_dump(config_of(bundle, folder, **changes)))
+    return folder / "serve.yaml"
+
+
+def test_a_host_that_others_reach_must_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert equiray("serve", written(tmp_path), "--host", "0.0.0.0") == 3
+    assert "host 0.0.0.0 is open to other machines" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING"])
+def test_modes_that_lead_past_the_guard(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, mode: str):
+    monkeypatch.setenv(mode, "1")
+    assert equiray("serve", written(tmp_path)) == 3
+    said = capsys.readouterr().err
+    assert f"{mode}=1 bypasses the guard" in said and f"unset {mode}" in said
+
+
+def test_a_bundle_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert equiray("serve", written(tmp_path)) == 3
+    assert str(NOWHERE) in capsys.readouterr().err
+
+
+def test_wrong_keys_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert equiray("serve", written(tmp_path, batchin={"rows": 3}, limits={"rows": 0})) == 3
+    said = capsys.readouterr().err
+    assert "batchin" in said and "limits.rows" in said
+
+
+def test_a_config_that_is_no_yaml_or_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert equiray("serve", tmp_path / "absent.yaml") == 3
+    assert "absent.yaml" in capsys.readouterr().err
+    (tmp_path / "broken.yaml").write_text("a: [")
+    assert equiray("serve", tmp_path / "broken.yaml") == 3
+    assert "broken.yaml" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("equiray.serving.starting.application", lambda args: None)  # the bundle is another test's
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert equiray("serve", written(tmp_path), "--port", port) == 3
+    said = capsys.readouterr().err
+    assert "Address already in use" in said and f"port {port}" in said and "--port 0" in said
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "becomes"),
+    [
+        (200, [(b"content-type", b"application/json")], 200),
+        (404, [(b"content-type", b"application/json")], 404),  # the application's own
+        (404, [(b"content-type", b"text/plain")], 503),  # the proxy knows no route yet
+        (503, [(b"retry-after", b"1")], 503),
+        (503, [], 503),
+        (500, [(b"content-type", b"text/plain")], 503),
+        (None, [], 503),  # a replica died: the proxy ends without a word
+    ],
+)
+def test_what_the_proxy_says_alone_becomes_503(status: int | None, headers: list[tuple[bytes, bytes]], becomes: int):
+    import asyncio
+
+    sent: list[dict] = []
+
+    async def proxy(scope, receive, send) -> None:
+        if status is not None:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": b"of the inside"})
+
+    async def send(message) -> None:
+        sent.append(dict(message))
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": b""}
+
+    asyncio.run(Unreachable(proxy)({"type": "http", "method": "GET", "path": "/"}, receive, send))
+    start, body = sent
+    assert start["status"] == becomes
+    kept = becomes == status and (becomes != 503 or headers != [])
+    assert (body["body"] == b"of the inside") == kept
+    if becomes == 503:
+        assert b"retry-after" in dict(start["headers"])
