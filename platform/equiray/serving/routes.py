@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from equiray.serving.audit import Entry, LogUnavailable, Record
 from equiray.serving.guard.admission import Caller, guarded
 from equiray.serving.guard.bodies import StrictRoute
+from equiray.serving.guard.errors import REFUSALS, ErrorDocument
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
 from equiray.serving.services import Services, services_of
 
@@ -18,6 +19,10 @@ OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", "/dashboard")
 """Without a key: they say nothing about anybody."""
 
 router = APIRouter(route_class=StrictRoute)
+_WATCHED: dict[int | str, dict[str, Any]] = REFUSALS | {
+    404: {"model": ErrorDocument, "description": "Nothing is monitored here."}
+}
+_OPEN: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (400, 413, 503)}
 _Services = Annotated[Services, Depends(services_of)]
 _PAGE = 1000  # records of one answer
 
@@ -79,7 +84,13 @@ class ModelsAnswer(BaseModel):
     data: list[dict[str, Any]]
 
 
-@router.post("/v1/outcomes", response_model=OutcomesAnswer, tags=["outcomes"], summary="Say what became of decisions")
+@router.post(
+    "/v1/outcomes",
+    response_model=OutcomesAnswer,
+    responses=REFUSALS,
+    tags=["outcomes"],
+    summary="Say what became of decisions",
+)
 async def outcomes(
     said: OutcomesRequest, caller: Annotated[Caller, Depends(guarded("outcomes"))], services: _Services
 ) -> dict[str, Any]:
@@ -98,7 +109,7 @@ async def outcomes(
     return {"id": record.record_id, "taken": len(said.outcomes)}
 
 
-@router.get("/v1/audit", response_model=AuditAnswer, tags=["audit"], summary="Read the log")
+@router.get("/v1/audit", response_model=AuditAnswer, responses=REFUSALS, tags=["audit"], summary="Read the log")
 async def audit(
     caller: Annotated[Caller, Depends(guarded("audit", "admin"))],
     services: _Services,
@@ -118,13 +129,13 @@ async def audit(
     }
 
 
-@router.get("/v1/models", response_model=ModelsAnswer, tags=["models"], summary="What is served")
+@router.get("/v1/models", response_model=ModelsAnswer, responses=REFUSALS, tags=["models"], summary="What is served")
 async def models(caller: Annotated[Caller, Depends(guarded())], services: _Services) -> dict[str, Any]:
     """Models with their versions, and the tasks or chats that they answer."""
     return {"object": "list", "data": await services.models()}
 
 
-@router.get("/v1/fairness", tags=["audit"], summary="Live estimates and verdicts")
+@router.get("/v1/fairness", responses=_WATCHED, tags=["audit"], summary="Live estimates and verdicts")
 async def fairness(
     caller: Annotated[Caller, Depends(guarded("audit", "admin"))], services: _Services
 ) -> Mapping[str, Any]:
@@ -134,7 +145,7 @@ async def fairness(
     return await services.monitor.document()
 
 
-@router.get("/metrics", tags=["audit"], response_class=PlainTextResponse, summary="For Prometheus")
+@router.get("/metrics", tags=["audit"], response_class=PlainTextResponse, responses=_WATCHED, summary="For Prometheus")
 async def metrics(
     caller: Annotated[Caller, Depends(guarded("audit", "admin"))], services: _Services
 ) -> PlainTextResponse:
@@ -144,13 +155,25 @@ async def metrics(
     return PlainTextResponse(await services.monitor.prometheus(), media_type="text/plain; version=0.0.4")
 
 
-@router.get("/healthz", tags=["health"], response_class=PlainTextResponse, summary="Whether this process runs")
+@router.get(
+    "/healthz",
+    tags=["health"],
+    response_class=PlainTextResponse,
+    responses=_OPEN,
+    summary="Whether this process runs",
+)
 async def healthz() -> str:
     """Says nothing about models and database: see /readyz."""
     return "ok"
 
 
-@router.get("/readyz", tags=["health"], response_class=PlainTextResponse, summary="Whether requests can be answered")
+@router.get(
+    "/readyz",
+    tags=["health"],
+    response_class=PlainTextResponse,
+    responses=_OPEN,
+    summary="Whether requests can be answered",
+)
 async def readyz(services: _Services) -> str:
     """The audit log answers, and the model does."""
     try:
