@@ -18,6 +18,8 @@ NO_BENCHMARK = {
     "rows",
     "acs_questions",
     "decisions",
+    "guarded_server",
+    "load",
     "fairlearn_rates",
     "step_scoring",
     "sweep_race",

@@ -23,11 +23,11 @@ from equiray.serving.guard.keys import REFRESH_S, KeyStore
 
 BIN = Path(sys.executable).parent
 START_S = 300
-ROLES = {
-    "gateway": "ray::ServeReplica:equiray:Gateway",
-    "decider": "ray::ServeReplica:equiray:Decider",
-    "watch": "ray::ServeReplica:equiray:Watch",
-    "proxy": "ray::ProxyActor",
+ROLES = {  # a process is named after its class, and while it works after its actor
+    "gateway": r"ray::(ServeReplica:equiray:Gateway|SERVE_REPLICA::equiray#Gateway#)",
+    "decider": r"ray::(ServeReplica:equiray:Decider|SERVE_REPLICA::equiray#Decider#)",
+    "watch": r"ray::(ServeReplica:equiray:Watch|SERVE_REPLICA::equiray#Watch#)",
+    "proxy": r"ray::(ProxyActor|SERVE_PROXY_ACTOR)",
 }
 
 
@@ -95,7 +95,7 @@ class Server:
         found = []
         for each in psutil.Process(self.process.pid).children(recursive=True):
             with suppress(psutil.Error):
-                if " ".join(each.cmdline()).startswith(ROLES[role]) and each.status() != psutil.STATUS_ZOMBIE:
+                if re.match(ROLES[role], " ".join(each.cmdline())) and each.status() != psutil.STATUS_ZOMBIE:
                     found.append(each.pid)
         return found
 

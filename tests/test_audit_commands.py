@@ -38,15 +38,15 @@ def test_a_log_through_its_life(url: str, tmp_path: Path):
     code, said = equiray("verify", "--audit", url)
     assert code == 0 and said.count("not seen     without checkpoints: ") == 3
 
-    code, said = equiray("log", "erase", written[1].record_id, "--checkpoints", folder, EQUIRAY_AUDIT_LOG=url)
+    code, said = equiray("log", "erase", written[1].record_id, "--checkpoints", folder, EQUIRAY_STORE=url)
     assert code == 0 and "done: 1 payloads erased, as record 6 says" in said
-    code, said = equiray("log", "retain", "--log", url, "--days", "0", "--checkpoints", folder)
+    code, said = equiray("log", "retain", "--store", url, "--days", "0", "--checkpoints", folder)
     assert code == 0 and "done: 4 payloads erased, as record 7 says" in said
-    code, said = equiray("log", "erase", "--log", url, "--key-id", "k1")
+    code, said = equiray("log", "erase", "--store", url, "--key-id", "k1")
     assert code == 0 and said == "nothing to erase\n"
 
     out = tmp_path / "log.parquet"
-    code, said = equiray("log", "export", "--log", url, "--out", str(out), "--kind", "admin")
+    code, said = equiray("log", "export", "--store", url, "--out", str(out), "--kind", "admin")
     assert code == 0 and said == f"done: {out} (2 records)\n"
     assert pq.read_table(out)["seq"].to_pylist() == [6, 7]
 
@@ -68,11 +68,11 @@ def test_a_log_through_its_life(url: str, tmp_path: Path):
         (["verify"], "one thing is verified at a time"),
         (["verify", ".", "--audit", "sqlite:////nowhere/audit.db"], "one thing is verified at a time"),
         (["verify", "--audit", "{url}", "--checkpoints", "/nowhere"], "no folder of checkpoints"),
-        (["log", "retain", "--log", "{url}", "--days", "-1"], "-1.0 days"),
-        (["log", "retain", "--log", "sqlite:////nowhere/audit.db", "--days", "1"], "no audit log"),
-        (["log", "erase", "--log", "{url}"], "nothing to erase, or two things"),
-        (["log", "erase", "--log", "{url}", "nobody"], "1 records are not in the log: nobody"),
-        (["log", "export", "--log", "{url}", "--out", "{url}.parquet", "--kind", "gossip"], "'gossip' is no kind"),
+        (["log", "retain", "--store", "{url}", "--days", "-1"], "-1.0 days"),
+        (["log", "retain", "--store", "sqlite:////nowhere/audit.db", "--days", "1"], "no audit log"),
+        (["log", "erase", "--store", "{url}"], "nothing to erase, or two things"),
+        (["log", "erase", "--store", "{url}", "nobody"], "1 records are not in the log: nobody"),
+        (["log", "export", "--store", "{url}", "--out", "{url}.parquet", "--kind", "gossip"], "'gossip' is no kind"),
     ],
 )
 def test_bad_input(url: str, arguments: list[str], message: str):

@@ -29,7 +29,7 @@ from serving_apps import rows_of
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 load_all_checks()
 ALL = ("decide", "outcomes", "audit", "admin")
-NEAR = 2e-2  # bfloat16: with other neighbours in a batch a row's padding, and so its last bits, differ
+APART = 2e-2  # bfloat16: with other neighbours in a batch a row's padding, and so its last bits, differ
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +95,16 @@ def test_decisions_over_http_are_the_bundles_own(client: httpx.Client, server: S
     opened = np.array([[one["gates"][name]["open"] for name in expected.gates] for one in said])
     positive = np.array([one["decision"] for one in said]) == 1
     same_gates = (opened == expected.open).all(axis=1)
-    near_gate = (np.abs(expected.risk - list(gates.values())) <= NEAR).any(axis=1)
-    near = near_gate | (np.abs(expected.probability - decider.threshold) <= NEAR)
-    assert np.abs(risk - expected.risk).max() <= NEAR
-    assert np.abs(probability - expected.probability)[same_gates].max() <= NEAR
+    risk_apart = np.abs(risk - expected.risk).max()
+    apart = np.abs(probability - expected.probability)[same_gates].max()
+    assert max(risk_apart, apart) <= APART
+    near_gate = (np.abs(expected.risk - list(gates.values())) <= risk_apart).any(axis=1)
+    near = near_gate | (np.abs(expected.probability - decider.threshold) <= apart)
     assert same_gates[~near_gate].all() and (positive == expected.positive)[~near].all()
     other = int((~same_gates | (positive != expected.positive)).sum())
-    print(f"{len(rows)} rows; {int(near.sum())} near a threshold, of which {other} were decided otherwise")
-    assert other <= near.sum() and 0 < opened.sum() < opened.size and 0 < positive.sum() < len(positive)
+    print(f"{len(rows)} rows, scores at most {max(risk_apart, apart):.1e} apart;", end=" ")
+    print(f"{int(near.sum())} so near a threshold, {other} of them decided otherwise")
+    assert near.mean() < 0.2 and 0 < opened.sum() < opened.size and 0 < positive.sum() < len(positive)
 
 
 def test_texts_that_the_decider_reads_are_those_of_training(bundle: Bundle, people, rows):
@@ -124,7 +126,6 @@ def test_thresholds_change_in_the_same_process(client: httpx.Client, server: Ser
     assert after["model_version"].startswith(before["model_version"] + "+")
     assert {one["decision"] for one in after["decisions"]} == {0}
     assert not any(one["gates"]["sex"]["open"] for one in after["decisions"])
-    assert [one["probability"] for one in after["decisions"]] != []
     assert server.pids("decider") == pids and len(pids) == 1
 
     server.configure(threshold=0.5, gates={"age": 0.5})

@@ -17,12 +17,12 @@ _TERMINAL_LINES = 20
 
 _folder = click.Path(path_type=Path, file_okay=False)
 _url = click.option(
-    "--log",
+    "--store",
     "url",
     required=True,
-    envvar="EQUIRAY_AUDIT_LOG",
+    envvar="EQUIRAY_STORE",
     metavar="URL",
-    help="The log's database; $EQUIRAY_AUDIT_LOG.",
+    help="The log's database; $EQUIRAY_STORE.",
 )
 _keys = click.option(
     "--keys", type=_folder, help="Folder of audit.key and checkpoint.key, unless the variables are set."

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from equiray.serving.audit import Entry, LogUnavailable, Record
 from equiray.serving.guard.admission import Caller, guarded
 from equiray.serving.guard.bodies import StrictRoute
-from equiray.serving.guard.errors import REFUSALS
+from equiray.serving.guard.errors import REFUSALS, ErrorDocument
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
 from equiray.serving.monitor.page import dashboard_page
 from equiray.serving.services import Services, services_of
@@ -19,7 +19,11 @@ from equiray.serving.services import Services, services_of
 OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", "/dashboard")
 """Without a key: they say nothing about anybody."""
 
-router = APIRouter(route_class=StrictRoute, responses=REFUSALS)
+router = APIRouter(route_class=StrictRoute)
+_WATCHED: dict[int | str, dict[str, Any]] = REFUSALS | {
+    404: {"model": ErrorDocument, "description": "Nothing is monitored here."}
+}
+_OPEN: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (400, 413, 503)}
 _Services = Annotated[Services, Depends(services_of)]
 _PAGE = 1000  # records of one answer
 
@@ -81,7 +85,13 @@ class ModelsAnswer(BaseModel):
     data: list[dict[str, Any]]
 
 
-@router.post("/v1/outcomes", response_model=OutcomesAnswer, tags=["outcomes"], summary="Say what became of decisions")
+@router.post(
+    "/v1/outcomes",
+    response_model=OutcomesAnswer,
+    responses=REFUSALS,
+    tags=["outcomes"],
+    summary="Say what became of decisions",
+)
 async def outcomes(
     said: OutcomesRequest, caller: Annotated[Caller, Depends(guarded("outcomes"))], services: _Services
 ) -> dict[str, Any]:
@@ -100,7 +110,7 @@ async def outcomes(
     return {"id": record.record_id, "taken": len(said.outcomes)}
 
 
-@router.get("/v1/audit", response_model=AuditAnswer, tags=["audit"], summary="Read the log")
+@router.get("/v1/audit", response_model=AuditAnswer, responses=REFUSALS, tags=["audit"], summary="Read the log")
 async def audit(
     caller: Annotated[Caller, Depends(guarded("audit", "admin"))],
     services: _Services,
@@ -120,13 +130,13 @@ async def audit(
     }
 
 
-@router.get("/v1/models", response_model=ModelsAnswer, tags=["models"], summary="What is served")
+@router.get("/v1/models", response_model=ModelsAnswer, responses=REFUSALS, tags=["models"], summary="What is served")
 async def models(caller: Annotated[Caller, Depends(guarded())], services: _Services) -> dict[str, Any]:
     """Models with their versions, and the tasks or chats that they answer."""
     return {"object": "list", "data": await services.models()}
 
 
-@router.get("/v1/fairness", tags=["audit"], summary="Live estimates and verdicts")
+@router.get("/v1/fairness", responses=_WATCHED, tags=["audit"], summary="Live estimates and verdicts")
 async def fairness(
     caller: Annotated[Caller, Depends(guarded("audit", "admin"))], services: _Services
 ) -> Mapping[str, Any]:
@@ -136,7 +146,7 @@ async def fairness(
     return await services.monitor.document()
 
 
-@router.get("/metrics", tags=["audit"], response_class=PlainTextResponse, summary="For Prometheus")
+@router.get("/metrics", tags=["audit"], response_class=PlainTextResponse, responses=_WATCHED, summary="For Prometheus")
 async def metrics(
     caller: Annotated[Caller, Depends(guarded("audit", "admin"))], services: _Services
 ) -> PlainTextResponse:
@@ -146,19 +156,33 @@ async def metrics(
     return PlainTextResponse(await services.monitor.prometheus(), media_type="text/plain; version=0.0.4")
 
 
-@router.get("/dashboard", tags=["audit"], response_class=HTMLResponse, summary="Live fairness for people")
+@router.get(
+    "/dashboard", tags=["audit"], response_class=HTMLResponse, responses=_OPEN, summary="Live fairness for people"
+)
 async def dashboard() -> HTMLResponse:
     """The page has no figures of its own: it asks /v1/fairness with a key that its reader types in."""
     return HTMLResponse(dashboard_page())
 
 
-@router.get("/healthz", tags=["health"], response_class=PlainTextResponse, summary="Whether this process runs")
+@router.get(
+    "/healthz",
+    tags=["health"],
+    response_class=PlainTextResponse,
+    responses=_OPEN,
+    summary="Whether this process runs",
+)
 async def healthz() -> str:
     """Says nothing about models and database: see /readyz."""
     return "ok"
 
 
-@router.get("/readyz", tags=["health"], response_class=PlainTextResponse, summary="Whether requests can be answered")
+@router.get(
+    "/readyz",
+    tags=["health"],
+    response_class=PlainTextResponse,
+    responses=_OPEN,
+    summary="Whether requests can be answered",
+)
 async def readyz(services: _Services) -> str:
     """The audit log answers, and the model does."""
     try:

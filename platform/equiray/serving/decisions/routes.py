@@ -3,27 +3,34 @@
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
+from pydantic_core import to_json
 
-from equiray.serving.audit import Entry
+from equiray.serving.audit import Entry, Record
 from equiray.serving.audit.chain import canonical
 from equiray.serving.audit.records import new_record_id
 from equiray.serving.decisions.bodies import DecisionsAnswer, DecisionsRequest, answer_of
 from equiray.serving.decisions.service import Asked
 from equiray.serving.guard.admission import Caller, guarded
 from equiray.serving.guard.bodies import StrictRoute
-from equiray.serving.guard.errors import REFUSALS
+from equiray.serving.guard.errors import REFUSALS, ErrorDocument
 from equiray.serving.services import Services, services_of
 
-router = APIRouter(route_class=StrictRoute, tags=["decisions"], responses=REFUSALS)
+router = APIRouter(route_class=StrictRoute, tags=["decisions"])
+_OWN: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorDocument, "description": "There is no model for this task here."},
+    409: {"model": ErrorDocument, "description": "The idempotency key was used for another request."},
+}
 
 
-@router.post("/v1/decisions", response_model=DecisionsAnswer, summary="Decide rows of a table")
+@router.post(
+    "/v1/decisions", response_model=DecisionsAnswer, responses=REFUSALS | _OWN, summary="Decide rows of a table"
+)
 async def decide(
     asked: DecisionsRequest,
     caller: Annotated[Caller, Depends(guarded("decide"))],
     services: Annotated[Services, Depends(services_of)],
-) -> dict[str, Any]:
+) -> Response:
     """One row or thousands: serialized, decided by the combined model, recorded, and only then answered."""
     await caller.take(rows=len(asked.rows))
     name = ""
@@ -31,7 +38,7 @@ async def decide(
         name = services.request_sha256(asked.model_dump(exclude={"idempotency_key"}))
         earlier = await services.earlier(caller.key.key_id, asked.idempotency_key, name)
         if earlier is not None:
-            return answer_of(earlier.record_id, earlier.model_version, earlier.body)
+            return _answer(earlier)
     assert services.decide is not None, "the route is there where something decides"
     question = Asked(task=asked.task, rows=asked.rows, attributes=asked.attributes)
     decided = await services.decide(question)
@@ -59,4 +66,10 @@ async def decide(
     )
     if services.shadow is not None and not record.repeated:
         services.shadow(question, caller.key.key_id, record.record_id)
-    return answer_of(record.record_id, record.model_version, record.body)
+    return _answer(record)
+
+
+def _answer(record: Record) -> Response:
+    """Written once, from what the record says: its thousands of decisions pass no model of pydantic's again."""
+    said = answer_of(record.record_id, record.model_version, record.body)
+    return Response(to_json(said), media_type="application/json")
