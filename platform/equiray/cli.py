@@ -22,6 +22,7 @@ from equiray.commands_gate import EXIT_CODES, gate, show
 from equiray.commands_keys import keys
 from equiray.commands_label import label
 from equiray.commands_log import log
+from equiray.commands_promote import promote
 from equiray.commands_serve import serve
 from equiray.errors import BadInput, EquirayError
 
@@ -150,7 +151,7 @@ def sweep(arguments: list[str], spec: Path, out: Path, overrides: tuple[str, ...
     click.echo(f"done: {_page(out)}")
 
 
-for command in (audit, bundle, compare, gate, serve, verify):
+for command in (audit, bundle, compare, gate, promote, serve, verify):
     commands.add_command(_debug(command))
 for group in (keys, label, log):
     for command in group.commands.values():
