@@ -135,17 +135,18 @@ def test_thresholds_change_in_the_same_process(client: httpx.Client, server: Ser
     until(lambda: decided(client, rows[:1])["model_version"] == before["model_version"], "the former settings are back")
 
 
-def test_the_monitor_shows_what_was_decided(client: httpx.Client, rows):
-    version = decided(client, rows[:20])["model_version"]
-
+def test_the_monitor_shows_what_was_decided(client: httpx.Client, server: Server, rows):
     def seen() -> int:
-        document = client.get("/v1/fairness").json()
-        (series,) = [one for one in document["versions"] if one["model_version"] == version]
-        return series["decisions"]
+        """Decisions of this version, once the monitor has read the log."""
+        length = server.verify().length
+        until(lambda: client.get("/v1/fairness").json()["audit"]["length"] == length, "the monitor has read the log")
+        versions = {one["model_version"]: one for one in client.get("/v1/fairness").json()["versions"]}
+        return versions[version]["decisions"]
 
+    version = decided(client, rows[:20])["model_version"]
     count = seen()
     decided(client, rows[:20])
-    until(lambda: seen() == count + 20, "every decision is counted, once")
+    assert seen() == count + 20
     text = client.get("/metrics")
     assert text.status_code == 200 and text.headers["content-type"].startswith("text/plain") and version in text.text
 
