@@ -5,8 +5,8 @@
 
 A FairNet on MiniLM decides the 1,000 people of German Credit as text. The endpoint is `equiray serve`: Ray Serve's
 proxy, key, limits, one Decider replica, a record committed before each answer leaves, the live monitor; two clients
-send 256 rows at a time. The loop calls `Bundle.decide` with the same 256 rows in one process, without HTTP or records. Both
-may use all cores. Beside it: what `deterministic: true` costs, under which every row is decided alone.
+send 256 rows at a time. The loop calls `Bundle.decide` with the same 256 rows in one process, without HTTP or records.
+Both may use all cores. Beside it: what `deterministic: true` costs, under which every row is decided alone.
 """
 
 import sys
