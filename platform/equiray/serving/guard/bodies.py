@@ -22,8 +22,8 @@ HEADER_BYTES = 16 * 2**10
 JSON_DEPTH = 200
 """Arrays and objects within each other, at most: the bound of pydantic's parser."""
 
-# Most bodies have none of these once every digit is a 0 and every + is gone, and are not walked after parsing. A regular
-# expression says the same ten times slower.
+# Most bodies have none of these once every digit is a 0 and every + is gone, and are not walked after parsing. (By a
+# regular expression the same takes ten times longer.)
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _SUSPECT = (b"0" * 19, b"e000")
 _LARGEST = 2**63 - 1
