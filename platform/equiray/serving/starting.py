@@ -11,7 +11,8 @@ from typing import Any
 
 from ray import serve
 from ray.serve._private.api import serve_start
-from ray.serve.schema import ApplicationStatus, DeploymentStatus, ServeDeploySchema
+from ray.serve._private.common import DeploymentStatus
+from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from equiray.errors import BadInput, Incomplete
 from equiray.serving.application import application
