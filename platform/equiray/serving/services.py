@@ -100,7 +100,7 @@ class Services:
         return found
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:  # were it no coroutine, FastAPI would send it to a thread
     """A route's dependency."""
     return request.app.state.services
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ray import serve
 from ray.serve._private.api import serve_start
+from ray.serve._private.common import DeploymentStatus
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from equiray.errors import BadInput, Incomplete
@@ -22,6 +23,7 @@ from equiray.serving.guard.start_modes import check_start_modes
 from equiray.specs.serve_config import ServeConfig, load_serve_config
 
 _START_S, _POLL_S = 600.0, 0.5
+_FAILED = (DeploymentStatus.DEPLOY_FAILED, DeploymentStatus.UNHEALTHY)
 _IMPORT_PATH = "equiray.serving:build"
 
 
@@ -117,15 +119,26 @@ def _schema(config: ServeConfig, changes: Mapping[str, Any]) -> ServeDeploySchem
 def _wait_until_running(client: Any) -> None:
     end = time.monotonic() + _START_S
     while time.monotonic() < end:
-        states = [status.app_status for status in client.list_serve_statuses()]
-        if states and all(state.status == ApplicationStatus.RUNNING for state in states):
+        states = client.list_serve_statuses()
+        if states and all(state.app_status.status == ApplicationStatus.RUNNING for state in states):
             return
         for state in states:
-            if state.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
-                said = [line for line in state.message.splitlines() if line.strip()]
-                raise Incomplete(f"the application did not start: {said[-1] if said else state.status}")
+            if state.app_status.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
+                raise Incomplete(f"the application did not start: {_reason(state)}")
         time.sleep(_POLL_S)
     raise Incomplete(f"the application did not start within {_START_S:g} s")
+
+
+def _reason(state: Any) -> str:
+    """What the deployments that failed raised, else what Ray Serve says of the whole."""
+    failed = [each for each in state.deployment_statuses if each.status in _FAILED]
+    said = [f"{each.name}: {_last_line(each.message)}" for each in failed]
+    return "; ".join(said) or _last_line(state.app_status.message) or str(state.app_status.status)
+
+
+def _last_line(message: str) -> str:
+    """Of a traceback, the exception."""
+    return next((line.strip() for line in reversed(message.splitlines()) if line.strip()), "")
 
 
 def _make_folder_of(store: str) -> None:

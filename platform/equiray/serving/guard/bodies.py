@@ -6,7 +6,6 @@ would choke on (a number beyond 64 bits, a NUL, which PostgreSQL stores in no te
 """
 
 import math
-import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -23,8 +22,10 @@ HEADER_BYTES = 16 * 2**10
 JSON_DEPTH = 200
 """Arrays and objects within each other, at most: the bound of pydantic's parser."""
 
-# Most bodies have none of these, and are not walked after parsing.
-_SUSPECT = re.compile(rb"\d{19}|[eE]\+?\d{3}|\\u0000")
+# Most bodies have none of these once every digit is a 0 and every + is gone, and are not walked after parsing. (By a
+# regular expression the same takes ten times longer.)
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_SUSPECT = (b"0" * 19, b"e000")
 _LARGEST = 2**63 - 1
 
 
@@ -101,7 +102,8 @@ def parse_json(body: bytes) -> Any:
         value = pydantic_core.from_json(body, allow_inf_nan=False)
     except ValueError as error:  # its text gives line and column, and repeats nothing of the body
         raise Refused(400, "invalid_json", f"the body is not JSON (RFC 8259) in UTF-8: {error}") from error
-    if _SUSPECT.search(body):
+    alike = body.translate(_DIGITS, b"+")
+    if rb"\u0000" in body or any(sign in alike for sign in _SUSPECT):
         _check_values(value)
     return value
 
