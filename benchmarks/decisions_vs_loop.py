@@ -30,7 +30,7 @@ from equiray.bundles.bundle import load_bundle  # noqa: E402
 from equiray.cli import main as equiray  # noqa: E402
 from equiray.data.tasks.load import load_task  # noqa: E402
 from equiray.specs.run import TaskSpec  # noqa: E402
-from served import running  # noqa: E402
+from served import running  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 AIM, BATCH_ROWS, CLIENTS, ALONE_ROWS = 0.8, 256, 2, 64
 TRAINING = {"epochs": 0.5}

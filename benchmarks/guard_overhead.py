@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "tests"))  # the server that the tests start
 
-from postgres import NoPostgres, running_postgres  # noqa: E402
+from postgres import NoPostgres, running_postgres  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 LOAD, MOST_P50_MS, MOST_P99_MS = 0.8, 2.0, 10.0
 BARE, GUARDED = "bare", "guarded"
@@ -101,7 +101,7 @@ def _said_by(server: subprocess.Popen[str]) -> Application:
 def _quantiles(core: int, server: Application, seconds: float, rate: float) -> NDArray[np.float64]:
     server.durations()
     load(core, server, seconds, rate)
-    return np.quantile(server.durations(), [0.5, 0.99])
+    return np.asarray(np.quantile(server.durations(), [0.5, 0.99]), np.float64)
 
 
 def main() -> None:
@@ -117,7 +117,14 @@ def main() -> None:
         found = overheads(f"sqlite:///{folder}/equiray.db", folder, (ours, loads), quick=quick)
     for place, (name, most) in enumerate((("p50", MOST_P50_MS), ("p99", MOST_P99_MS))):
         goal = Goal("at most", most)
-        publish(f"guard_overhead_{name}_ms", found[:, place], unit="ms", peer="without guard", quick=quick, goal=goal)
+        publish(
+            f"guard_overhead_{name}_ms",
+            found[:, place].tolist(),
+            unit="ms",
+            peer="without guard",
+            quick=quick,
+            goal=goal,
+        )
     try:
         with running_postgres(fsync=True) as server, tempfile.TemporaryDirectory() as scratch:
             p50, p99 = np.median(overheads(server.new_database(), Path(scratch), (ours, loads), quick=quick), axis=0)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from bundles_made import equiray
+from equiray.errors import Incomplete
 from equiray.serving.proxy import Unreachable
 from served import config_of
 
@@ -57,6 +58,34 @@ def test_a_port_that_is_taken(tmp_path: Path, capsys, monkeypatch: pytest.Monkey
         assert equiray("serve", written(tmp_path), "--port", port) == 3
     said = capsys.readouterr().err
     assert "Address already in use" in said and f"port {port}" in said and "--port 0" in said
+
+
+@pytest.mark.parametrize(
+    ("deployments", "said"),
+    [
+        ([("Watch", "Traceback:\n  File x\nValueError: no such file\n\n")], "Watch: ValueError: no such file"),
+        ([], "deploying failed"),
+    ],
+)
+def test_what_a_deployment_raised_is_said(deployments: list[tuple[str, str]], said: str):
+    from ray.serve._private.application_state import ApplicationStatusInfo, StatusOverview
+    from ray.serve._private.common import DeploymentStatus, DeploymentStatusInfo, DeploymentStatusTrigger
+    from ray.serve.schema import ApplicationStatus
+
+    from equiray.serving.starting import _wait_until_running
+
+    trigger = DeploymentStatusTrigger.REPLICA_STARTUP_FAILED
+    failed = [
+        DeploymentStatusInfo(name, DeploymentStatus.DEPLOY_FAILED, trigger, message) for name, message in deployments
+    ]
+    whole = ApplicationStatusInfo(ApplicationStatus.DEPLOY_FAILED, "deploying failed", 0.0)
+
+    class Client:
+        def list_serve_statuses(self) -> list[StatusOverview]:
+            return [StatusOverview(app_status=whole, name="equiray", deployment_statuses=failed)]
+
+    with pytest.raises(Incomplete, match=f"did not start: {said}$"):
+        _wait_until_running(Client())
 
 
 @pytest.mark.parametrize(
