@@ -129,8 +129,9 @@ def test_thresholds_change_in_the_same_process(client: httpx.Client, server: Ser
     assert server.pids("decider") == pids and len(pids) == 1
 
     server.configure(threshold=0.5, gates={"age": 0.5})
-    until(lambda: client.get("/readyz").status_code == 200, "it still answers")
-    assert decided(client, rows[:1])["model_version"] != "", "settings that cannot be used stop nobody"
+    until(lambda: "no gate is called 'age'" in server.log.read_text(), "settings that cannot be used are named")
+    assert decided(client, rows[:1])["model_version"] == after["model_version"]
+    assert server.pids("decider") == pids
     server.configure(threshold=None, gates={})
     until(lambda: decided(client, rows[:1])["model_version"] == before["model_version"], "the former settings are back")
 

@@ -2,13 +2,16 @@
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from bundles_made import equiray
-from equiray.errors import Incomplete
+from equiray.errors import BadInput, Incomplete
+from equiray.serving.live import check_live
 from equiray.serving.proxy import Unreachable
+from equiray.specs.serve_config import load_serve_config
 from served import config_of
 
 NOWHERE = Path("/nowhere/bundle")
@@ -41,6 +44,26 @@ def test_wrong_keys_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert equiray("serve", written(tmp_path, batchin={"rows": 3}, limits={"rows": 0})) == 3
     said = capsys.readouterr().err
     assert "batchin" in said and "limits.rows" in said
+
+
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        ({"gates": {"age": 0.5}}, "no gate is called 'age'"),
+        ({"threshold": "high"}, "threshold"),
+        ({"treshold": 0.5}, "treshold"),
+    ],
+)
+def test_live_settings_that_no_replica_would_take(tmp_path: Path, monkeypatch, live: dict, said: str):
+    fairnet = SimpleNamespace(thresholds={"sex": 0.5})
+    manifest = SimpleNamespace(parts=SimpleNamespace(fairnet=fairnet))
+    monkeypatch.setattr("equiray.serving.live.read_manifest", lambda path: manifest)
+    document = config_of(NOWHERE, tmp_path)
+    document["applications"][0]["deployments"][0]["user_config"] = live
+    (tmp_path / "serve.yaml").write_text(yaml.safe_dump(document))
+    config = load_serve_config(tmp_path / "serve.yaml", "equiray.serving:build")
+    with pytest.raises(BadInput, match=said):
+        check_live(config, "equiray.serving:build")
 
 
 def test_a_config_that_is_no_yaml_or_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

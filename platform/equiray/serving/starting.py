@@ -20,6 +20,7 @@ from equiray.serving.audit.keys import ensure_key
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.limiter import stop_limiter
 from equiray.serving.guard.start_modes import check_start_modes
+from equiray.serving.live import check_live
 from equiray.specs.serve_config import ServeConfig, load_serve_config
 
 _START_S, _POLL_S = 600.0, 0.5
@@ -48,7 +49,9 @@ class Started:
                 continue
             seen = now
             try:
-                self.client.deploy_apps(_schema(load_serve_config(self.config.path, _IMPORT_PATH), self.changes))
+                config = load_serve_config(self.config.path, _IMPORT_PATH)
+                check_live(config, _IMPORT_PATH)
+                self.client.deploy_apps(_schema(config, self.changes))
                 print("settings taken from the config file", flush=True)
             except (BadInput, ValueError) as error:
                 print(f"the config file is not taken: {error}", flush=True)
@@ -94,6 +97,7 @@ def check_start(config: ServeConfig, *, host: str, port: int, remote: bool, envi
     """
     check_start_modes(environ, host, remote=remote)
     application(config.args)
+    check_live(config, _IMPORT_PATH)
     for name in ("audit", "checkpoint"):
         ensure_key(name, Path(config.spec.audit.secrets))
     _make_folder_of(config.spec.audit.store)
