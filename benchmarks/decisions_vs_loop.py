@@ -124,7 +124,7 @@ def main() -> None:
             own = [bundle.decide(_rows(table, each)).probability for each in batches(everybody)]
             agree("probabilities", probabilities(served.all_of(everybody)), np.concatenate(own), 2e-2)
             sides = served.side("endpoint"), Side("loop", loop)
-            taken = measure_sides(sides, len(rows), quick=quick)
+            taken = measure_sides(sides, len(rows), quick=quick, at_least=len(rows))
         ratios = [rates["endpoint"] / rates["loop"] for rates in taken]
         with endpoint(path, folder / "alone", rows, alone=True) as served:
             few = range(ALONE_ROWS)
