@@ -184,7 +184,7 @@ def test_no_answer_is_undocumented(client: httpx.Client, server: Server, rows):
         for case in examples(document[path][method]):
             if isinstance(case.body, dict) and path == "/v1/decisions":
                 case.body["task"] = "people"
-            response = case.call(headers=dict(client.headers))
+            response = case.call(headers=dict(client.headers), timeout=120)
             statuses[path, response.status_code] += 1
             case.validate_response(response, checks=checks)
             if response.status_code == 503:
