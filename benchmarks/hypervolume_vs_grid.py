@@ -1,6 +1,6 @@
 """Search against a grid of the same budget, visited at random: hypervolume on test rows (see sweep_race.py).
 
-Needs COMPAS in the folder that EQUIRAY_DATA names.
+Needs Adult in the folder that EQUIRAY_DATA names.
 """
 
 import sweep_race

@@ -1,6 +1,6 @@
 """Search against random search, equal budget: hypervolume of the front on test rows (see sweep_race.py).
 
-Needs COMPAS in the folder that EQUIRAY_DATA names.
+Needs Adult in the folder that EQUIRAY_DATA names.
 """
 
 import sweep_race
