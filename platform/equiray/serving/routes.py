@@ -20,10 +20,16 @@ OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", "/dashboard")
 """Without a key: they say nothing about anybody."""
 
 router = APIRouter(route_class=StrictRoute)
+_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorDocument"}}}
 _WATCHED: dict[int | str, dict[str, Any]] = REFUSALS | {
     404: {"model": ErrorDocument, "description": "Nothing is monitored here."}
 }
-_OPEN: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (400, 413, 503)}
+# A refusal is JSON where the answer is text, too; FastAPI would document a `model` as text there.
+_WATCHED_TEXT: dict[int | str, dict[str, Any]] = {
+    status: {name: value for name, value in said.items() if name != "model"} | {"content": _ERROR}
+    for status, said in _WATCHED.items()
+}
+_OPEN: dict[int | str, dict[str, Any]] = {status: _WATCHED_TEXT[status] for status in (400, 413, 503)}
 _Services = Annotated[Services, Depends(services_of)]
 _PAGE = 1000  # records of one answer
 
@@ -146,7 +152,9 @@ async def fairness(
     return await services.monitor.document()
 
 
-@router.get("/metrics", tags=["audit"], response_class=PlainTextResponse, responses=_WATCHED, summary="For Prometheus")
+@router.get(
+    "/metrics", tags=["audit"], response_class=PlainTextResponse, responses=_WATCHED_TEXT, summary="For Prometheus"
+)
 async def metrics(
     caller: Annotated[Caller, Depends(guarded("audit", "admin"))], services: _Services
 ) -> PlainTextResponse:
