@@ -160,7 +160,7 @@ def test_without_a_key_nothing_is_said(server: Server, path: str):
 
 def test_the_log_verifies_after_all_this(server: Server):
     found = server.verify()
-    assert found.problems == () and found.length > 8
+    assert found.problems == () and found.length > 0
 
 
 def test_one_process_of_each_serves(server: Server):
