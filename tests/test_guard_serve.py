@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -27,7 +28,10 @@ def served(tmp_path_factory, ray_cluster: None) -> Iterator[tuple[str, KeyStore]
     def build():
         return make_app(KeyStore.open(store_url), LeasingLimiter(RayLeases(store_url)), timeout_s=10)
 
-    @serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 0.1})
+    # Replicas import the app by name, and the tests' folder is on pytest's path alone.
+    found = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}
+
+    @serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 0.1, "runtime_env": found})
     @serve.ingress(build)
     class Gateway:
         pass
