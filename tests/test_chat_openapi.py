@@ -59,9 +59,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, str
             (found,) = await asyncio.to_thread(answerer.answer, [asked])
             return found
 
-        async def model() -> ChatModel:
-            return ChatModel.of(bundle.path)
-
+        model = ChatModel.of(bundle.path)
         app.include_router(chat_router(answer, guard=guarded("chat"), log=Kept(), model=model, request_key=b"k"))
         protect(app, open_paths=["/openapi.json"])
         _, secret = app.state.keys.create(name="tests", scopes=["chat"])

@@ -112,7 +112,7 @@ async def outcomes(
         body=body,
         payload={"attributes": groups} if any(groups) else None,
     )
-    record = await services.recorded(entry)
+    record = await services.recorder.recorded(entry)
     return {"id": record.record_id, "taken": len(said.outcomes)}
 
 

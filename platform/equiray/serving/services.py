@@ -1,6 +1,5 @@
-"""What every route needs, and how an answer is recorded before it leaves."""
+"""What every route needs."""
 
-import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,13 +8,13 @@ from typing import Any, Protocol
 
 from fastapi import Request
 
-from equiray.serving.audit import AuditLog, Entry, IdempotencyConflict, LogUnavailable, Record
+from equiray.serving.audit import AuditLog
 from equiray.serving.audit.chain import canonical
 from equiray.serving.chat.records import Answered, Rejected
 from equiray.serving.chat.records import Asked as Question
 from equiray.serving.chat.routes import ChatModel
 from equiray.serving.decisions.service import Asked, Decided
-from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
+from equiray.serving.recorder import Recorder
 
 
 class MonitorLink(Protocol):
@@ -31,7 +30,7 @@ class ChatLink:
     """The model that answers in words, wherever it runs."""
 
     answer: Callable[[Question], Awaitable[Answered | Rejected]]
-    model: Callable[[], Awaitable[ChatModel]]
+    model: ChatModel
 
 
 @dataclass(kw_only=True)
@@ -68,49 +67,12 @@ class Services:
         """Names a request, equal for equal bodies."""
         return hmac.new(self.request_key, canonical(body).encode(), hashlib.sha256).hexdigest()
 
-    async def recorded(self, entry: Entry) -> Record:
-        """The record of an entry, durably written.
-
-        Raises
-        ------
-        Refused
-            503: the log cannot be written, so nothing may be answered. 409: the idempotency key was used otherwise.
-        """
-        try:
-            return await asyncio.wrap_future(self.log.append(entry))
-        except LogUnavailable as error:
-            raise _not_recorded() from error
-        except IdempotencyConflict as error:
-            raise conflict() from error
-
-    async def earlier(self, key_id: str, idempotency_key: str, request_sha256: str) -> Record | None:
-        """What the same request was answered before.
-
-        Raises
-        ------
-        Refused
-            409: the idempotency key was used for another request. 503: the log cannot be read.
-        """
-        try:
-            found = await asyncio.to_thread(self.log.find, key_id, idempotency_key)
-        except LogUnavailable as error:
-            raise _not_recorded() from error
-        if found is not None and found.request_sha256 != request_sha256:
-            raise conflict()
-        return found
+    @property
+    def recorder(self) -> Recorder:
+        """What writes answers down."""
+        return Recorder(log=self.log)
 
 
 async def services_of(request: Request) -> Services:  # were it no coroutine, FastAPI would send it to a thread
     """A route's dependency."""
     return request.app.state.services
-
-
-def conflict() -> Refused:
-    """Of an idempotency key that stands for another request."""
-    message = "the idempotency key was used for another request; use a fresh one"
-    return Refused(409, "idempotency_conflict", message, param="idempotency_key")
-
-
-def _not_recorded() -> Refused:
-    message = "the audit log cannot be written, so nothing is answered; try again"
-    return Refused(503, "log_not_writable", message, retry_after=RETRY_SOON_S)

@@ -1,18 +1,16 @@
 """``POST /v1/chat/completions`` and ``POST /v1/completions``: asked, answered, recorded, and only then sent."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from equiray.bundles.checking import read_manifest, version_of
 from equiray.bundles.reward import no_reward
-from equiray.serving.audit.records import Entry, IdempotencyConflict, LogUnavailable, Record
+from equiray.serving.audit.records import Record
 from equiray.serving.chat.bodies import ChatCompletionRequest, CompletionRequest
 from equiray.serving.chat.chunks import chat_chunks, text_chunks
 from equiray.serving.chat.recording import Endpoint, Origin, answered_of, entry_of, request_sha256
@@ -22,7 +20,8 @@ from equiray.serving.chat.replies import ChatCompletion, TextCompletion
 from equiray.serving.chat.replying import chat_completion, text_completion
 from equiray.serving.guard.admission import Caller
 from equiray.serving.guard.errors import REFUSALS, ErrorDocument
-from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
+from equiray.serving.guard.refusals import Refused
+from equiray.serving.recorder import Log, Recorder
 
 _CHARACTERS_A_TOKEN = 3
 """Of a prompt that nobody has counted yet: no text has many fewer."""
@@ -39,18 +38,6 @@ IdempotencyKey = Annotated[
         description="the same request under the same key is answered with the first one's record",
     ),
 ]
-
-
-class Log(Protocol):
-    """What an audit log does for an answer (`equiray.serving.audit.AuditLog`)."""
-
-    def append(self, entry: Entry) -> "Future[Record]":
-        """Done when the record is committed."""
-        ...
-
-    def find(self, key_id: str, idempotency_key: str) -> Record | None:
-        """The record that was written under an idempotency key."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +80,8 @@ class _Service:
     """What both endpoints do."""
 
     answer: Answer
-    model: Callable[[], Awaitable[ChatModel]]
-    log: Log
+    model: ChatModel
+    recorder: Recorder
     request_key: bytes
     plain_prompts: bool
 
@@ -102,7 +89,7 @@ class _Service:
         self, body: ChatCompletionRequest | CompletionRequest, endpoint: Endpoint, caller: Caller, key: str | None
     ) -> tuple[Answered, Record]:
         """An answer and its record: a new one, or the one that was written under the idempotency key."""
-        model = await self.model()
+        model = self.model
         if body.model not in (model.name, model.version):
             message = f"there is no model {body.model!r}; ask for {model.name!r}"
             raise Refused(404, "model_not_found", message, param="model")
@@ -114,29 +101,16 @@ class _Service:
             idempotency_key=key,
             request_sha256="" if key is None else request_sha256(endpoint, asked, body.model, key=self.request_key),
         )
-        try:
-            record = await self._first(origin) or await self._new(origin, model, caller)
-        except IdempotencyConflict as error:
-            raise _conflict() from error
-        except LogUnavailable as error:
-            message = "the audit log cannot be used, and nothing is answered without a record; try again"
-            raise Refused(503, "log_not_writable", message, retry_after=RETRY_SOON_S) from error
+        earlier = await self.recorder.earlier(origin.key_id, key, origin.request_sha256)
+        record = earlier or await self._new(origin, caller)
         answered = answered_of(record)
         if answered is None:
             message = "the answer under this idempotency key was erased; send the request under another key"
             raise Refused(409, "answer_erased", message)
         return answered, record
 
-    async def _first(self, origin: Origin) -> Record | None:
-        if origin.idempotency_key is None:
-            return None
-        found = await asyncio.to_thread(self.log.find, origin.key_id, origin.idempotency_key)
-        if found is not None and found.request_sha256 != origin.request_sha256:
-            raise _conflict()
-        return found
-
-    async def _new(self, origin: Origin, model: ChatModel, caller: Caller) -> Record:
-        most = _most_tokens(origin.asked, model)
+    async def _new(self, origin: Origin, caller: Caller) -> Record:
+        most = _most_tokens(origin.asked, self.model)
         await caller.take(tokens=most)
         answered = await self.answer(origin.asked)
         if isinstance(answered, Rejected):
@@ -144,8 +118,7 @@ class _Service:
             raise Refused(400, answered.code or "invalid_value", answered.message, param=answered.param)
         usage = answered.vote.usage
         caller.give_back(tokens=max(0, most - usage.prompt_tokens - usage.completion_tokens))
-        entry = entry_of(answered, origin, plain_prompts=self.plain_prompts)
-        return await asyncio.wrap_future(self.log.append(entry))
+        return await self.recorder.recorded(entry_of(answered, origin, plain_prompts=self.plain_prompts))
 
 
 def chat_router(
@@ -153,7 +126,7 @@ def chat_router(
     *,
     guard: Callable[..., Awaitable[Caller]],
     log: Log,
-    model: Callable[[], Awaitable[ChatModel]],
+    model: ChatModel,
     request_key: bytes,
     plain_prompts: bool = False,
 ) -> APIRouter:
@@ -167,14 +140,19 @@ def chat_router(
         ``guarded("chat")``: the caller, or a refusal.
     log : Log
         Of this process.
-    model : async callable
-        The model that answers now.
+    model : ChatModel
     request_key : bytes
         Names requests in records, so that what they held cannot be guessed from the name.
     plain_prompts : bool
         Whether records keep prompts themselves; else a hash of each.
     """
-    service = _Service(answer=answer, model=model, log=log, request_key=request_key, plain_prompts=plain_prompts)
+    service = _Service(
+        answer=answer,
+        model=model,
+        recorder=Recorder(log=log),
+        request_key=request_key,
+        plain_prompts=plain_prompts,
+    )
     router = APIRouter(route_class=ChatRoute, tags=["chat"], responses=_refusals())
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion, responses=_streamed())
@@ -205,11 +183,6 @@ def _most_tokens(asked: Asked, model: ChatModel) -> int:
     prompt = sum(len(message.content) for message in asked.messages) // _CHARACTERS_A_TOKEN + 1
     chains = 1 if asked.temperature == 0 else model.chains
     return prompt + chains * (model.max_tokens if asked.max_tokens is None else asked.max_tokens)
-
-
-def _conflict() -> Refused:
-    message = "the idempotency key was used for another request; send this one under a key of its own"
-    return Refused(409, "idempotency_conflict", message)
 
 
 def _stream(events: AsyncIterator[str]) -> StreamingResponse:

@@ -36,9 +36,9 @@ async def decide(
     name = ""
     if asked.idempotency_key is not None:
         name = services.request_sha256(asked.model_dump(exclude={"idempotency_key"}))
-        earlier = await services.earlier(caller.key.key_id, asked.idempotency_key, name)
-        if earlier is not None:
-            return _answer(earlier)
+    earlier = await services.recorder.earlier(caller.key.key_id, asked.idempotency_key, name)
+    if earlier is not None:
+        return _answer(earlier)
     assert services.decide is not None, "the route is there where something decides"
     question = Asked(task=asked.task, rows=asked.rows, attributes=asked.attributes)
     decided = await services.decide(question)
@@ -52,7 +52,7 @@ async def decide(
         payload["rows"] = asked.rows
     else:
         payload["rows_sha256"] = hashlib.sha256(canonical({"rows": asked.rows}).encode()).hexdigest()
-    record = await services.recorded(
+    record = await services.recorder.recorded(
         Entry(
             kind="decision",
             key_id=caller.key.key_id,

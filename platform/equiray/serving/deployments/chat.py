@@ -11,7 +11,6 @@ from ray import serve
 from equiray.bundles.bundle import load_bundle
 from equiray.serving.chat.answering import ChatAnswerer
 from equiray.serving.chat.records import Answered, Asked, Rejected
-from equiray.serving.chat.routes import ChatModel
 from equiray.serving.chat.settings import ChatSettings
 from equiray.specs.serving import ChatSpec, LiveChatSpec
 
@@ -31,14 +30,6 @@ class Chat:
             most_tokens=spec.most_tokens,
         )
         self._answerer = ChatAnswerer(bundle, settings=settings)
-        assert bundle.reward is not None, "the answerer has checked"
-        part = bundle.reward.part
-        self._model = ChatModel(
-            name=self._answerer.model,
-            version=self._answerer.version,
-            chains=part.chains,
-            max_tokens=part.sampling.max_tokens,
-        )
 
     def reconfigure(self, live: Mapping[str, Any]) -> None:
         """`user_config`: the vote's temperature, changed without a restart."""
@@ -53,10 +44,6 @@ class Chat:
     async def _together(self, asked: list[Asked]) -> list[Answered | Rejected]:
         return await asyncio.to_thread(self._answerer.answer, asked)
 
-    async def model(self) -> ChatModel:
-        """What the router needs to know."""
-        return self._model
-
     async def about(self) -> Mapping[str, Any]:
         """Its entry of /v1/models."""
-        return {"id": self._model.name, "version": self._model.version, "object": "model", "owned_by": "equiray"}
+        return {"id": self._answerer.model, "version": self._answerer.version, "object": "model", "owned_by": "equiray"}

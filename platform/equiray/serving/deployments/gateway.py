@@ -16,6 +16,7 @@ from equiray.serving.audit import AuditLog, Entry, LogUnavailable
 from equiray.serving.audit.keys import ensure_key
 from equiray.serving.chat.records import Answered, Rejected
 from equiray.serving.chat.records import Asked as Question
+from equiray.serving.chat.routes import ChatModel
 from equiray.serving.decisions.service import Asked, Decided
 from equiray.serving.deployments.calling import asked_of
 from equiray.serving.guard.keys import KeyStore
@@ -26,7 +27,7 @@ from equiray.serving.guard.start_modes import check_start_modes
 from equiray.serving.monitor import Action
 from equiray.serving.services import ChatLink, Services
 from equiray.serving.web import make_app
-from equiray.specs.serving import ServeSpec
+from equiray.specs.serving import ChatSpec, ServeSpec
 
 _ACTION_S = 1.0
 """How often the monitor is asked what to do: a FAIL takes effect within that time."""
@@ -71,7 +72,7 @@ class Gateway:
             request_key=hmac.digest(self._key, b"equiray requests", "sha256"),
             keep_rows=self._spec.audit.rows == "plain",
             decide=None if self._to.decider is None else self._decide,
-            chat=None if self._to.chat is None else ChatLink(answer=self._answer, model=self._chat_model),
+            chat=None if self._spec.chat is None else self._chat(self._spec.chat),
             models=self._models,
             monitor=self,
             shadow=None if self._to.shadow is None else self._shadow,
@@ -103,9 +104,8 @@ class Gateway:
         assert self._to.chat is not None
         return await asked_of(self._to.chat.answer.remote(asked))
 
-    async def _chat_model(self) -> Any:
-        assert self._to.chat is not None
-        return await asked_of(self._to.chat.model.remote())
+    def _chat(self, spec: ChatSpec) -> ChatLink:
+        return ChatLink(answer=self._answer, model=ChatModel.of(Path(spec.bundle)))
 
     async def _models(self) -> list[Mapping[str, Any]]:
         handles = [handle for handle in (self._to.decider, self._to.chat) if handle is not None]
