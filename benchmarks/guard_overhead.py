@@ -74,7 +74,9 @@ def overheads(store: str, folder: Path, cores: tuple[int, int], *, quick: bool) 
     repeats, seconds = (QUICK_REPEATS, QUICK_SECONDS) if quick else (REPEATS, SECONDS)
     with process(ours, GUARDED, store, str(folder)) as first, process(ours, BARE, store, str(folder)) as second:
         running = {GUARDED: _said_by(first), BARE: _said_by(second)}
-        with process(ours, "watch", store, str(folder)):
+        with process(ours, "watch", store, str(folder)) as watching:
+            assert watching.stdout is not None
+            watching.stdout.readline()  # while it starts it needs the core
             for each in running.values():
                 load(loads, each, 2.0)  # warm-up
             peak = {kind: load(loads, each, seconds / 4) for kind, each in running.items()}

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from equiray.policies import load_policy
 from equiray.serving.audit import AuditLog, Entry, Record
 from equiray.serving.audit.keys import ensure_key
+from equiray.serving.decisions.records import Asked, Decided
 from equiray.serving.decisions.routes import router
-from equiray.serving.decisions.service import Asked, Decided
 from equiray.serving.guard.admission import Caller, RequestLimits
 from equiray.serving.guard.key_rows import Key
 from equiray.serving.guard.keys import KeyStore
@@ -35,6 +35,8 @@ from equiray.serving.guard.quotas import QuotaTable
 from equiray.serving.guard.refusals import Refused
 from equiray.serving.guard.tables import open_engine
 from equiray.serving.monitor import Monitor, Settings, policy_bounds
+from equiray.serving.process import settle_heap, stand_back
+from equiray.serving.recorder import Recorder
 from equiray.serving.services import Services
 from equiray.serving.web import make_app
 from equiray.specs.serving import RequestLimitsSpec
@@ -83,11 +85,17 @@ class _NoLimits:
         return None
 
 
-class _Unrecorded(Services):
+class _NoRecorder(Recorder):
     async def recorded(self, entry: Entry) -> Record:
         names = ("record_id", "kind", "key_id", "model_version", "body", "payload", "idempotency_key", "request_sha256")
         told = {name: getattr(entry, name) for name in names}
         return Record(seq=1, at="", commitment=None, prev="", mac="", **told)
+
+
+class _Unrecorded(Services):
+    @property
+    def recorder(self) -> Recorder:
+        return _NoRecorder(log=self.log)
 
 
 class _Here:
@@ -142,9 +150,12 @@ def bare() -> ASGIApp:
 
 def watch(store: str, folder: Path) -> None:
     """Follow the log, as the deployed monitor does, until killed."""
+    stand_back()
     log = AuditLog.open(store, key=ensure_key("audit", folder / "secrets"))
     bounds, _ = policy_bounds(load_policy("four_fifths").policy, ("sex",))
     monitor = Monitor(Settings(attributes=("sex",), bounds=bounds))
+    settle_heap()
+    print("watching", flush=True)
     while True:
         found = log.records(after=monitor.seq, limit=_PAGE)
         monitor.take(found)
@@ -159,6 +170,7 @@ def main(kind: str, store: str, folder: Path) -> None:
     app, secret = (bare(), "none") if kind == "bare" else guarded(store, folder)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         print(listening.getsockname()[1], secret, flush=True)
+        settle_heap()  # as each deployment does
         config = uvicorn.Config(Timed(app), log_level="warning", access_log=False, lifespan="off")
         uvicorn.Server(config).run(sockets=[listening])
 

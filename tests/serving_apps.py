@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 
 from equiray.bundles.bundle import Bundle
 from equiray.serving.audit import AuditLog
-from equiray.serving.decisions.service import Asked, Decided, DecisionService
+from equiray.serving.decisions.records import Asked, Decided
+from equiray.serving.decisions.service import DecisionService
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.refusals import Refused
 from equiray.serving.services import Services

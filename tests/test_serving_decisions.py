@@ -11,7 +11,8 @@ from bundles_made import equiray, fairnet_run
 from equiray.bundles.bundle import Bundle, load_bundle
 from equiray.data.tasks.load import load_task
 from equiray.serving.audit import LogNotWritable, verify_log
-from equiray.serving.decisions.service import Asked, Decided, DecisionService
+from equiray.serving.decisions.records import Asked, Decided
+from equiray.serving.decisions.service import DecisionService
 from equiray.serving.guard.refusals import Refused
 from equiray.specs.fairnet import load_fairnet_spec
 from equiray.specs.serving import LiveSpec

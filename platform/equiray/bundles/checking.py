@@ -142,3 +142,9 @@ def _of_fairnet(part: FairNetPart, about: Any, base: str) -> Iterator[str]:
 def _of_base(part: str, trained_on: object, base: str) -> Iterator[str]:
     if trained_on != base:
         yield f"contradiction: part {part} was trained on {trained_on!s:.16}, the base is {base:.16}"
+
+
+def no_reward(bundle: Path) -> BadInput:
+    """What is said of a bundle that is asked to chat and has no reward model."""
+    fix = "bundle a finished run of chains: equiray bundle runs/chains --pick bbq --out DIR"
+    return BadInput("the bundle answers no chats: it has no reward model", place=str(bundle), fix=fix)

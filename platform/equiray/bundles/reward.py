@@ -69,9 +69,3 @@ class Reward:
                 yield model
         finally:
             self._one.release()
-
-
-def no_reward(bundle: Path) -> BadInput:
-    """What is said of a bundle that is asked to chat and has no reward model."""
-    fix = "bundle a finished run of chains: equiray bundle runs/chains --pick bbq --out DIR"
-    return BadInput("the bundle answers no chats: it has no reward model", place=str(bundle), fix=fix)

@@ -13,7 +13,7 @@ from equiray.serving.audit.chain import canonical
 from equiray.serving.chat.records import Answered, Rejected
 from equiray.serving.chat.records import Asked as Question
 from equiray.serving.chat.routes import ChatModel
-from equiray.serving.decisions.service import Asked, Decided
+from equiray.serving.decisions.records import Asked, Decided
 from equiray.serving.recorder import Recorder
 
 

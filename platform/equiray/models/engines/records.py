@@ -111,3 +111,20 @@ def completion_key(messages: tuple[Message, ...], seed: int, index: int) -> int:
     """128 bits that name the draws of one completion: its number in a stream of random numbers."""
     content = json.dumps([seed, index, [[m.role, m.content] for m in messages]], ensure_ascii=False)
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:16], "big")
+
+
+@dataclass(frozen=True)
+class LikelyToken:
+    """A token and its log-probability, nats."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """A token of a text, its log-probability in nats, and the likeliest tokens at its place, likeliest first."""
+
+    text: str
+    logprob: float
+    likeliest: tuple[LikelyToken, ...]

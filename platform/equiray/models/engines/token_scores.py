@@ -1,13 +1,12 @@
 """How likely a model is to write each token of a text, and which tokens it would rather have written there."""
 
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import torch
 
 from equiray.models.engines.prompts import encode_conversations
-from equiray.models.engines.records import Message
+from equiray.models.engines.records import LikelyToken, Message, ScoredToken
 from equiray.models.loading import CausalLM
 from equiray.models.prefix_tree import tree_batches
 from equiray.models.scoring import ScoredTokens, capped_logits, token_logprobs
@@ -15,23 +14,6 @@ from equiray.models.tree_attention import tree_hidden_states
 
 _ROWS = 256
 """Rows of the vocabulary-wide logit matrix held at once."""
-
-
-@dataclass(frozen=True)
-class LikelyToken:
-    """A token and its log-probability, nats."""
-
-    text: str
-    logprob: float
-
-
-@dataclass(frozen=True)
-class ScoredToken:
-    """A token of a text, its log-probability in nats, and the likeliest tokens at its place, likeliest first."""
-
-    text: str
-    logprob: float
-    likeliest: tuple[LikelyToken, ...]
 
 
 @torch.inference_mode()

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from equiray.bundles.bundle import Bundle
-from equiray.bundles.checking import version_of
-from equiray.bundles.reward import no_reward
+from equiray.bundles.checking import no_reward, version_of
 from equiray.errors import BadInput
 from equiray.models.engines.records import Sampling
 from equiray.serving.chat.choosing import decided

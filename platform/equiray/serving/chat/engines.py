@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from equiray.errors import BadInput
 from equiray.models.engines.prompts import encode_conversations
 from equiray.models.engines.protocol import Generator
-from equiray.models.engines.records import Message
-from equiray.models.engines.token_scores import ScoredToken, score_tokens
+from equiray.models.engines.records import Message, ScoredToken
+from equiray.models.engines.token_scores import score_tokens
 from equiray.models.engines.transformers_engine import TransformersEngine
 from equiray.models.loading import CausalLM
 from equiray.models.tree_attention import most_tokens

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from equiray.bundles.manifest import Threshold
-from equiray.models.engines.records import Finish, Message
-from equiray.models.engines.token_scores import ScoredToken
+from equiray.models.engines.records import Finish, Message, ScoredToken
 
 Rule: TypeAlias = Literal["options", "final_answer", "best_chain"]
 """How chains are compared: by the option they answer, by the answer they state, or by their scores alone."""

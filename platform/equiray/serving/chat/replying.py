@@ -4,8 +4,7 @@ import math
 from datetime import datetime
 from typing import Any
 
-from equiray.models.engines.records import Finish
-from equiray.models.engines.token_scores import ScoredToken
+from equiray.models.engines.records import Finish, ScoredToken
 from equiray.serving.audit.records import Record
 from equiray.serving.chat.records import Answered, Usage
 from equiray.serving.chat.replies import (

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from equiray.bundles.checking import read_manifest, version_of
-from equiray.bundles.reward import no_reward
+from equiray.bundles.checking import no_reward, read_manifest, version_of
 from equiray.serving.audit.records import Record
 from equiray.serving.chat.bodies import ChatCompletionRequest, CompletionRequest
 from equiray.serving.chat.chunks import chat_chunks, text_chunks

@@ -10,7 +10,7 @@ from equiray.serving.audit import Entry, Record
 from equiray.serving.audit.chain import canonical
 from equiray.serving.audit.records import new_record_id
 from equiray.serving.decisions.bodies import DecisionsAnswer, DecisionsRequest, answer_of
-from equiray.serving.decisions.service import Asked
+from equiray.serving.decisions.records import Asked
 from equiray.serving.guard.admission import Caller, guarded
 from equiray.serving.guard.bodies import StrictRoute
 from equiray.serving.guard.errors import REFUSALS, ErrorDocument

@@ -8,10 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from equiray.data.schema import Feature, Schema, SensitiveAttribute
+from equiray.serving.decisions.records import Groups, Row
 from equiray.serving.guard.refusals import Refused
 
-Row = Mapping[str, Any]
-Groups = Mapping[str, str | None]
 _LARGEST_TEXT = 10_000  # characters of a cell; more is no value of a column
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,36 +13,10 @@ from equiray.bundles.checking import version_of
 from equiray.bundles.deciding import Decisions, with_thresholds
 from equiray.data.schema import Schema
 from equiray.errors import BadInput
-from equiray.serving.decisions.rows import Groups, Row, groups_of, table_of
+from equiray.serving.decisions.records import Asked, Decided
+from equiray.serving.decisions.rows import groups_of, table_of
 from equiray.serving.guard.refusals import Refused
 from equiray.specs.serving import LiveSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One request's rows."""
-
-    task: str
-    rows: Sequence[Row]
-    attributes: Sequence[Groups] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decided:
-    """What one request's rows are decided.
-
-    Attributes
-    ----------
-    model_version : str
-    decisions : list of dict
-        As the answer says them, without ids.
-    groups : list of dict
-        Each row's group of every attribute that is known.
-    """
-
-    model_version: str
-    decisions: list[dict[str, Any]]
-    groups: list[dict[str, str | None]]
 
 
 class DecisionService:

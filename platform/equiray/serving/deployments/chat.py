@@ -12,6 +12,7 @@ from equiray.bundles.bundle import load_bundle
 from equiray.serving.chat.answering import ChatAnswerer
 from equiray.serving.chat.records import Answered, Asked, Rejected
 from equiray.serving.chat.settings import ChatSettings
+from equiray.serving.process import settle_heap
 from equiray.specs.serving import ChatSpec, LiveChatSpec
 
 
@@ -30,6 +31,7 @@ class Chat:
             most_tokens=spec.most_tokens,
         )
         self._answerer = ChatAnswerer(bundle, settings=settings)
+        settle_heap()
 
     def reconfigure(self, live: Mapping[str, Any]) -> None:
         """`user_config`: the vote's temperature, changed without a restart."""

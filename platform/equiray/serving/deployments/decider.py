@@ -8,8 +8,10 @@ from typing import Any, cast
 from ray import serve
 
 from equiray.bundles.bundle import load_bundle
-from equiray.serving.decisions.service import Asked, Decided, DecisionService
+from equiray.serving.decisions.records import Asked, Decided
+from equiray.serving.decisions.service import DecisionService
 from equiray.serving.guard.refusals import Refused
+from equiray.serving.process import settle_heap
 from equiray.specs.serving import LiveSpec, ServeSpec
 
 
@@ -36,6 +38,7 @@ class Decider:
         batched = cast(Any, self._together)
         batched.set_max_batch_size(spec.batching.rows)
         batched.set_batch_wait_timeout_s(spec.batching.wait_ms / 1000)
+        settle_heap()
 
     def reconfigure(self, live: Mapping[str, Any]) -> None:
         """`user_config`: thresholds, changed without a restart."""

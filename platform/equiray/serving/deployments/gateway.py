@@ -17,7 +17,7 @@ from equiray.serving.audit.keys import ensure_key
 from equiray.serving.chat.records import Answered, Rejected
 from equiray.serving.chat.records import Asked as Question
 from equiray.serving.chat.routes import ChatModel
-from equiray.serving.decisions.service import Asked, Decided
+from equiray.serving.decisions.records import Asked, Decided
 from equiray.serving.deployments.calling import asked_of
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.leases import LeasingLimiter
@@ -25,6 +25,7 @@ from equiray.serving.guard.limiter import RayLeases
 from equiray.serving.guard.refusals import Refused
 from equiray.serving.guard.start_modes import check_start_modes
 from equiray.serving.monitor import Action
+from equiray.serving.process import settle_heap
 from equiray.serving.services import ChatLink, Services
 from equiray.serving.web import make_app
 from equiray.specs.serving import ChatSpec, ServeSpec
@@ -78,7 +79,9 @@ class Gateway:
             shadow=None if self._to.shadow is None else self._shadow,
         )
         self._start(self._follow_action())
-        return make_app(services, self._keys, LeasingLimiter(RayLeases(self._spec.audit.store)), self._spec.limits)
+        app = make_app(services, self._keys, LeasingLimiter(RayLeases(self._spec.audit.store)), self._spec.limits)
+        settle_heap()
+        return app
 
     async def document(self) -> Mapping[str, Any]:
         """``GET /v1/fairness``."""

@@ -8,6 +8,7 @@ from typing import Any
 from equiray.serving.audit import AuditLog
 from equiray.serving.audit.keys import ensure_key
 from equiray.serving.monitor import Action
+from equiray.serving.process import settle_heap, stand_back
 from equiray.serving.watching import Watcher
 from equiray.specs.serving import ServeSpec
 
@@ -16,10 +17,12 @@ class Watch:
     """Follows the audit log; one replica, for its figures are sums over all."""
 
     def __init__(self, spec: ServeSpec) -> None:
+        stand_back()
         secrets = Path(spec.audit.secrets)
         log = AuditLog.open(spec.audit.store, key=ensure_key("audit", secrets))
         self._watcher = Watcher(spec, log, secrets)
         self._following: asyncio.Task[None] | None = None
+        settle_heap()
 
     async def check_health(self) -> None:
         """Starts the reading with the first check, in the replica's own loop; it never ends by itself."""
