@@ -22,7 +22,10 @@ from equiray.data.tasks.load import load_task
 from equiray.errors import BadInput
 from equiray.mitigation.gating.store import load_outcomes
 from equiray.runs.bundling.fairnet import hashes_of
+from equiray.serving.monitor.settings import Gate, Harm
+from equiray.serving.watching import settings_of
 from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
+from equiray.specs.serving import ServeSpec
 
 CONTRACT = Path(__file__).parents[1] / "docs" / "contracts" / "bundle_manifest.json"
 
@@ -127,6 +130,31 @@ def test_the_manifest_says_where_it_came_from(run: Path, made: Path):
     files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
     assert files - {"manifest.json"} == set(manifest.files)
     assert files == {"manifest.json", "serializer.json", "fairnet/fairnet.json", "fairnet/fairnet.safetensors"}
+
+
+def test_gates_are_watched_for_the_groups_and_the_harm_that_validation_showed(
+    run: Path, made: Path, sweep: Path, tmp_path: Path
+):
+    (task,) = json.loads((run / "fairnet.json").read_text())["tasks"]
+    promised = {each["gate"]: each for each in task["seeds"][0]["no_harm"]}
+    groups = {each["attribute"]: each["vulnerable"] for each in task["gates"]}
+    found = {each.gate: each for each in read_manifest(made).provenance.gates}
+    assert found.keys() == promised.keys() == set(GATES)
+    for name, gate in found.items():
+        assert (gate.vulnerable, gate.d_min, gate.d_maj) == (
+            groups[name],
+            promised[name]["d_min"],
+            promised[name]["d_maj"],
+        )
+    audit = {"store": f"sqlite:///{tmp_path}/log.db", "secrets": str(tmp_path)}
+    spec = ServeSpec.model_validate({"schema": "equiray.serve/1", "bundle": str(made), "audit": audit})
+    watched = settings_of(spec).gates
+    for name, gate in found.items():
+        assert watched[name] == Gate(vulnerable=gate.vulnerable, harm=Harm(gate.d_min, gate.d_maj))
+    assert equiray("bundle", sweep, "--pick", "t12p0", "--out", tmp_path / "point") == 0
+    assert {
+        gate.gate: (gate.vulnerable, gate.d_min) for gate in read_manifest(tmp_path / "point").provenance.gates
+    } == {name: (group, None) for name, group in groups.items()}
 
 
 def test_verify_says_what_it_checked_and_replays_the_test_rows(made: Path, capsys: pytest.CaptureFixture[str]):

@@ -163,6 +163,18 @@ class DataSource(Document):
     rows: dict[str, int] = Field(description="split -> how many were used")
 
 
+class GateEvidence(Document):
+    """Whom a gate is to open for, and what its adapter would change if it were always on, by validation rows.
+
+    The two changes are the d_min and d_maj of FairNet's no-harm condition (`equiray.mitigation.gating.no_harm`).
+    """
+
+    gate: str = Field(description="named after its attribute")
+    vulnerable: str = Field(description="group of that attribute")
+    d_min: float | None = Field(default=None, description="of the group's accuracy, with it always on; None: not known")
+    d_maj: float | None = Field(default=None, description="of the others' accuracy, without it less with it always on")
+
+
 class OutputHashes(Document):
     """What the model put out for every test row, as sha256 of little-endian arrays in the order of the rows."""
 
@@ -184,6 +196,7 @@ class Provenance(Document):
     data: tuple[DataSource, ...] = ()
     test: tuple[Estimate, ...] = Field(default=(), description="as in results.json")
     test_outputs: OutputHashes | None = None
+    gates: tuple[GateEvidence, ...] = Field(default=(), description="those that are for a group")
     versions: dict[str, str] = Field(default={}, description="of what made the bundle")
 
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from equiray.bundles.checking import read_manifest, version_of
+from equiray.bundles.manifest import GateEvidence
 from equiray.bundles.serializers import read_schema
 from equiray.errors import BadInput
 from equiray.policies import load_policy
 from equiray.serving.audit import AuditLog, LogUnavailable
 from equiray.serving.monitor import Action, Failed, Monitor, OnFail, Settings, settings_for
 from equiray.serving.monitor.alerts import Webhook
+from equiray.serving.monitor.settings import Gate, Harm
 from equiray.specs.serving import ServeSpec
 
 _POLL_S, _PAGE = 0.25, 2000
@@ -46,7 +48,18 @@ def settings_of(spec: ServeSpec) -> Settings:
     task = read_schema(path / manifest.parts.serializer.file)
     attributes = tuple(attribute.name for attribute in task.sensitive)
     policy = None if spec.policy is None else load_policy(spec.policy)
-    return settings_for(attributes, policy=policy, test=manifest.provenance.test, outcomes_for=spec.outcomes_for)
+    return settings_for(
+        attributes,
+        policy=policy,
+        test=manifest.provenance.test,
+        outcomes_for=spec.outcomes_for,
+        gates={each.gate: _gate(each) for each in manifest.provenance.gates},
+    )
+
+
+def _gate(of: GateEvidence) -> Gate:
+    harm = None if of.d_min is None or of.d_maj is None else Harm(of.d_min, of.d_maj)
+    return Gate(vulnerable=of.vulnerable, harm=harm)
 
 
 def on_fail_of(spec: ServeSpec) -> OnFail:

@@ -111,12 +111,15 @@ class StoredFairNet(NamedTuple):
         Of its backbone.
     sha256 : str
         Of all that risks and outputs depend on: not of thresholds, nor of what is noted besides.
+    vulnerable : dict
+        Of each gate that is for a group, by its attribute: that group, where it was noted.
     """
 
     thresholds: dict[str, float]
     layers: Layers
     pooling: Pooling
     sha256: str
+    vulnerable: dict[str, str]
 
 
 def read_stored(directory: Path) -> StoredFairNet:
@@ -131,6 +134,7 @@ def read_stored(directory: Path) -> StoredFairNet:
             layers=Layers(**document["layers"]),
             pooling=document["backbone"]["pooling"],
             sha256=hashlib.sha256(decisive.encode()).hexdigest(),
+            vulnerable=dict(document["about"].get("vulnerable", {})),
         )
 
 

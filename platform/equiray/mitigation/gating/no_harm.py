@@ -170,6 +170,19 @@ def no_harm(
     )
 
 
+def condition(outcomes: GatedOutcomes, threshold: float, attribute: str, vulnerable: str) -> Condition:
+    """The published condition of one gate at a threshold, without limits; NaN without rows in either group.
+
+    Raises
+    ------
+    BadInput
+        As `no_harm`.
+    """
+    check_one_gate(outcomes)
+    measured = _measured(_counts(outcomes, threshold, attribute, vulnerable))
+    return Condition(*(float(part) for part in measured.condition))
+
+
 class _Measured(NamedTuple):
     """The five numbers of `Condition`, the change that they imply, and the selection term; arrays [...]."""
 

@@ -20,6 +20,7 @@ from equiray.bundles.manifest import (
     DataSource,
     DecisionPart,
     FairNetPart,
+    GateEvidence,
     Manifest,
     OutputHashes,
     Parts,
@@ -31,7 +32,7 @@ from equiray.bundles.writing import Content, write_bundle
 from equiray.data.schema import SPLITS
 from equiray.errors import BadInput, reading_back
 from equiray.mitigation.fairnet import set_thresholds
-from equiray.mitigation.fairnet.store import read_stored
+from equiray.mitigation.fairnet.store import StoredFairNet, read_stored
 from equiray.mitigation.gating.outcomes import opened_gates
 from equiray.models.backbones import Backbone, load_backbone
 from equiray.models.classifiers import THRESHOLD
@@ -57,6 +58,8 @@ class Trained:
     thresholds : mapping of gate to float
     test_outputs : OutputHashes, optional
         None where nobody kept what it put out for test rows.
+    gates : tuple of GateEvidence
+        Those that are for a group.
     shared_layers : int, optional
         Lower layers that were run over all rows at once; default: all that nobody trains, reads or adapts.
     """
@@ -67,6 +70,7 @@ class Trained:
     spec: FairNetSpec
     thresholds: Mapping[str, float]
     test_outputs: OutputHashes | None
+    gates: tuple[GateEvidence, ...]
     shared_layers: int | None = None
 
 
@@ -74,8 +78,18 @@ class Origin(Protocol):
     """A run's training or a sweep's point, whichever it is."""
 
     def provenance(
-        self, *, data: tuple[DataSource, ...] = (), test_outputs: OutputHashes | None = None
+        self,
+        *,
+        data: tuple[DataSource, ...] = (),
+        test_outputs: OutputHashes | None = None,
+        gates: tuple[GateEvidence, ...] = (),
     ) -> Provenance: ...
+
+
+def gates_of(stored: StoredFairNet) -> tuple[GateEvidence, ...]:
+    """Gates that are for a group; what their adapters change is not known here."""
+    of_a_group = [gate for gate in stored.thresholds if gate in stored.vulnerable]
+    return tuple(GateEvidence(gate=gate, vulnerable=stored.vulnerable[gate]) for gate in of_a_group)
 
 
 def hashes_of(probability: NDArray[np.float64], positive: NDArray[np.bool_]) -> OutputHashes:
@@ -130,7 +144,7 @@ def bundle_fairnet(trained: Trained, origin: Origin, out: Path) -> Manifest:
         set_thresholds(copied, trained.thresholds)
         rows = {split: len(planned.rows(split)) for split in SPLITS}
         data = DataSource(task=planned.name, source_sha256=planned.examples.source_sha256, rows=rows)
-        provenance = origin.provenance(data=(data,), test_outputs=trained.test_outputs)
+        provenance = origin.provenance(data=(data,), test_outputs=trained.test_outputs, gates=trained.gates)
         return write_bundle(out, out.name, _content(trained, planned, backbone, copied), provenance)
 
 

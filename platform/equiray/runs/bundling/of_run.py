@@ -5,12 +5,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from equiray.bundles.manifest import FAIRNET, DataSource, OutputHashes, Provenance
+from equiray.bundles.manifest import FAIRNET, DataSource, GateEvidence, OutputHashes, Provenance
 from equiray.errors import BadInput, reading_back
 from equiray.metrics.estimates import Estimate
-from equiray.mitigation.fairnet.store import read_stored
+from equiray.mitigation.fairnet.store import StoredFairNet, read_stored
+from equiray.mitigation.gating.changes import number
+from equiray.mitigation.gating.no_harm import condition
 from equiray.mitigation.gating.store import load_outcomes
-from equiray.runs.bundling.fairnet import Trained, hashes_of_subsets, versions
+from equiray.runs.bundling.fairnet import Trained, gates_of, hashes_of_subsets, versions
+from equiray.runs.fairnet.choosing import known_outcomes
 from equiray.runs.results_document import RESULTS
 from equiray.specs.examples import AnyTaskSpec
 from equiray.specs.fairnet import FairNetSpec, load_fairnet_spec
@@ -41,22 +44,29 @@ class Training:
             There is none, or what it put out for test rows is cut short.
         """
         folder = self.directory / "models" / self.name / FAIRNET
-        thresholds = read_stored(folder).thresholds
+        stored = read_stored(folder)
         file = self.directory / "outcomes" / f"{self.name}.test.parquet"
         hashes = None
         if file.is_file():
             outcomes = load_outcomes(file)
-            hashes = hashes_of_subsets(outcomes.risk, outcomes.probability, thresholds)
+            hashes = hashes_of_subsets(outcomes.risk, outcomes.probability, stored.thresholds)
         return Trained(
             directory=self.directory,
             folder=folder,
             task=self.task,
             spec=self.spec,
-            thresholds=thresholds,
+            thresholds=stored.thresholds,
             test_outputs=hashes,
+            gates=self._gates(stored),
         )
 
-    def provenance(self, *, data: tuple[DataSource, ...] = (), test_outputs: OutputHashes | None = None) -> Provenance:
+    def provenance(
+        self,
+        *,
+        data: tuple[DataSource, ...] = (),
+        test_outputs: OutputHashes | None = None,
+        gates: tuple[GateEvidence, ...] = (),
+    ) -> Provenance:
         """Where a bundle of this training comes from."""
         return Provenance(
             origin="run",
@@ -68,8 +78,22 @@ class Training:
             data=data,
             test=self._estimates(),
             test_outputs=test_outputs,
+            gates=gates,
             versions=versions(),
         )
+
+    def _gates(self, stored: StoredFairNet) -> tuple[GateEvidence, ...]:
+        """With what their adapters change on the validation rows whose group the training knew."""
+        file = self.directory / "outcomes" / f"{self.name}.validation.parquet"
+        if not file.is_file():
+            return gates_of(stored)
+        outcomes = known_outcomes(load_outcomes(file), self.spec.detector, self.seed)
+        found = []
+        for each in gates_of(stored):
+            threshold = stored.thresholds[each.gate]
+            changes = condition(outcomes.alone(each.gate), threshold, each.gate, each.vulnerable)
+            found.append(each.model_copy(update={"d_min": number(changes.d_min), "d_maj": number(changes.d_maj)}))
+        return tuple(found)
 
     def _estimates(self) -> tuple[Estimate, ...]:
         """What results.json says of the training on test rows."""

@@ -9,11 +9,11 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
-from equiray.bundles.manifest import FAIRNET, DataSource, OutputHashes, Provenance
+from equiray.bundles.manifest import FAIRNET, DataSource, GateEvidence, OutputHashes, Provenance
 from equiray.errors import BadInput, reading_back
 from equiray.metrics.estimates import Estimate
 from equiray.mitigation.fairnet.store import read_stored
-from equiray.runs.bundling.fairnet import Trained, hashes_of_subsets, versions
+from equiray.runs.bundling.fairnet import Trained, gates_of, hashes_of_subsets, versions
 from equiray.runs.bundling.picking import pick_point
 from equiray.search.storage import Storage
 from equiray.specs.fairnet import FairNetSpec
@@ -73,7 +73,13 @@ class Point:
         with storage.folder(f"trials/trial{self.trial}") as folder:
             yield folder
 
-    def provenance(self, *, data: tuple[DataSource, ...] = (), test_outputs: OutputHashes | None = None) -> Provenance:
+    def provenance(
+        self,
+        *,
+        data: tuple[DataSource, ...] = (),
+        test_outputs: OutputHashes | None = None,
+        gates: tuple[GateEvidence, ...] = (),
+    ) -> Provenance:
         """Where a bundle of this point comes from."""
         return Provenance(
             origin="sweep",
@@ -86,6 +92,7 @@ class Point:
             data=data,
             test=self.test,
             test_outputs=test_outputs,
+            gates=gates,
             versions=versions(),
         )
 
@@ -99,11 +106,12 @@ class Point:
         """
         spec = self.spec
         assert isinstance(spec, FairNetSpec)
-        gates = read_stored(folder / FAIRNET).thresholds
-        if gates.keys() != self.thresholds.keys():
-            problem = f"thresholds of {', '.join(self.thresholds) or 'nothing'}, gates of {', '.join(gates)}"
+        stored = read_stored(folder / FAIRNET)
+        if stored.thresholds.keys() != self.thresholds.keys():
+            known = ", ".join(stored.thresholds)
+            problem = f"thresholds of {', '.join(self.thresholds) or 'nothing'}, gates of {known}"
             raise BadInput(problem, place=f"{self.directory / SEARCH}, {self.id}", fix="repeat the sweep")
-        thresholds = {gate: self.thresholds[gate] for gate in gates}  # in the order of a subset's bits
+        thresholds = {gate: self.thresholds[gate] for gate in stored.thresholds}  # in the order of a subset's bits
         return Trained(
             directory=self.directory,
             folder=folder / FAIRNET,
@@ -111,6 +119,7 @@ class Point:
             spec=spec,
             thresholds=thresholds,
             test_outputs=self._test_outputs(thresholds),
+            gates=gates_of(stored),
             shared_layers=self._shared_layers(spec.tasks[0].name),
         )
 
