@@ -20,6 +20,7 @@ NO_BENCHMARK = {
     "decisions",
     "guarded_server",
     "load",
+    "served_bundle",
     "fairlearn_rates",
     "step_scoring",
     "sweep_race",
