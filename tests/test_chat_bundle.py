@@ -62,6 +62,7 @@ def test_a_bundle_holds_what_the_run_chose(run: Path, tmp_path: Path, capsys: py
     part, chosen = manifest.parts.reward, task["choice"]["chosen"]
     assert part is not None
     assert (part.tau, part.chains, part.aggregator) == (float(chosen["tau"]), chosen["chains"], "mean")
+    assert "decision.aggregate=low" in said
     assert part.sampling.max_tokens == spec.sampling.max_tokens and part.separator == spec.separator
     assert set(part.baselines) == {"single", "majority", "fairness_prompt", "outcome"}
     mine = [each for each in document(run, "results.json")["estimates"] if each["task"] == "bbq"]

@@ -14,7 +14,7 @@ from equiray.serving.guard.key_rows import Key
 from equiray.serving.guard.keys import KeyStore
 from equiray.serving.guard.leases import LeasingLimiter
 from equiray.serving.guard.limiter import RayLeases, stop_limiter
-from equiray.serving.guard.limits import LEASE_S, Lease, Limits
+from equiray.serving.guard.limits import LEASE_S, Limits
 from equiray.serving.guard.refusals import Refused
 from guarded_app import make_app, serving
 
@@ -42,7 +42,7 @@ def ready(url: str) -> RayLeases:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
-                await leases.lease("probe", "requests", 10**9, 1, Lease(0, 0))
+                await leases.check()
                 return
             except Refused:
                 await asyncio.sleep(0.2)
@@ -145,6 +145,8 @@ def test_a_limiter_that_is_gone_refuses_then_is_started_anew(url: str):
         limiter = LeasingLimiter(leases)
         await limiter.take(key, requests=1)
         stop_limiter(url)
+        with pytest.raises(Refused, match="limits cannot be checked"):
+            await leases.check()
         other = key_with("other", requests_per_minute=60)
         assert await limiter.take(key_with("free"), requests=1) == 0, "a key without limits needs no limiter"
         answers = []

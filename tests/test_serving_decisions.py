@@ -154,6 +154,17 @@ def test_a_key_reads_its_own_records_and_an_admin_all(app: Served, rows):
     assert [record["seq"] for record in rest["records"]] == [3] and rest["next_after"] is None
 
 
+def test_nothing_is_ready_while_limits_cannot_be_checked(app: Served):
+    assert app.client().get("/readyz").text == "ready"
+
+    async def unknown() -> None:
+        raise Refused(503, "limiter_unavailable", "not now", retry_after=1)
+
+    app.app.state.services.check_limits = unknown
+    refused = app.client().get("/readyz")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+
+
 def test_outcomes_come_later_and_are_recorded(app: Served, rows):
     client = app.client("decide", "outcomes")
     decided = client.post("/v1/decisions", json=asking(rows[:2])).json()["decisions"]

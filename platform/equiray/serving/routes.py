@@ -192,11 +192,13 @@ async def healthz() -> str:
     summary="Whether requests can be answered",
 )
 async def readyz(services: _Services) -> str:
-    """The audit log answers, and the model does."""
+    """The audit log answers, the limiter of the keys, and the model."""
     try:
         await asyncio.to_thread(services.log.head)
     except LogUnavailable as error:
         raise Refused(503, "log_not_readable", "the audit log cannot be read", retry_after=RETRY_SOON_S) from error
+    if services.check_limits is not None:
+        await services.check_limits()
     await services.models()
     return "ready"
 

@@ -50,6 +50,8 @@ class Services:
         Raises Refused.
     chat : ChatLink, optional
     monitor : MonitorLink, optional
+    check_limits : async callable, optional
+        Raises Refused while nobody can tell whether a key is within its limits.
     shadow : callable, optional
         Told of a request that has been answered, of its key and its record's id; returns at once.
     """
@@ -61,6 +63,7 @@ class Services:
     decide: Callable[[Asked], Awaitable[Decided]] | None = None
     chat: ChatLink | None = None
     monitor: MonitorLink | None = None
+    check_limits: Callable[[], Awaitable[None]] | None = None
     shadow: Callable[[Asked, str, str], None] | None = None
 
     def request_sha256(self, body: Mapping[str, Any]) -> str:

@@ -68,6 +68,7 @@ class Gateway:
         self._background: set[asyncio.Task[None]] = set()
 
     def __serve_build_asgi_app__(self) -> Any:
+        leases = RayLeases(self._spec.audit.store)
         services = Services(
             log=self._log,
             request_key=hmac.digest(self._key, b"equiray requests", "sha256"),
@@ -76,10 +77,11 @@ class Gateway:
             chat=None if self._spec.chat is None else self._chat(self._spec.chat),
             models=self._models,
             monitor=self,
+            check_limits=leases.check,
             shadow=None if self._to.shadow is None else self._shadow,
         )
         self._start(self._follow_action())
-        app = make_app(services, self._keys, LeasingLimiter(RayLeases(self._spec.audit.store)), self._spec.limits)
+        app = make_app(services, self._keys, LeasingLimiter(leases), self._spec.limits)
         settle_heap()
         return app
 

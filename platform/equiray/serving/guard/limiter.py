@@ -12,7 +12,7 @@ import hashlib
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -112,21 +112,29 @@ class RayLeases:
         self._url = url
         self._actor: Any = start_limiter(url)
 
+    async def check(self) -> None:
+        """Raises Refused, 503, while the actor does not answer, as when it has just been started."""
+        await self._asked(lambda actor: actor.__ray_ready__.remote())
+
     async def lease(self, key_id: str, unit: Unit, limit: int, need: int, left: Lease) -> Lease:
-        """Ask the actor; 503 where it does not answer, and a new one is started where it is dead for good."""
+        """Ask the actor; 503 where it does not answer."""
+        answer = await self._asked(lambda actor: actor.lease.remote(key_id, unit, limit, need, left))
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
+
+    async def _asked(self, what: Callable[[Any], Awaitable[Any]]) -> Any:
+        """A new actor is started where the former one is dead for good."""
         from ray.exceptions import ActorDiedError, RayError
 
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
-                answer = await self._actor.lease.remote(key_id, unit, limit, need, left)
+                return await what(self._actor)
         except ActorDiedError as error:
             self._actor = await asyncio.to_thread(start_limiter, self._url, restarted=True)
             raise _unavailable() from error
         except (RayError, TimeoutError) as error:
             raise _unavailable() from error
-        if isinstance(answer, Refused):
-            raise answer
-        return answer
 
     def give_back(self, key_id: str, unit: Unit, limit: int, left: Lease) -> None:
         """Tell the actor; nobody waits."""
