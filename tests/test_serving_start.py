@@ -46,6 +46,7 @@ def test_wrong_keys_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "batchin" in said and "limits.rows" in said
 
 
+@pytest.mark.parametrize("deployment", ["Decider", "Shadow"])
 @pytest.mark.parametrize(
     ("live", "said"),
     [
@@ -54,12 +55,12 @@ def test_wrong_keys_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ({"treshold": 0.5}, "treshold"),
     ],
 )
-def test_live_settings_that_no_replica_would_take(tmp_path: Path, monkeypatch, live: dict, said: str):
+def test_live_settings_that_no_replica_would_take(tmp_path: Path, monkeypatch, live: dict, said: str, deployment: str):
     fairnet = SimpleNamespace(thresholds={"sex": 0.5})
     manifest = SimpleNamespace(parts=SimpleNamespace(fairnet=fairnet))
     monkeypatch.setattr("equiray.serving.live.read_manifest", lambda path: manifest)
-    document = config_of(NOWHERE, tmp_path)
-    document["applications"][0]["deployments"][0]["user_config"] = live
+    document = config_of(NOWHERE, tmp_path, shadow=str(NOWHERE))
+    document["applications"][0]["deployments"] = [{"name": deployment, "user_config": live}]
     (tmp_path / "serve.yaml").write_text(yaml.safe_dump(document))
     config = load_serve_config(tmp_path / "serve.yaml", "equiray.serving:build")
     with pytest.raises(BadInput, match=said):

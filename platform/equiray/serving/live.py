@@ -15,7 +15,12 @@ from equiray.specs.documents import Document, as_bad_input
 from equiray.specs.serve_config import ServeConfig
 from equiray.specs.serving import LiveChatSpec, LiveSpec
 
-_KINDS: dict[str, type[Document]] = {"Decider": LiveSpec, "Chat": LiveChatSpec}
+_KINDS: dict[str, type[Document]] = {
+    "Decider": LiveSpec,
+    "Shadow": LiveSpec,
+    "Fallback": LiveSpec,
+    "Chat": LiveChatSpec,
+}
 
 
 def check_live(config: ServeConfig, import_path: str) -> None:
@@ -26,14 +31,17 @@ def check_live(config: ServeConfig, import_path: str) -> None:
     BadInput
         A key or a value that cannot be, or a gate that the bundle does not have.
     """
+    spec = config.spec
+    bundles = {"Decider": spec.bundle, "Shadow": spec.shadow, "Fallback": spec.fallback}
     (ours,) = [each for each in config.document["applications"] if each.get("import_path") == import_path]
     for deployment in ours.get("deployments", ()):
         name, given = deployment.get("name"), deployment.get("user_config")
         if name in _KINDS and given is not None:
             place = f"{config.path}, user_config of {name}"
             live = _read(_KINDS[name], given, place)
-            if isinstance(live, LiveSpec) and live.gates and config.spec.bundle is not None:
-                _check_gates(live, Path(config.spec.bundle), place)
+            bundle = bundles.get(name)
+            if isinstance(live, LiveSpec) and live.gates and bundle is not None:
+                _check_gates(live, Path(bundle), place)
 
 
 def _read(kind: type[Document], given: Any, place: str) -> Document:
