@@ -150,6 +150,7 @@ def test_gates_are_watched_for_the_groups_and_the_harm_that_validation_showed(
     spec = ServeSpec.model_validate({"schema": "equiray.serve/1", "bundle": str(made), "audit": audit})
     watched = settings_of(spec).gates
     for name, gate in found.items():
+        assert gate.d_min is not None and gate.d_maj is not None
         assert watched[name] == Gate(vulnerable=gate.vulnerable, harm=Harm(gate.d_min, gate.d_maj))
     assert equiray("bundle", sweep, "--pick", "t12p0", "--out", tmp_path / "point") == 0
     assert {
@@ -201,7 +202,8 @@ def test_a_point_of_a_sweep_is_picked_by_validation_figures(
     assert list(manifest.parts.fairnet.thresholds) == list(GATES)  # the order of a subset's bits, not of search.json
     assert manifest.provenance.spec["detector"]["high_loss"] == 0.25
     said = load_file(sweep / "said" / "trial12.test.safetensors")
-    bits = sum((said["risk"][:, place] > np.float32(wanted[gate])) << place for place, gate in enumerate(GATES))
+    cuts = np.array([wanted[gate] for gate in GATES], np.float32)
+    bits = (said["risk"] > cuts) @ (1 << np.arange(len(GATES)))
     decided = said["probability"][np.arange(len(bits)), bits].astype(float)
     assert manifest.provenance.test_outputs == hashes_of(decided, decided > 0.5)
     assert [each.value for each in manifest.provenance.test] == [
