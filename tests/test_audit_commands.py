@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit_logs import CHECKPOINT_KEY, KEY, change, filled, url_in
+from equiray.serving.audit import AuditLog
+from equiray.serving.monitor import Monitor, Settings
 
 
 @pytest.fixture
@@ -57,6 +59,17 @@ def test_a_log_through_its_life(url: str, tmp_path: Path):
     code, said = equiray("verify", "--audit", url, "--checkpoints", folder)
     assert code == 1 and said.startswith("problem      record 3 is not what was written\n")
     assert "1 problems: the log is not what was written" in said
+
+
+def test_a_failed_version_is_accepted_by_a_record_that_the_monitor_reads(url: str):
+    filled(url, 2)
+    code, said = equiray("log", "accept", "b@1", "--reason", "seen by the board", "--store", url)
+    assert code == 0 and said == "done: b@1 is accepted, as record 3 says\n"
+    log = AuditLog.open(url, key=KEY)
+    monitor = Monitor(Settings(attributes=()))
+    monitor.take(log.records())
+    log.close()
+    assert monitor.accepted == {"b@1"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from equiray.metrics.sequential import Rows, advance, begin, differences
 from equiray.serving.monitor import Bound, Gate, Harm, Monitor, Settings
 from equiray.serving.monitor.counts import FIRST, Batch, Counts
 from equiray.serving.monitor.kinds import KINDS
+from equiray.serving.monitor.settings import OTHER
 from monitor_cases import LogLine, decision, outcome, stream
 
 GAP = Bound(metric="demographic_parity_difference", attribute="sex", side="max", value=0.1)
@@ -246,6 +247,13 @@ def test_bounds_are_those_of_every_way_the_unseen_labels_may_be(kind: str) -> No
             assert tally.low_events[0] / tally.low_trials[0] == pytest.approx(min(rates))
             assert tally.high_events[0] / tally.high_trials[0] == pytest.approx(max(rates))
     assert checked >= 5 or not KINDS[kind].labelled
+
+
+def test_groups_that_the_bundle_was_tested_on_keep_their_places() -> None:
+    counts = Counts(most=2, known=("f", "m"))
+    assert [counts.names[counts.code(name)] for name in ("x", "y", "z", "f", "m")] == ["x", "y", OTHER, "f", "m"]
+    again = Counts.from_json(2, ("f", "m"), counts.to_json())
+    assert again.names[again.code("w")] == OTHER
 
 
 def test_an_outcome_counts_once_and_only_for_a_decision_that_is_known() -> None:

@@ -11,6 +11,7 @@ from bundles_made import equiray, fairnet_run
 from equiray.bundles.bundle import Bundle, load_bundle
 from equiray.data.tasks.load import load_task
 from equiray.serving.audit import LogNotWritable, verify_log
+from equiray.serving.decisions import service as service_module
 from equiray.serving.decisions.records import Asked, Decided
 from equiray.serving.decisions.service import DecisionService
 from equiray.serving.guard.refusals import Refused
@@ -152,6 +153,34 @@ def test_a_key_reads_its_own_records_and_an_admin_all(app: Served, rows):
     assert page["next_after"] == 2
     rest = app.client("admin").get("/v1/audit", params={"limit": 2, "after": 2}).json()
     assert [record["seq"] for record in rest["records"]] == [3] and rest["next_after"] is None
+
+
+def test_a_whole_number_beyond_2_to_the_53_is_a_number_like_another(app: Served, rows):
+    numeric = next(name for name, value in rows[0].items() if isinstance(value, float))
+    answer = app.client().post("/v1/decisions", json=asking([rows[0] | {numeric: 2**53 + 1}]))
+    assert answer.status_code == 200, answer.text
+
+
+def test_what_nobody_foresaw_in_one_request_stays_with_it(bundle: Bundle, rows, monkeypatch):
+    real = service_module.table_of
+
+    def breaks(asked: Any, schema: Any) -> Any:
+        if len(asked) == 3:
+            raise ZeroDivisionError
+        return real(asked, schema)
+
+    monkeypatch.setattr(service_module, "table_of", breaks)
+    service = DecisionService(bundle)
+    first, second, third = service.decide([Asked(task="people", rows=rows[:count]) for count in (2, 3, 4)])
+    assert isinstance(second, Refused) and second.status == 422
+    assert isinstance(first, Decided) and len(first.decisions) == 2
+    assert isinstance(third, Decided) and len(third.decisions) == 4
+
+
+def test_an_attribute_that_the_task_does_not_have_is_named(app: Served, rows):
+    refused = app.client().post("/v1/decisions", json=asking(rows[:1], attributes=[{"raec": "x"}]))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "unknown_attribute")
+    assert "raec" in refused.json()["error"]["message"] and app.log.head().length == 0
 
 
 def test_nothing_is_ready_while_limits_cannot_be_checked(app: Served):

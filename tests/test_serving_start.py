@@ -11,6 +11,7 @@ from bundles_made import equiray
 from equiray.errors import BadInput, Incomplete
 from equiray.serving.live import check_live
 from equiray.serving.proxy import Unreachable
+from equiray.serving.starting import _last_line, _make_folder_of
 from equiray.specs.serve_config import load_serve_config
 from served import config_of
 
@@ -53,6 +54,8 @@ def test_wrong_keys_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ({"gates": {"age": 0.5}}, "no gate is called 'age'"),
         ({"threshold": "high"}, "threshold"),
         ({"treshold": 0.5}, "treshold"),
+        ({"threshold": float("nan")}, "threshold"),
+        ({"gates": {"sex": float("nan")}}, "gates.sex"),
     ],
 )
 def test_live_settings_that_no_replica_would_take(tmp_path: Path, monkeypatch, live: dict, said: str, deployment: str):
@@ -65,6 +68,27 @@ def test_live_settings_that_no_replica_would_take(tmp_path: Path, monkeypatch, l
     config = load_serve_config(tmp_path / "serve.yaml", "equiray.serving:build")
     with pytest.raises(BadInput, match=said):
         check_live(config, "equiray.serving:build")
+
+
+def test_a_deployment_that_there_is_not_is_named(tmp_path: Path):
+    document = config_of(NOWHERE, tmp_path)
+    document["applications"][0]["deployments"] = [{"name": "Dceider", "user_config": {}}]
+    (tmp_path / "serve.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(BadInput, match="Dceider"):
+        check_live(load_serve_config(tmp_path / "serve.yaml", "equiray.serving:build"), "equiray.serving:build")
+
+
+def test_of_a_traceback_all_that_the_exception_says_is_told():
+    traceback = 'Traceback (most recent call last):\n  File "x", line 1\n'
+    said = _last_line(f"{traceback}equiray.errors.BadInput: 7 is wrong\n  fix:   8\n")
+    assert said == "equiray.errors.BadInput: 7 is wrong; fix: 8"
+    assert _last_line("the node is gone\n") == "the node is gone"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="file"):
+        _make_folder_of(f"sqlite:///{tmp_path}/file/below/store.db")
 
 
 def test_a_config_that_is_no_yaml_or_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

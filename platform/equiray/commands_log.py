@@ -88,6 +88,26 @@ def erase(
         opened.close()
 
 
+@log.command()
+@_url
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; it stays in the log.")
+@_keys
+@_checkpoints
+def accept(url: str, version: str, reason: str, keys: Path | None, checkpoints: Path | None) -> None:
+    """Let model VERSION answer again though a live bound of it has failed: somebody's decision, which is recorded."""
+    from equiray.serving.audit import Entry
+    from equiray.serving.audit.retention import OPERATOR
+
+    opened = _opened(url, keys, checkpoints)
+    try:
+        body = {"monitor": "accept", "model_version": version, "reason": reason}
+        entry = Entry(kind="admin", key_id=OPERATOR, model_version=version, body=body)
+        click.echo(f"done: {version} is accepted, as record {opened.append(entry).result().seq:,} says")
+    finally:
+        opened.close()
+
+
 def _opened(url: str, keys: Path | None, checkpoints: Path | None) -> "AuditLog":
     from equiray.serving.audit import AuditLog
     from equiray.serving.audit.database import Database

@@ -1,6 +1,7 @@
 """`equiray serve`: the application on this machine, until it is interrupted."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def serve(config: Path, host: str | None, port: int | None, remote: bool, first_
     loaded = load_serve_config(config, _APPLICATION)
     where: dict[str, Any] = {"host": host or loaded.host, "port": loaded.port if port is None else port}
     check_start(loaded, **where, remote=remote, environ=os.environ)
+    for ending in (signal.SIGTERM, signal.SIGINT):  # a script's background job ignores SIGINT unless told otherwise
+        signal.signal(ending, signal.default_int_handler)
     with ray_cluster(address, cpus=loaded.spec.cpus), serving(loaded, **where) as started:
         click.echo(f"serving {started.models} at {started.url}; its API: {started.url}/openapi.json")
         if started.keys == 0 and first_key:

@@ -29,13 +29,17 @@ def check_live(config: ServeConfig, import_path: str) -> None:
     Raises
     ------
     BadInput
-        A key or a value that cannot be, or a gate that the bundle does not have.
+        A key or a value that cannot be, a gate that the bundle does not have, or a deployment that there is not.
     """
     spec = config.spec
     bundles = {"Decider": spec.bundle, "Shadow": spec.shadow, "Fallback": spec.fallback}
     (ours,) = [each for each in config.document["applications"] if each.get("import_path") == import_path]
+    there = ["Gateway", "Watch", *(name for name, path in bundles.items() if path), *(["Chat"] if spec.chat else [])]
     for deployment in ours.get("deployments", ()):
         name, given = deployment.get("name"), deployment.get("user_config")
+        if name not in there:
+            fix = f"there are {', '.join(there)}"
+            raise BadInput(f"no deployment is called {name!r}", place=f"{config.path}, deployments", fix=fix)
         if name in _KINDS and given is not None:
             place = f"{config.path}, user_config of {name}"
             live = _read(_KINDS[name], given, place)
@@ -48,7 +52,7 @@ def _read(kind: type[Document], given: Any, place: str) -> Document:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        raise as_bad_input(error, place, "live settings") from error
+        raise as_bad_input(error, place, "user_config") from error
 
 
 def _check_gates(live: LiveSpec, bundle: Path, place: str) -> None:

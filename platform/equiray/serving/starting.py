@@ -1,6 +1,7 @@
 """The application on Ray, started and stopped by one process; its config file is watched for live settings."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from equiray.specs.serve_config import ServeConfig, load_serve_config
 _START_S, _POLL_S = 600.0, 0.5
 _FAILED = (DeploymentStatus.DEPLOY_FAILED, DeploymentStatus.UNHEALTHY)
 _IMPORT_PATH = "equiray.serving:build"
+_RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|BadInput|Incomplete)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Started:
             seen = now
             try:
                 config = load_serve_config(self.config.path, _IMPORT_PATH)
+                application(config.args)
                 check_live(config, _IMPORT_PATH)
                 self.client.deploy_apps(_schema(config, self.changes))
                 print("settings taken from the config file", flush=True)
@@ -141,14 +144,21 @@ def _reason(state: Any) -> str:
 
 
 def _last_line(message: str) -> str:
-    """Of a traceback, the exception."""
-    return next((line.strip() for line in reversed(message.splitlines()) if line.strip()), "")
+    """Of a traceback, the exception, with all that it says."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    raised = [place for place, line in enumerate(lines) if _RAISED.match(line)]
+    return "; ".join(" ".join(line.split()) for line in lines[raised[-1] :]) if raised else (lines or [""])[-1].strip()
 
 
 def _make_folder_of(store: str) -> None:
     """SQLite makes a file, and no folder."""
     if store.startswith("sqlite:////"):
-        Path(store.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(store.removeprefix("sqlite:///")).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fix = "name a folder that can be made and written"
+            raise BadInput(f"{folder}: {error.strerror}", place="audit.store", fix=fix) from error
 
 
 def _check_free(host: str, port: int) -> None:

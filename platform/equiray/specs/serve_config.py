@@ -80,6 +80,9 @@ def _absolute(args: Mapping[str, Any], here: Path) -> dict[str, Any]:
             found[name] = str(here / Path(found[name]).expanduser())
     if isinstance(found.get("chat"), dict) and isinstance(found["chat"].get("bundle"), str):
         found["chat"] = {**found["chat"], "bundle": str(here / Path(found["chat"]["bundle"]).expanduser())}
+    for of in (found, found.get("chat")):  # a name of a model, or its folder
+        if isinstance(of, dict) and isinstance(of.get("base"), str) and (here / of["base"]).is_dir():
+            of["base"] = str(here / of["base"])
     if isinstance(found.get("policy"), str) and (here / found["policy"]).is_file():
         found["policy"] = str(here / found["policy"])
     if isinstance(found.get("audit"), dict):

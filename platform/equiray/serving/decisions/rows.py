@@ -35,11 +35,16 @@ def groups_of(rows: Sequence[Row], schema: Schema, said: Sequence[Groups] | None
     Raises
     ------
     Refused
-        422: not one entry a row.
+        422: not one entry a row, or an attribute that the task does not have.
     """
     if said is not None and len(said) != len(rows):
         problem = f"{len(said)} entries for {len(rows)} rows"
         raise Refused(422, "attributes_unlike_rows", f"{problem}: give one for each row, in order", param="attributes")
+    known = [attribute.name for attribute in schema.sensitive]
+    for place, groups in enumerate(said or ()):
+        if unknown := [name for name in groups if name not in known]:
+            message = f"no attribute is called {unknown[0][:100]!r}; the task has {', '.join(known)}"
+            raise Refused(422, "unknown_attribute", message, param=f"attributes.{place}")
     columns = {feature.name for feature in schema.features}
     made = [attribute for attribute in schema.sensitive if attribute.column in columns]
     return [
@@ -64,7 +69,7 @@ def _column(rows: Sequence[Row], feature: Feature) -> pa.Array:
         for place, value in enumerate(values):
             if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
                 _refuse_value(place, feature, value, "a number")
-        return pa.array(values, pa.float64())
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
     for place, value in enumerate(values):
         if value is not None and (type(value) is not str or len(value) > _LARGEST_TEXT):
             _refuse_value(place, feature, value, "a text, as the task writes it")

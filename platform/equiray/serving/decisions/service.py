@@ -1,5 +1,6 @@
 """A bundle that answers requests: several at once, each on its own terms. Runs without Ray."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,8 @@ from equiray.serving.decisions.records import Asked, Decided
 from equiray.serving.decisions.rows import groups_of, table_of
 from equiray.serving.guard.refusals import Refused
 from equiray.specs.serving import LiveSpec
+
+_LOG = logging.getLogger(__name__)
 
 
 class DecisionService:
@@ -74,6 +77,10 @@ class DecisionService:
                 tables[place] = table
             except Refused as refused:
                 found[place] = refused
+            except Exception:  # whatever it is about these rows, the others that came with them are decided
+                _LOG.exception("rows that nobody foresaw")
+                message = "these rows cannot be read as the task's; compare them with /v1/models"
+                found[place] = Refused(422, "wrong_rows", message, param="rows")
         if tables:
             decided = self._run(bundle, pa.concat_tables(tables.values()))
             start = 0

@@ -138,7 +138,7 @@ class Gateway:
         """Ask the monitor what to do, for ever; while it does not answer, what it said last holds."""
         while True:
             try:
-                if self._version is None and self._to.decider is not None:
+                if self._to.decider is not None:  # live settings may have changed it while nothing was decided
                     self._version = (await asked_of(self._to.decider.about.remote()))["id"]
                 if self._version is not None:
                     self._action = await asked_of(self._to.watch.action.remote(self._version))

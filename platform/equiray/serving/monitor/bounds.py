@@ -44,10 +44,17 @@ def settings_for(
         bounds=(*bounds, *found),
         outcomes_for=outcomes_for,
         gates=dict(gates or {}),
+        groups={name: _groups_of(name, test) for name in attributes},
         not_watched=left_out,
         name=policy.name if policy else "",
         about=(policy.policy.about or "") if policy else "",
     )
+
+
+def _groups_of(attribute: str, test: Sequence[Estimate]) -> tuple[str, ...]:
+    """Those that the bundle was tested on."""
+    found = (each.group for each in test if each.attribute == attribute and each.group not in (None, MISSING))
+    return tuple(dict.fromkeys(str(group) for group in found))
 
 
 def policy_bounds(policy: Policy, attributes: Sequence[str]) -> tuple[tuple[Bound, ...], tuple[str, ...]]:

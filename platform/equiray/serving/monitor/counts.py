@@ -79,6 +79,7 @@ class Counts:
     """
 
     most: int
+    known: tuple[str, ...] = ()
     names: list[str] = field(default_factory=lambda: [MISSING, OTHER])
     decided: Integers = field(default_factory=lambda: np.zeros((FIRST, 3), np.int64))
     settled: Integers = field(default_factory=lambda: np.zeros((FIRST, 3), np.int64))
@@ -95,6 +96,8 @@ class Counts:
     def code(self, group: str | None) -> int:
         """A group's code; a new group gets the next one, or that of `OTHER` if there are `most` or its name is long.
 
+        `known` groups are counted apart in any case.
+
         Names are shown, exported and kept: what comes from outside must not make them grow.
         """
         if group is None:
@@ -102,7 +105,8 @@ class Counts:
         found = self._codes.get(group)
         if found is not None:
             return found
-        if len(self.groups) >= self.most or len(group) > LONGEST_NAME:
+        invented = [name for name in self.groups if name not in self.known]
+        if group not in self.known and (len(invented) >= self.most or len(group) > LONGEST_NAME):
             return 1
         self.names.append(group)
         self._codes[group] = len(self.names) - 1
@@ -157,6 +161,6 @@ class Counts:
         return {"names": self.names, **arrays}
 
     @classmethod
-    def from_json(cls, most: int, document: Mapping[str, Any]) -> "Counts":
+    def from_json(cls, most: int, known: tuple[str, ...], document: Mapping[str, Any]) -> "Counts":
         arrays = {name: np.array(document[name], np.int64) for name in ("decided", "settled", "labelled")}
-        return cls(most=most, names=list(document["names"]), **arrays)
+        return cls(most=most, known=known, names=list(document["names"]), **arrays)

@@ -97,6 +97,8 @@ class Settings:
         Whose outcomes are seen: only those of selected rows, or those of any row, whatever was decided.
     groups_at_most : int
         Groups of an attribute that are counted apart, per version; the others are `OTHER`.
+    groups : mapping
+        By attribute: those that are counted apart however many have been seen before.
     versions_at_most : int
         Model versions that are watched; records of later ones are only counted.
     remembered : int
@@ -113,6 +115,7 @@ class Settings:
     outcomes_for: Literal["accepted", "every"] = "accepted"
     groups_at_most: int = 12
     versions_at_most: int = 16
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     remembered: int = 200_000
     gates: Mapping[str, Gate] = field(default_factory=dict)
     not_watched: tuple[str, ...] = ()

@@ -29,7 +29,9 @@ class Watch:
     def __init__(self, settings: Settings, version: str, number: int) -> None:
         self.settings, self.version, self.number = settings, version, number
         self.attributes = watched_attributes(settings)
-        self.counts = {name: Counts(most=settings.groups_at_most) for name in self.attributes}
+        self.counts = {
+            name: Counts(most=settings.groups_at_most, known=settings.groups.get(name, ())) for name in self.attributes
+        }
         self.series = [Series(bound=bound, alpha=settings.share(number)) for bound in settings.bounds]
         self.gates = {name: GateCounts(gate) for name, gate in settings.gates.items()}
         self.windows = Windows()
@@ -136,7 +138,10 @@ class Watch:
         for name in ("decisions", "outcomes", "first_at", "last_at"):
             setattr(watch, name, document[name])
         most = settings.groups_at_most
-        watch.counts = {name: Counts.from_json(most, document["counts"][name]) for name in watch.attributes}
+        watch.counts = {
+            name: Counts.from_json(most, settings.groups.get(name, ()), document["counts"][name])
+            for name in watch.attributes
+        }
         stored = zip(settings.bounds, document["series"], strict=True)
         watch.series = [Series.from_json(bound, settings.share(watch.number), one) for bound, one in stored]
         for name, gate in watch.gates.items():
