@@ -155,6 +155,14 @@ def test_a_key_reads_its_own_records_and_an_admin_all(app: Served, rows):
     assert [record["seq"] for record in rest["records"]] == [3] and rest["next_after"] is None
 
 
+def test_an_idempotency_key_may_stand_in_the_header(app: Served, rows):
+    client, key = app.client(), {"Idempotency-Key": "case-1"}
+    first, again = (client.post("/v1/decisions", json=asking(rows[:2]), headers=key).json() for _ in range(2))
+    assert first["id"] == again["id"] and app.log.head().length == 1
+    assert client.post("/v1/decisions", json=asking(rows[:3]), headers=key).status_code == 409
+    assert client.post("/v1/decisions", json=asking(rows[:2], idempotency_key="case-1")).json()["id"] == first["id"]
+
+
 def test_a_whole_number_beyond_2_to_the_53_is_a_number_like_another(app: Served, rows):
     numeric = next(name for name, value in rows[0].items() if isinstance(value, float))
     answer = app.client().post("/v1/decisions", json=asking([rows[0] | {numeric: 2**53 + 1}]))

@@ -3,10 +3,23 @@
 import asyncio
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from fastapi import Header
 
 from equiray.serving.audit.records import Entry, IdempotencyConflict, LogUnavailable, Record
 from equiray.serving.guard.refusals import RETRY_SOON_S, Refused
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[!-~]+$",
+        description="the same request under the same key is answered with the first one's record",
+    ),
+]
 
 
 class Log(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from equiray.bundles.checking import no_reward, read_manifest, version_of
@@ -20,23 +20,12 @@ from equiray.serving.chat.replying import chat_completion, text_completion
 from equiray.serving.guard.admission import Caller
 from equiray.serving.guard.errors import REFUSALS, ErrorDocument
 from equiray.serving.guard.refusals import Refused
-from equiray.serving.recorder import Log, Recorder
+from equiray.serving.recorder import IdempotencyKey, Log, Recorder
 
 _CHARACTERS_A_TOKEN = 3
 """Of a prompt that nobody has counted yet: no text has many fewer."""
 
 Answer = Callable[[Asked], Awaitable[Answered | Rejected]]
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        pattern=r"^[!-~]+$",
-        description="the same request under the same key is answered with the first one's record",
-    ),
-]
 
 
 @dataclass(frozen=True, kw_only=True)

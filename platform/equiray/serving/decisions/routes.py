@@ -14,6 +14,7 @@ from equiray.serving.decisions.records import Asked
 from equiray.serving.guard.admission import Caller, guarded
 from equiray.serving.guard.bodies import StrictRoute
 from equiray.serving.guard.errors import REFUSALS, ErrorDocument
+from equiray.serving.recorder import IdempotencyKey
 from equiray.serving.services import Services, services_of
 
 router = APIRouter(route_class=StrictRoute, tags=["decisions"])
@@ -30,13 +31,14 @@ async def decide(
     asked: DecisionsRequest,
     caller: Annotated[Caller, Depends(guarded("decide"))],
     services: Annotated[Services, Depends(services_of)],
+    header: IdempotencyKey = None,
 ) -> Response:
     """One row or thousands: serialized, decided by the combined model, recorded, and only then answered."""
     await caller.take(rows=len(asked.rows))
-    name = ""
-    if asked.idempotency_key is not None:
+    key, name = asked.idempotency_key or header, ""
+    if key is not None:
         name = services.request_sha256(asked.model_dump(exclude={"idempotency_key"}))
-    earlier = await services.recorder.earlier(caller.key.key_id, asked.idempotency_key, name)
+    earlier = await services.recorder.earlier(caller.key.key_id, key, name)
     if earlier is not None:
         return _answer(earlier)
     assert services.decide is not None, "the route is there where something decides"
@@ -59,7 +61,7 @@ async def decide(
             model_version=decided.model_version,
             body=body,
             payload=payload,
-            idempotency_key=asked.idempotency_key,
+            idempotency_key=key,
             request_sha256=name,
             record_id=record_id,
         )
