@@ -145,8 +145,6 @@ def test_a_limiter_that_is_gone_refuses_then_is_started_anew(url: str):
         limiter = LeasingLimiter(leases)
         await limiter.take(key, requests=1)
         stop_limiter(url)
-        with pytest.raises(Refused, match="limits cannot be checked"):
-            await leases.check()
         other = key_with("other", requests_per_minute=60)
         assert await limiter.take(key_with("free"), requests=1) == 0, "a key without limits needs no limiter"
         answers = []
@@ -160,6 +158,20 @@ def test_a_limiter_that_is_gone_refuses_then_is_started_anew(url: str):
         assert not isinstance(answers[-1], Refused) or answers[-1].status == 429
 
     asyncio.run(play())
+
+
+def test_nobody_is_ready_without_a_limiter_until_another_has_come_up(url: str):
+    leases = ready(url)
+    stop_limiter(url)
+
+    async def ask() -> None:
+        for _ in range(100):  # it may answer for the last time while it is being killed
+            await leases.check()
+            await asyncio.sleep(0.1)
+
+    with pytest.raises(Refused, match="limits cannot be checked"):
+        asyncio.run(ask())
+    ready(url)
 
 
 def test_a_limiter_that_hangs_refuses_in_time(url: str, monkeypatch):
