@@ -320,3 +320,11 @@ def test_the_contract_lists_every_refusal_of_the_guard():
     raised |= {("413", f"too_many_{unit}") for unit in ("rows", "tokens")}
     contract = (Path(__file__).parents[1] / "docs" / "contracts" / "guard.md").read_text()
     assert set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", contract, re.MULTILINE)) == raised
+
+
+def test_every_refusal_of_a_route_is_written_down():
+    contracts = Path(__file__).parents[1] / "docs" / "contracts"
+    said = (contracts / "guard.md").read_text() + (contracts / "chat.md").read_text()
+    rooms = Path(guard.__file__).parents[1].rglob("*.py")
+    raised = {code for room in rooms for code in re.findall(r'Refused\(\s*\d{3},\s*"(\w+)"', room.read_text())}
+    assert [code for code in sorted(raised) if f"`{code}`" not in said] == []

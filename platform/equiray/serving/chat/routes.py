@@ -100,7 +100,11 @@ class _Service:
     async def _new(self, origin: Origin, caller: Caller) -> Record:
         most = _most_tokens(origin.asked, self.model)
         await caller.take(tokens=most)
-        answered = await self.answer(origin.asked)
+        try:
+            answered = await self.answer(origin.asked)
+        except Refused:  # there is nobody who answers now
+            caller.give_back(tokens=most)
+            raise
         if isinstance(answered, Rejected):
             caller.give_back(tokens=most)
             raise Refused(400, answered.code or "invalid_value", answered.message, param=answered.param)

@@ -64,11 +64,11 @@ class Caller:
             413 for a request that is too large, 429 over the key's limits, 503 where the limiter cannot be reached.
         """
         most = self.request_limits
-        for name, amount, limit in (("rows", rows, most.rows), ("tokens", tokens, most.tokens)):
+        asked = (("rows", rows, most.rows, "rows"), ("tokens", tokens, most.tokens, "max_tokens"))
+        for name, amount, limit, param in asked:
             if amount > limit:
-                raise Refused(
-                    413, f"too_many_{name}", f"{amount} {name} at once; at most {limit} are taken", param=name
-                )
+                message = f"{amount} {name} at once; at most {limit} are taken"
+                raise Refused(413, f"too_many_{name}", message, param=param)
         self._day = await self.limiter.take(self.key, rows=rows, tokens=tokens)
 
     def give_back(self, *, tokens: int) -> None:
