@@ -1,39 +1,40 @@
 """A load generator in a process of its own: requests for decisions about one row each.
 
-    python benchmarks/load.py PORT SECRET SECONDS [RATE]
+    python benchmarks/load.py PORT SECRET SECONDS [--rate RATE] [--connections N] [--body JSON]
 
 With a rate, requests come at random moments (Poisson), whether earlier ones have been answered or not; without one,
 every connection asks again as soon as it is answered, which is the server's peak. Prints JSON: answers, seconds.
 """
 
+import argparse
 import asyncio
 import gc
 import json
 import random
-import sys
 import time
 from typing import NamedTuple
 
-CONNECTIONS = 256
 ROW = {
     "age": 33, "sex": "female", "job": "skilled", "housing": "own", "purpose": "car", "amount": 4200, "months": 24,
     "savings": "little", "checking": None, "children": 1,
 }  # fmt: skip
+BODY = json.dumps({"task": "benchmark", "rows": [ROW]})
 
 
 class Target(NamedTuple):
-    """Where requests go, and the bytes of one."""
+    """Where requests go, the bytes of one, and over how many connections."""
 
     port: int
     request: bytes
+    connections: int
 
 
-def target(port: int, secret: str) -> Target:
+def target(port: int, secret: str, connections: int, text: str) -> Target:
     """One request, written once."""
-    body = json.dumps({"task": "benchmark", "rows": [ROW]}).encode()
+    body = text.encode()
     head = f"POST /v1/decisions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return Target(port, head.encode() + body)
+    return Target(port, head.encode() + body, connections)
 
 
 class Connection:
@@ -68,14 +69,14 @@ async def peak(to: Target, seconds: float) -> int:
             await connection.ask()
             answers += 1
 
-    await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(client() for _ in range(to.connections)))
     return answers
 
 
 async def steady(to: Target, seconds: float, rate: float) -> int:
     """Answers to requests that come at a rate."""
     idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-    for _ in range(CONNECTIONS):
+    for _ in range(to.connections):
         idle.put_nowait(await Connection.open(to))
     draw, due, asking, answers = random.Random(7), time.perf_counter(), set[asyncio.Task[None]](), 0
     end = due + seconds
@@ -97,17 +98,21 @@ async def steady(to: Target, seconds: float, rate: float) -> int:
     return answers
 
 
-async def main(port: str, secret: str, seconds: str, rate: str | None = None) -> None:
+async def main(to: Target, seconds: float, rate: float | None) -> None:
     """Ask, and say what came of it."""
     gc.disable()  # its pauses would make requests come in bursts
-    to = target(int(port), secret)
     began = time.perf_counter()
-    if rate is None:
-        answers = await peak(to, float(seconds))
-    else:
-        answers = await steady(to, float(seconds), float(rate))
+    answers = await (peak(to, seconds) if rate is None else steady(to, seconds, rate))
     print(json.dumps({"answers": answers, "seconds": time.perf_counter() - began}))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("secret")
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--rate", type=float)
+    parser.add_argument("--connections", type=int, default=256)
+    parser.add_argument("--body", default=BODY)
+    given = parser.parse_args()
+    asyncio.run(main(target(given.port, given.secret, given.connections, given.body), given.seconds, given.rate))
