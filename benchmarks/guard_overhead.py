@@ -99,8 +99,11 @@ def overheads(store: str, folder: Path, cores: tuple[int, int], deployed: float,
             found = _compared(running_now, loads, LOAD * deployed, repeats, seconds)
             peak = {kind: load(loads, each, seconds / 4) for kind, each in running_now.items()}
             print(f"without Ray Serve {peak[GUARDED]:.0f} answers/s, and without the guard, too, {peak[BARE]:.0f}")
-            p50, p99 = _compared(running_now, loads, LOAD * peak[GUARDED], 1, seconds)[0]
-            print(f"there the guard adds {p50:.2f} ms at the median, {p99:.2f} ms at the 99th percentile")
+            try:
+                p50, p99 = _compared(running_now, loads, LOAD * peak[GUARDED], 1, seconds)[0]
+                print(f"there the guard adds {p50:.2f} ms at the median, {p99:.2f} ms at the 99th percentile")
+            except subprocess.CalledProcessError as refused:  # a machine that others share may be slower by now
+                print(f"there it does not keep up: {refused.stderr.strip()[-200:]}")
     return found
 
 
