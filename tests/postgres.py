@@ -12,6 +12,10 @@ from pathlib import Path
 import psycopg
 
 USER = "equiray"
+KILL_ALL = (
+    b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+)
+"""Ends every connection but that which says it."""
 
 
 class NoPostgres(Exception):

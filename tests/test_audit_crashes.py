@@ -21,14 +21,11 @@ from sqlalchemy.exc import DBAPIError
 from audit_logs import CHECKPOINT_KEY, KEY, behind_its_back, decision, filled, url_in
 from equiray.serving.audit import AuditLog, LogNotReadable, LogNotWritable, Record, verify_log
 from equiray.serving.audit.database import Database, lock_head
-from postgres import Postgres
+from postgres import KILL_ALL, Postgres
 from test_disk_full import full_disk
 
 WRITER = Path(__file__).with_name("audit_writer.py")
 THREADS = 4
-KILL_ALL = (
-    b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
-)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,13 +2,15 @@
 
 import resource
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from served import Server, running, small_bundle, until
+from served import ROLES, Server, running, small_bundle, until
 from served_load import CLIENTS, ROWS, Load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -83,3 +85,14 @@ def test_a_store_that_cannot_be_written(server: Server, tmp_path: Path):
                 shutil.move(tmp_path / each.name, each)
         load.more(20)
     load.check()
+
+
+def test_sigterm_ends_the_service_as_ctrl_c_does(server: Server):
+    """The last of them: nothing runs after it."""
+    started = [pid for role in ROLES for pid in server.pids(role)]
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=120) == 130
+    until(lambda: not any(psutil.pid_exists(pid) for pid in started), "every replica is gone")
+    said = server.log.read_text()
+    assert "Traceback" not in said and "SIGTERM received" not in said
+    assert server.verify().problems == ()

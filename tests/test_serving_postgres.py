@@ -6,14 +6,11 @@ import psycopg
 import pytest
 
 from bundles_made import equiray
-from postgres import Postgres
+from postgres import KILL_ALL, Postgres
 from served import Server, running, small_bundle, until
 from served_load import Load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-KILL_ALL = (
-    b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
-)
 LITTLE = {"least": 1, "most": 1, "cpus": 0.25}
 
 

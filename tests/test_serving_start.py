@@ -11,7 +11,7 @@ from bundles_made import equiray
 from equiray.errors import BadInput, Incomplete
 from equiray.serving.live import check_live
 from equiray.serving.proxy import Unreachable
-from equiray.serving.starting import _last_line, _make_folder_of
+from equiray.serving.starting import _exception_in, _make_folder_of
 from equiray.specs.serve_config import load_serve_config
 from served import config_of
 
@@ -80,9 +80,9 @@ def test_a_deployment_that_there_is_not_is_named(tmp_path: Path):
 
 def test_of_a_traceback_all_that_the_exception_says_is_told():
     traceback = 'Traceback (most recent call last):\n  File "x", line 1\n'
-    said = _last_line(f"{traceback}equiray.errors.BadInput: 7 is wrong\n  fix:   8\n")
+    said = _exception_in(f"{traceback}equiray.errors.BadInput: 7 is wrong\n  fix:   8\n")
     assert said == "equiray.errors.BadInput: 7 is wrong; fix: 8"
-    assert _last_line("the node is gone\n") == "the node is gone"
+    assert _exception_in("the node is gone\n") == "the node is gone"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):

@@ -10,9 +10,6 @@ from equiray.errors import BadInput
 _directory = click.Path(path_type=Path, exists=True, file_okay=False)
 _folder = click.Path(path_type=Path, file_okay=False)
 _TERMINAL_LINES = 12
-_LOW = """steps that are added may
-  raise it. Under `low` none can: repeat the run in a new directory with --set decision.aggregate=low (chains that are
-  sampled already are not sampled again), and bundle that one"""
 PROBLEMS = 1
 """Exit code where a bundle is not what its manifest says."""
 
@@ -51,9 +48,9 @@ def bundle(directory: Path, pick: str, out: Path) -> None:
         click.echo(f"  manifest.json has all {len(provenance.test)} figures on test rows")
     reward = made.parts.reward
     if reward is not None and reward.aggregator != "low":
-        click.echo(
-            f"  a chain's weight is the {reward.aggregator} of its steps, for which the temperature was chosen; {_LOW}"
-        )
+        click.echo(f"  a chain's weight is the {reward.aggregator} of its steps: steps that are added may raise it")
+        click.echo("  under `low` none can: repeat the run in a new directory with --set decision.aggregate=low, which")
+        click.echo("  samples no chain again and chooses a temperature for it, and bundle that one")
     click.echo(f"done: {out}")
 
 

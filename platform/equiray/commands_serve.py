@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,7 @@ def serve(config: Path, host: str | None, port: int | None, remote: bool, first_
     loaded = load_serve_config(config, _APPLICATION)
     where: dict[str, Any] = {"host": host or loaded.host, "port": loaded.port if port is None else port}
     check_start(loaded, **where, remote=remote, environ=os.environ)
-    for ending in (signal.SIGTERM, signal.SIGINT):  # a script's background job ignores SIGINT unless told otherwise
-        signal.signal(ending, signal.default_int_handler)
-    with ray_cluster(address, cpus=loaded.spec.cpus), serving(loaded, **where) as started:
+    with ray_cluster(address, cpus=loaded.spec.cpus), _ended_by_signals(), serving(loaded, **where) as started:
         click.echo(f"serving {started.models} at {started.url}; its API: {started.url}/openapi.json")
         if started.keys == 0 and first_key:
             _say_first_key(loaded.spec.audit.store, started.url)
@@ -46,6 +46,14 @@ def serve(config: Path, host: str | None, port: int | None, remote: bool, first_
                 f"--name me --scope {','.join(_SCOPES)}"
             )
         started.wait()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl-C does. Entered once Ray runs, which has a handler of its own that ends Ray first."""
+    for ending in (signal.SIGTERM, signal.SIGINT):  # a script's background job ignores SIGINT unless told otherwise
+        signal.signal(ending, signal.default_int_handler)
+    yield
 
 
 def _say_first_key(store: str, url: str) -> None:

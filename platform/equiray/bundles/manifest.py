@@ -7,11 +7,11 @@ there. The manifest carries no signature: who can rewrite a file can rewrite it,
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 from equiray.metrics.estimates import Estimate
 from equiray.specs.chains import Aggregate
-from equiray.specs.documents import Document
+from equiray.specs.documents import Document, Number
 
 SCHEMA = "equiray.bundle/1"
 MANIFEST, SERIALIZER = "manifest.json", "serializer.json"
@@ -20,7 +20,7 @@ SUFFIXES = (".json", ".safetensors", ".txt", ".yaml")
 """What may stand in a bundle: none of these formats can run code when it is read."""
 
 Threshold = Annotated[
-    float, PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json")
+    Number, PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json")
 ]
 """JSON has no infinity, such as the threshold of a gate that stays shut: it is written ``"inf"``."""
 
@@ -77,13 +77,6 @@ class DecisionPart(Document):
     """Positive where probability > threshold, both rounded to float32, in which thresholds are chosen."""
 
     threshold: Threshold = 0.5
-
-    @field_validator("threshold")
-    @classmethod
-    def _is_a_number(cls, value: float) -> float:
-        if math.isnan(value):
-            raise ValueError("`threshold` is not a number")
-        return value
 
 
 class RewardBase(Document):

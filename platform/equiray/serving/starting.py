@@ -139,11 +139,11 @@ def _wait_until_running(client: Any) -> None:
 def _reason(state: Any) -> str:
     """What the deployments that failed raised, else what Ray Serve says of the whole."""
     failed = [each for each in state.deployment_statuses if each.status in _FAILED]
-    said = [f"{each.name}: {_last_line(each.message)}" for each in failed]
-    return "; ".join(said) or _last_line(state.app_status.message) or str(state.app_status.status)
+    said = [f"{each.name}: {_exception_in(each.message)}" for each in failed]
+    return "; ".join(said) or _exception_in(state.app_status.message) or str(state.app_status.status)
 
 
-def _last_line(message: str) -> str:
+def _exception_in(message: str) -> str:
     """Of a traceback, the exception, with all that it says."""
     lines = [line for line in message.splitlines() if line.strip()]
     raised = [place for place, line in enumerate(lines) if _RAISED.match(line)]

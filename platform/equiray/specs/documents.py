@@ -5,6 +5,7 @@ Unknown keys raise; the content hash names a run.
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -23,6 +24,15 @@ def _distinct(values: tuple[_T, ...]) -> tuple[_T, ...]:
             raise ValueError(f"{value!r} stands twice")
     return values
 
+
+def _known(value: float) -> float:
+    if math.isnan(value):
+        raise ValueError("this is not a number")
+    return value
+
+
+Number = Annotated[float, AfterValidator(_known)]
+"""Infinities are numbers: a threshold that nothing reaches."""
 
 Distinct = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_distinct)]
 

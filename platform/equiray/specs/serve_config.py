@@ -10,6 +10,7 @@ from equiray.specs.documents import read_mapping
 from equiray.specs.serving import ServeSpec, serve_spec
 
 _PATHS = ("bundle", "shadow", "fallback")
+_PATHS_OR_NAMES = ("base", "policy")
 _AUDIT_PATHS = ("secrets", "checkpoints")
 _SQLITE = "sqlite:///"
 
@@ -78,13 +79,11 @@ def _absolute(args: Mapping[str, Any], here: Path) -> dict[str, Any]:
     for name in _PATHS:
         if isinstance(found.get(name), str):
             found[name] = str(here / Path(found[name]).expanduser())
-    if isinstance(found.get("chat"), dict) and isinstance(found["chat"].get("bundle"), str):
-        found["chat"] = {**found["chat"], "bundle": str(here / Path(found["chat"]["bundle"]).expanduser())}
-    for of in (found, found.get("chat")):  # a name of a model, or its folder
-        if isinstance(of, dict) and isinstance(of.get("base"), str) and (here / of["base"]).is_dir():
-            of["base"] = str(here / of["base"])
-    if isinstance(found.get("policy"), str) and (here / found["policy"]).is_file():
-        found["policy"] = str(here / found["policy"])
+    for name in _PATHS_OR_NAMES:
+        if isinstance(found.get(name), str) and (here / found[name]).exists():
+            found[name] = str(here / found[name])
+    if isinstance(found.get("chat"), dict):
+        found["chat"] = _absolute(found["chat"], here)
     if isinstance(found.get("audit"), dict):
         audit = dict(found["audit"])
         for name in _AUDIT_PATHS:

@@ -1,12 +1,11 @@
 """What is served and how: ``args`` of the application in serve/config.yaml (docs/contracts/serve.yaml)."""
 
-import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from equiray.specs.documents import Document, as_bad_input
+from equiray.specs.documents import Document, Number, as_bad_input
 
 
 class RequestLimitsSpec(Document):
@@ -77,20 +76,11 @@ class LiveChatSpec(Document):
     tau: float | None = Field(default=None, ge=0, description="temperature of the vote; null: the bundle's")
 
 
-def _a_number(value: float) -> float:
-    if math.isnan(value):
-        raise ValueError("is not a number")
-    return value
-
-
-_Number = Annotated[float, AfterValidator(_a_number)]
-
-
 class LiveSpec(Document):
     """Settings that are changed without a restart: the `user_config` of the deployment Decider."""
 
-    threshold: _Number | None = Field(default=None, description="of decisions; null: the bundle's")
-    gates: Mapping[str, _Number] = Field(default={}, description="thresholds of gates that are not to be the bundle's")
+    threshold: Number | None = Field(default=None, description="of decisions; null: the bundle's")
+    gates: Mapping[str, Number] = Field(default={}, description="thresholds of gates that are not to be the bundle's")
 
 
 class ServeSpec(Document):

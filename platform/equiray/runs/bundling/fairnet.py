@@ -77,13 +77,7 @@ class Trained:
 class Origin(Protocol):
     """A run's training or a sweep's point, whichever it is."""
 
-    def provenance(
-        self,
-        *,
-        data: tuple[DataSource, ...] = (),
-        test_outputs: OutputHashes | None = None,
-        gates: tuple[GateEvidence, ...] = (),
-    ) -> Provenance: ...
+    def provenance(self) -> Provenance: ...
 
 
 def gates_of(stored: StoredFairNet) -> tuple[GateEvidence, ...]:
@@ -144,7 +138,8 @@ def bundle_fairnet(trained: Trained, origin: Origin, out: Path) -> Manifest:
         set_thresholds(copied, trained.thresholds)
         rows = {split: len(planned.rows(split)) for split in SPLITS}
         data = DataSource(task=planned.name, source_sha256=planned.examples.source_sha256, rows=rows)
-        provenance = origin.provenance(data=(data,), test_outputs=trained.test_outputs, gates=trained.gates)
+        known = {"data": (data,), "test_outputs": trained.test_outputs, "gates": trained.gates}
+        provenance = origin.provenance().model_copy(update=known)
         return write_bundle(out, out.name, _content(trained, planned, backbone, copied), provenance)
 
 

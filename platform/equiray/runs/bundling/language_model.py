@@ -88,7 +88,8 @@ def bundle_combined(point: Point, trial: Path, out: Path) -> Manifest:
     )
     rows = {split: len(task.split(split)) for split in SPLITS}
     data = DataSource(task=task.schema.name, source_sha256=task.source_sha256, rows=rows)
-    provenance = point.provenance(data=(data,), test_outputs=_test_outputs(point, threshold))
+    known = {"data": (data,), "test_outputs": _test_outputs(point, threshold)}
+    provenance = point.provenance().model_copy(update=known)
     return write_bundle(out, out.name, content, provenance)
 
 

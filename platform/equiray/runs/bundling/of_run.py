@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from equiray.bundles.manifest import FAIRNET, DataSource, GateEvidence, OutputHashes, Provenance
+from equiray.bundles.manifest import FAIRNET, GateEvidence, Provenance
 from equiray.errors import BadInput, reading_back
 from equiray.metrics.estimates import Estimate
 from equiray.mitigation.fairnet.store import StoredFairNet, read_stored
@@ -60,13 +60,7 @@ class Training:
             gates=self._gates(stored),
         )
 
-    def provenance(
-        self,
-        *,
-        data: tuple[DataSource, ...] = (),
-        test_outputs: OutputHashes | None = None,
-        gates: tuple[GateEvidence, ...] = (),
-    ) -> Provenance:
+    def provenance(self) -> Provenance:
         """Where a bundle of this training comes from."""
         return Provenance(
             origin="run",
@@ -75,10 +69,7 @@ class Training:
             pick=self.pick,
             spec_sha256=self.spec.sha256(),
             spec=self.spec.model_dump(mode="json", by_alias=True),
-            data=data,
             test=self._estimates(),
-            test_outputs=test_outputs,
-            gates=gates,
             versions=versions(),
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
-from equiray.bundles.manifest import FAIRNET, DataSource, GateEvidence, OutputHashes, Provenance
+from equiray.bundles.manifest import FAIRNET, OutputHashes, Provenance
 from equiray.errors import BadInput, reading_back
 from equiray.metrics.estimates import Estimate
 from equiray.mitigation.fairnet.store import read_stored
@@ -73,13 +73,7 @@ class Point:
         with storage.folder(f"trials/trial{self.trial}") as folder:
             yield folder
 
-    def provenance(
-        self,
-        *,
-        data: tuple[DataSource, ...] = (),
-        test_outputs: OutputHashes | None = None,
-        gates: tuple[GateEvidence, ...] = (),
-    ) -> Provenance:
+    def provenance(self) -> Provenance:
         """Where a bundle of this point comes from."""
         return Provenance(
             origin="sweep",
@@ -89,10 +83,7 @@ class Point:
             settings=dict(self.settings),
             spec_sha256=self.spec.sha256(),
             spec=self.spec.model_dump(mode="json", by_alias=True),
-            data=data,
             test=self.test,
-            test_outputs=test_outputs,
-            gates=gates,
             versions=versions(),
         )
 
